@@ -1,0 +1,65 @@
+import type { z } from 'zod';
+import type { Effect } from './states.js';
+
+/** A file that a step would place on a target, as `plan` shows it. */
+export interface RenderedFile {
+  readonly path: string;
+  /** Octal text such as `0644`. */
+  readonly mode: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/** A call to a service, as `plan` shows it. */
+export interface RenderedCall {
+  readonly method: string;
+  readonly url: string;
+}
+
+/** What an action would do: computed purely from the input, shown by `plan` and executed by the implementation. */
+export interface Rendered {
+  /** Commands as argument vectors, in order; never a shell line. */
+  readonly argv: readonly (readonly string[])[];
+  readonly files: readonly RenderedFile[];
+  readonly calls: readonly RenderedCall[];
+}
+
+/** What `render` may know of a target. */
+export interface RenderTarget {
+  readonly assetId: string;
+  readonly name: string;
+}
+
+/**
+ * The single source of an action: declared once, beside its implementation. Validation, plan, forms, reference pages and the
+ * worker's registry derive from it.
+ */
+export interface ActionContract<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+  /** Dotted name, e.g. `ssh.run`. */
+  readonly name: string;
+  readonly version: number;
+  readonly summary: string;
+  readonly input: Input;
+  /** Shape of what later steps may read as `steps.<id>`; at most 4 KiB as JSON for control scope, 64 KiB for target scope. */
+  readonly output: Output;
+  /** `target`: once for each target of the run. `control`: once for the run, from the worker. */
+  readonly scope: 'target' | 'control';
+  /** What a second execution would do. May depend on the input where the input says it (`effect: read-only`). */
+  readonly effect: (input: z.output<Input>) => Effect;
+  readonly defaultTimeoutMs: number;
+  readonly maxTimeoutMs: number;
+  /** Paths in the input that name credentials; their values are resolved by the worker and never stored. */
+  readonly secretInputs: readonly string[];
+  /** Why no undo is declared, or how to undo; shown by lint. */
+  readonly compensation: string | null;
+  /** Whether the implementation has a probe that can tell if the effect of a token happened. */
+  readonly probe: boolean;
+  readonly render: (input: z.output<Input>, target: RenderTarget) => Rendered;
+}
+
+/** Checks the shape of a contract at compile time and keeps its literal types. */
+export function defineAction<Input extends z.ZodType, Output extends z.ZodType>(
+  contract: ActionContract<Input, Output>,
+): ActionContract<Input, Output> {
+  return Object.freeze(contract);
+}

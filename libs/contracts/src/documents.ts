@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
+
+export const API_VERSION = 'fettle/v1';
+
+export const metadataSchema = z.strictObject({
+  name: nameSchema,
+  space: nameSchema.default(DEFAULT_SPACE),
+  labels: labelsSchema.default({}),
+  description: z.string().max(2000).optional(),
+});
+
+/** `90`, `"90s"`, `"5m"`, `"2h"`, `"1d"`: a bare number counts seconds. */
+export const durationSchema = z.union([
+  z.number().positive(),
+  z.string().regex(/^\d+(ms|s|m|h|d)$/, { message: 'must be a number of seconds or text such as "30s", "5m", "2h", "1d"' }),
+]);
+export type Duration = z.infer<typeof durationSchema>;
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds of a duration that `durationSchema` accepted. */
+export function durationMs(duration: Duration): number {
+  if (typeof duration === 'number') return Math.round(duration * 1000);
+  const match = /^(\d+)(ms|s|m|h|d)$/.exec(duration);
+  if (!match) throw new RangeError(`not a duration: ${duration}`);
+  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+}
+
+/** An expression in CEL that selects assets, e.g. `asset.kind == "server"`. */
+export const selectorSchema = z.string().min(1).max(4096);
+
+export const retrySchema = z.strictObject({
+  /** Attempts in all, the first included. */
+  maxAttempts: z.int().min(1).max(20),
+  /** Wait before the second attempt; doubles with each further one up to `maxBackoff`. */
+  backoff: durationSchema.default('5s'),
+  maxBackoff: durationSchema.default('5m'),
+});
+
+export const stepIdSchema = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/, {
+  message: 'must start with a lower-case letter and hold only lower-case letters, digits and "_" (at most 63)',
+});
+
+export const stepSchema = z.strictObject({
+  id: stepIdSchema,
+  name: z.string().max(200).optional(),
+  uses: z.string().min(1).max(100),
+  /** Checked against the action's input schema once `${{ }}` are evaluated; whatever is constant is checked by `validate`. */
+  with: z.record(z.string(), z.unknown()).default({}),
+  /** CEL without `${{ }}`; the step is skipped where it is not true. */
+  if: z.string().min(1).max(4096).optional(),
+  retry: retrySchema.optional(),
+  timeout: durationSchema.optional(),
+  /** Name -> CEL over `result` (the action's output); later steps read it as `steps.<id>.<name>`. */
+  outputs: z.record(stepIdSchema, z.string().min(1).max(4096)).optional(),
+  onError: z.enum(['fail', 'continue']).default('fail'),
+});
+export type Step = z.infer<typeof stepSchema>;
+
+export const runbookSpecSchema = z.strictObject({
+  description: z.string().max(10_000).optional(),
+  /** JSON Schema (draft 2020-12) of an object. */
+  inputs: z.record(z.string(), z.unknown()).default({ type: 'object', properties: {}, additionalProperties: false }),
+  /** Absent: the runbook has control steps only. */
+  targets: selectorSchema.optional(),
+  rollout: z.strictObject({ maxConcurrency: z.int().min(1).max(1000).default(100) }).default({ maxConcurrency: 100 }),
+  timeout: durationSchema.default('24h'),
+  steps: z.array(stepSchema).min(1).max(200),
+});
+export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
+
+export const scheduleSpecSchema = z.strictObject({
+  runbook: nameSchema,
+  /** Five fields, or six with seconds first. */
+  cron: z.string().min(1).max(200),
+  /** IANA name. */
+  timeZone: z.string().min(1).max(64).default('UTC'),
+  inputs: z.record(z.string(), z.unknown()).default({}),
+  /** Narrows the runbook's selector, never widens it. */
+  targets: selectorSchema.optional(),
+  /** How late a fire may still start; later ones are recorded as missed. */
+  catchUp: durationSchema.default('10m'),
+  overlap: z.enum(['skip', 'allow']).default('skip'),
+});
+export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;
+
+const envelope = { apiVersion: z.literal(API_VERSION), metadata: metadataSchema };
+export const runbookDocumentSchema = z.strictObject({ ...envelope, kind: z.literal('Runbook'), spec: runbookSpecSchema });
+export const scheduleDocumentSchema = z.strictObject({ ...envelope, kind: z.literal('Schedule'), spec: scheduleSpecSchema });
+export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
+export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
+
+/** The explicit registry of document kinds: `apply`, `diff`, `validate` and `export` treat all of them alike. */
+export const documentKinds = { Runbook: runbookDocumentSchema, Schedule: scheduleDocumentSchema } as const satisfies Record<string, z.ZodType>;
+export type DocumentKind = keyof typeof documentKinds;
+export type FettleDocument = RunbookDocument | ScheduleDocument;
