@@ -1,0 +1,20 @@
+import { CreateSpacesAndAssets1790000000000 } from './1790000000000-create-spaces-and-assets.js';
+import { CreatePrincipals1790000000001 } from './1790000000001-create-principals.js';
+import { CreateDocuments1790000000002 } from './1790000000002-create-documents.js';
+import { CreatePartitionFunctions1790000000003 } from './1790000000003-create-partition-functions.js';
+import { CreateRuns1790000000004 } from './1790000000004-create-runs.js';
+import { CreateSchedules1790000000005 } from './1790000000005-create-schedules.js';
+import { CreateOutbox1790000000006 } from './1790000000006-create-outbox.js';
+import { CreateAudit1790000000007 } from './1790000000007-create-audit.js';
+
+/** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
+export const migrations = [
+  CreateSpacesAndAssets1790000000000,
+  CreatePrincipals1790000000001,
+  CreateDocuments1790000000002,
+  CreatePartitionFunctions1790000000003,
+  CreateRuns1790000000004,
+  CreateSchedules1790000000005,
+  CreateOutbox1790000000006,
+  CreateAudit1790000000007,
+];
