@@ -1,0 +1,111 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { RunState, StepState, TargetCounts, TargetState } from '@fettle/contracts';
+
+/** A recorded failure: stable code, text for a person, never a secret. */
+export interface StoredError {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy?: string | undefined;
+}
+
+@Entity('run')
+export class RunEntity {
+  @PrimaryColumn('uuid') id!: string;
+  @Column('text') space!: string;
+  @Column('text') runbook!: string;
+  @Column('uuid', { name: 'version_id' }) versionId!: string;
+  @Column('text') version!: string;
+  @Column('text') state!: RunState;
+  @Column('text', { name: 'workflow_id' }) workflowId!: string;
+  @Column('text', { name: 'workflow_run_id', nullable: true }) workflowRunId!: string | null;
+  @Column('jsonb') inputs!: Record<string, unknown>;
+  @Column('text', { nullable: true }) selector!: string | null;
+  @Column('text', { name: 'target_set_digest' }) targetSetDigest!: string;
+  @Column('integer', { name: 'target_count' }) targetCount!: number;
+  @Column('integer', { name: 'undetermined_count' }) undeterminedCount!: number;
+  @Column('integer', { name: 'max_concurrency' }) maxConcurrency!: number;
+  @Column('jsonb') counts!: TargetCounts;
+  @Column('bigint') seq!: number;
+  @Column('text', { name: 'idempotency_key', nullable: true }) idempotencyKey!: string | null;
+  @Column('text', { name: 'request_digest', nullable: true }) requestDigest!: string | null;
+  @Column('uuid', { name: 'requested_by' }) requestedBy!: string;
+  @Column('uuid', { name: 'schedule_id', nullable: true }) scheduleId!: string | null;
+  @Column('timestamptz', { name: 'fire_at', nullable: true }) fireAt!: Date | null;
+  @Column('text', { nullable: true }) reason!: string | null;
+  @Column('jsonb', { nullable: true }) error!: StoredError | null;
+  @Column('timestamptz', { name: 'cancel_requested_at', nullable: true }) cancelRequestedAt!: Date | null;
+  @Column('text', { name: 'cancel_requested_by', nullable: true }) cancelRequestedBy!: string | null;
+  @Column('text', { name: 'cancel_reason', nullable: true }) cancelReason!: string | null;
+  @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
+  @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
+  @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
+  @Column('timestamptz', { name: 'deadline_at' }) deadlineAt!: Date;
+}
+
+@Entity('run_target')
+export class RunTargetEntity {
+  @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
+  @PrimaryColumn('uuid', { name: 'asset_id' }) assetId!: string;
+  @Column('text', { name: 'asset_name' }) assetName!: string;
+  @Column('text') state!: TargetState;
+  @Column('integer', { name: 'step_index' }) stepIndex!: number;
+  @Column('integer') generation!: number;
+  @Column('integer', { nullable: true }) lane!: number | null;
+  @Column('integer', { name: 'lane_epoch', nullable: true }) laneEpoch!: number | null;
+  @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;
+  @Column('jsonb') outputs!: Record<string, unknown>;
+  @Column('jsonb', { nullable: true }) error!: StoredError | null;
+  @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
+  @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
+}
+
+@Entity('run_step')
+export class RunStepEntity {
+  @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
+  @PrimaryColumn('uuid', { name: 'asset_id' }) assetId!: string;
+  @PrimaryColumn('text') step!: string;
+  @PrimaryColumn('text') phase!: 'do' | 'undo';
+  @PrimaryColumn('integer') generation!: number;
+  @Column('integer', { name: 'lane_epoch' }) laneEpoch!: number;
+  @Column('text') token!: string;
+  @Column('text') state!: StepState;
+  @Column('integer', { name: 'exit_code', nullable: true }) exitCode!: number | null;
+  @Column('jsonb', { nullable: true }) error!: StoredError | null;
+  @Column('jsonb', { nullable: true }) output!: unknown;
+  @Column('timestamptz', { name: 'started_at' }) startedAt!: Date;
+  @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
+}
+
+@Entity('lane')
+export class LaneEntity {
+  @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
+  @PrimaryColumn('integer') number!: number;
+  @Column('integer') epoch!: number;
+  @Column('text') worker!: string;
+  @Column('timestamptz', { name: 'opened_at' }) openedAt!: Date;
+}
+
+@Entity('entry')
+export class EntryEntity {
+  @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
+  @PrimaryColumn('bigint') seq!: number;
+  @Column('timestamptz') at!: Date;
+  @Column('text') kind!: string;
+  @Column('uuid', { name: 'asset_id', nullable: true }) assetId!: string | null;
+  @Column('text', { nullable: true }) step!: string | null;
+  @Column('jsonb') data!: Record<string, unknown>;
+}
+
+@Entity('run_log')
+export class RunLogEntity {
+  @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
+  @PrimaryColumn('bigint') seq!: number;
+  @Column('timestamptz') at!: Date;
+  @Column('uuid', { name: 'asset_id' }) assetId!: string;
+  @Column('text') step!: string;
+  @Column('integer') generation!: number;
+  @Column('text') stream!: 'stdout' | 'stderr' | 'note';
+  /** Number of the chunk's first line in its stream, from 1; a chunk may continue a line. */
+  @Column('bigint') line!: number;
+  @Column('text') body!: string;
+}
