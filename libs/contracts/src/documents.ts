@@ -13,7 +13,9 @@ export const metadataSchema = z.strictObject({
 /** `90`, `"90s"`, `"5m"`, `"2h"`, `"1d"`: a bare number counts seconds. */
 export const durationSchema = z.union([
   z.number().positive(),
-  z.string().regex(/^\d+(ms|s|m|h|d)$/, { message: 'must be a number of seconds or text such as "30s", "5m", "2h", "1d"' }),
+  z
+    .string()
+    .regex(/^\d+(ms|s|m|h|d)$/, { message: 'must be a number of seconds or text such as "30s", "5m", "2h", "1d"' }),
 ]);
 export type Duration = z.infer<typeof durationSchema>;
 
@@ -86,12 +88,23 @@ export const scheduleSpecSchema = z.strictObject({
 export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;
 
 const envelope = { apiVersion: z.literal(API_VERSION), metadata: metadataSchema };
-export const runbookDocumentSchema = z.strictObject({ ...envelope, kind: z.literal('Runbook'), spec: runbookSpecSchema });
-export const scheduleDocumentSchema = z.strictObject({ ...envelope, kind: z.literal('Schedule'), spec: scheduleSpecSchema });
+export const runbookDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Runbook'),
+  spec: runbookSpecSchema,
+});
+export const scheduleDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Schedule'),
+  spec: scheduleSpecSchema,
+});
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
 /** The explicit registry of document kinds: `apply`, `diff`, `validate` and `export` treat all of them alike. */
-export const documentKinds = { Runbook: runbookDocumentSchema, Schedule: scheduleDocumentSchema } as const satisfies Record<string, z.ZodType>;
+export const documentKinds = {
+  Runbook: runbookDocumentSchema,
+  Schedule: scheduleDocumentSchema,
+} as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
 export type FettleDocument = RunbookDocument | ScheduleDocument;

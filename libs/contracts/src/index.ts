@@ -3,3 +3,4 @@ export * from './ids.js';
 export * from './states.js';
 export * from './action.js';
 export * from './documents.js';
+export * from './api.js';

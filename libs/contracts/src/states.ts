@@ -31,7 +31,16 @@ export const targetStateSchema = z.enum(targetStates);
 /** Counters by target state: all that the run level ever learns about targets. */
 export type TargetCounts = Readonly<Record<TargetState, number>>;
 
-export const stepStates = ['started', 'succeeded', 'failed', 'skipped', 'unreachable', 'quarantined', 'cancelled', 'unknown'] as const;
+export const stepStates = [
+  'started',
+  'succeeded',
+  'failed',
+  'skipped',
+  'unreachable',
+  'quarantined',
+  'cancelled',
+  'unknown',
+] as const;
 /** State of one attempt of one step on one target; `started` has no recorded end yet. */
 export type StepState = (typeof stepStates)[number];
 

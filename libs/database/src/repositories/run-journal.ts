@@ -116,6 +116,8 @@ export async function appendLogs(transaction: Transaction, run: LockedRun, chunk
 export interface ClaimedTarget {
   readonly assetId: string;
   readonly assetName: string;
+  /** State before the claim. */
+  readonly state: TargetState;
   readonly stepIndex: number;
   readonly generation: number;
   readonly outputs: Readonly<Record<string, unknown>>;
@@ -144,7 +146,7 @@ export async function openLane(
   const orphans = await updateReturning(
     transaction,
     `UPDATE run_target SET lane_epoch = $3 WHERE run_id = $1 AND lane = $2
-     RETURNING asset_id, asset_name, step_index, generation, outputs`,
+     RETURNING asset_id, asset_name, state, step_index, generation, outputs`,
     [runId, lane, epoch],
   );
   return { laneEpoch: epoch, orphans };
@@ -153,6 +155,7 @@ export async function openLane(
 interface TargetRow {
   asset_id: string;
   asset_name: string;
+  state: TargetState;
   step_index: number;
   generation: number;
   outputs: Record<string, unknown>;
@@ -164,6 +167,7 @@ async function updateReturning(transaction: Transaction, sql: string, parameters
   return rows.map((row) => ({
     assetId: row.asset_id,
     assetName: row.asset_name,
+    state: row.state,
     stepIndex: row.step_index,
     generation: row.generation,
     outputs: row.outputs,
@@ -198,8 +202,8 @@ export interface ClaimResult {
   /** `open`: go on; `cancelled` or `ended`: stop, nothing was claimed. */
   readonly gate: 'open' | 'cancelled' | 'ended';
   readonly targets: readonly ClaimedTarget[];
-  /** Targets still open in this segment, claimed ones included. */
-  readonly openCount: number;
+  /** Whether all targets have left this segment. */
+  readonly done: boolean;
   /** Claims of all lanes, these included. */
   readonly claimedCount: number;
   /** Milliseconds until the next unclaimed target of the current step is due; null: none waits. */
@@ -214,7 +218,11 @@ export async function claimTargets(transaction: Transaction, request: ClaimReque
   const run = await lockRun(transaction, request.runId);
   await checkLane(transaction, request);
   const progress = await readProgress(transaction, request);
-  const base = { openCount: progress.openCount, claimedCount: progress.claimedCount, nextDueMs: progress.nextDueMs };
+  const base = {
+    done: progress.currentStep === null,
+    claimedCount: progress.claimedCount,
+    nextDueMs: progress.nextDueMs,
+  };
   if (run.state !== 'running') return { ...base, gate: 'ended', targets: [] };
   if (run.cancelRequested) return { ...base, gate: 'cancelled', targets: [] };
   const limit = Math.min(request.limit, run.maxConcurrency - progress.claimedCount);
@@ -223,46 +231,33 @@ export async function claimTargets(transaction: Transaction, request: ClaimReque
   const claimed = await updateReturning(
     transaction,
     `WITH due AS (
-       SELECT asset_id FROM run_target
+       SELECT asset_id, state FROM run_target
        WHERE run_id = $1 AND state IN ('pending', 'running') AND step_index = $4 AND lane IS NULL AND due_at <= clock_timestamp()
        ORDER BY due_at, asset_id LIMIT $5 FOR UPDATE SKIP LOCKED)
      UPDATE run_target t
      SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, t.step_index, t.generation, t.outputs`,
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs`,
     [request.runId, request.lane, request.laneEpoch, progress.currentStep, limit],
   );
   if (claimed.length > 0) {
     await journalStarted(transaction, request, run, claimed);
-    await refreshCounts(transaction, run);
+    for (const target of claimed) if (target.state === 'pending') moveCount(run.counts, 'pending', 'running');
     await saveLockedRun(transaction, run);
   }
   return { ...base, gate: 'open', targets: claimed, claimedCount: progress.claimedCount + claimed.length };
 }
 
-async function refreshCounts(transaction: Transaction, run: LockedRun): Promise<void> {
-  // Only pending targets become running by a claim; both numbers are read from the partial index of open targets.
-  const rows: { pending: number; running: number }[] = await transaction.query(
-    `SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'running') AS running
-     FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running')`,
-    [run.id],
-  );
-  run.counts.pending = rows[0]!.pending;
-  run.counts.running = rows[0]!.running;
-}
-
 async function readProgress(
   transaction: Transaction,
   request: ClaimRequest,
-): Promise<{ currentStep: number | null; openCount: number; claimedCount: number; nextDueMs: number | null }> {
-  const rows: { current_step: number | null; open_count: number; claimed_count: number; next_due_ms: number | null }[] =
+): Promise<{ currentStep: number | null; claimedCount: number; nextDueMs: number | null }> {
+  const rows: { current_step: number | null; claimed_count: number; next_due_ms: number | null }[] =
     await transaction.query(
       `WITH current AS (
          SELECT min(step_index) AS step FROM run_target
          WHERE run_id = $1 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3)
        SELECT current.step AS current_step,
-         (SELECT count(*) FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3)
-           AS open_count,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND lane IS NOT NULL) AS claimed_count,
          (SELECT ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::float8 FROM run_target
           WHERE run_id = $1 AND state IN ('pending', 'running') AND step_index = current.step AND lane IS NULL) AS next_due_ms
@@ -272,7 +267,6 @@ async function readProgress(
   const row = rows[0]!;
   return {
     currentStep: row.current_step,
-    openCount: row.open_count,
     claimedCount: row.claimed_count,
     nextDueMs: row.next_due_ms === null ? null : Math.max(0, row.next_due_ms),
   };

@@ -1,0 +1,378 @@
+import { z } from 'zod';
+import { assetNameSchema, DEFAULT_SPACE, idSchema, labelKeySchema, labelsSchema, nameSchema } from './ids.js';
+import { selectorSchema, stepIdSchema } from './documents.js';
+import {
+  assetKinds,
+  criticalities,
+  effects,
+  lifecycleStates,
+  roles,
+  runStateSchema,
+  stepStates,
+  targetStateSchema,
+} from './states.js';
+
+/** Shapes of the control API under `/api/v1`. Times are ISO 8601 in UTC. */
+const space = nameSchema.default(DEFAULT_SPACE);
+const time = z.iso.datetime();
+const nullableTime = time.nullable();
+
+/** RFC 9457. `code` is stable; `findings` lists all problems of a document at once. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  detail: z.string(),
+  remedy: z.string().optional(),
+  requestId: z.string(),
+  findings: z.array(z.record(z.string(), z.unknown())).optional(),
+  context: z.record(z.string(), z.unknown()).optional(),
+});
+export type Problem = z.infer<typeof problemSchema>;
+
+export const PAGE_LIMIT = 1000;
+/** Keyset pages: `next` is an opaque cursor; null: this was the last page. Nothing is ever counted. */
+export const pageQuerySchema = z.object({
+  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(100),
+  after: z.string().max(1024).optional(),
+  space,
+});
+export type PageQuery = z.infer<typeof pageQuerySchema>;
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item), next: z.string().nullable() });
+}
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly next: string | null;
+}
+
+// ---- assets ----
+export const endpointSchema = z.strictObject({
+  transport: z.literal('ssh').default('ssh'),
+  address: z.string().min(1).max(253),
+  port: z.int().min(1).max(65535).default(22),
+  username: z.string().min(1).max(64).nullable().default(null),
+  credential: nameSchema.nullable().default(null),
+  /** `type base64` lines as in an OpenSSH public key, without a comment. */
+  hostKeys: z.array(z.string().min(1).max(2048)).max(10).default([]),
+});
+export type Endpoint = z.infer<typeof endpointSchema>;
+
+export const assetSchema = z.object({
+  id: idSchema,
+  space: nameSchema,
+  name: assetNameSchema,
+  kind: z.enum(assetKinds),
+  site: z.string().nullable(),
+  owner: z.string().nullable(),
+  criticality: z.enum(criticalities).nullable(),
+  lifecycle: z.enum(lifecycleStates),
+  labels: z.record(z.string(), z.string()),
+  quarantine: z.object({ since: time, reason: z.string() }).nullable(),
+  endpoint: endpointSchema.nullable(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type Asset = z.infer<typeof assetSchema>;
+export const assetDetailSchema = assetSchema.extend({
+  facts: z.record(z.string(), z.object({ value: z.unknown(), source: z.string(), observedAt: time })),
+  identifiers: z.array(z.object({ kind: z.string(), value: z.string(), source: z.string() })),
+  relations: z.array(z.object({ kind: z.string(), direction: z.enum(['to', 'from']), asset: assetNameSchema })),
+  sources: z.record(z.string(), z.string()),
+});
+export type AssetDetail = z.infer<typeof assetDetailSchema>;
+
+export const listAssetsQuerySchema = pageQuerySchema.extend({
+  on: selectorSchema.optional(),
+  retired: z.stringbool().default(false),
+});
+/** Creates the asset or changes what is given; null clears a column or removes a label. */
+export const setAssetRequestSchema = z.strictObject({
+  kind: z.enum(assetKinds).optional(),
+  site: z.string().max(128).nullable().optional(),
+  owner: z.string().max(128).nullable().optional(),
+  criticality: z.enum(criticalities).nullable().optional(),
+  lifecycle: z.enum(lifecycleStates).optional(),
+  labels: z.record(labelKeySchema, z.string().max(256).nullable()).optional(),
+  endpoint: endpointSchema.partial().optional(),
+  /** `false` lifts a quarantine; needs a reason. */
+  quarantined: z.literal(false).optional(),
+  reason: z.string().max(500).optional(),
+});
+export type SetAssetRequest = z.infer<typeof setAssetRequestSchema>;
+
+export const importRowSchema = z.object({
+  line: z.int(),
+  name: z.string(),
+  kind: z.enum(assetKinds).optional(),
+  site: z.string().optional(),
+  owner: z.string().optional(),
+  criticality: z.enum(criticalities).optional(),
+  lifecycle: z.enum(lifecycleStates).optional(),
+  address: z.string().optional(),
+  port: z.int().min(1).max(65535).optional(),
+  user: z.string().optional(),
+  credential: z.string().optional(),
+  hostKey: z.string().optional(),
+  labels: labelsSchema.default({}),
+});
+/** One parsed row of an import file; absent means not given, which changes nothing. */
+export type ImportAssetRow = z.infer<typeof importRowSchema>;
+export const importResultSchema = z.object({
+  dryRun: z.boolean(),
+  created: z.int(),
+  changed: z.int(),
+  unchanged: z.int(),
+  warnings: z.array(z.record(z.string(), z.unknown())),
+});
+export type ImportResult = z.infer<typeof importResultSchema>;
+
+export const enrolRequestSchema = z.strictObject({
+  /** Fingerprint the person expects (`SHA256:...`); absent: whatever the host offers now is pinned. */
+  expect: z.string().max(100).optional(),
+});
+export const enrolResultSchema = z.object({
+  asset: assetNameSchema,
+  hostKeys: z.array(z.object({ type: z.string(), fingerprint: z.string() })),
+  changed: z.boolean(),
+});
+export type EnrolResult = z.infer<typeof enrolResultSchema>;
+
+// ---- credentials ----
+export const setCredentialRequestSchema = z.strictObject({
+  kind: z.enum(['ssh-private-key', 'password', 'token']),
+  username: z.string().max(64).nullable().default(null),
+  /** The secret in clear; sealed before it is stored and never returned. */
+  value: z.string().min(1).max(65_536),
+});
+export type SetCredentialRequest = z.infer<typeof setCredentialRequestSchema>;
+export const credentialSchema = z.object({
+  name: nameSchema,
+  space: nameSchema,
+  kind: z.enum(['ssh-private-key', 'password', 'token']),
+  username: z.string().nullable(),
+  keyId: z.string(),
+  version: z.int(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type Credential = z.infer<typeof credentialSchema>;
+
+// ---- documents ----
+export const applyRequestSchema = z.strictObject({
+  /** YAML or JSON, one or more documents. */
+  source: z.string().min(1).max(1_048_576),
+  file: z.string().max(500).optional(),
+  dryRun: z.boolean().default(false),
+});
+export const applyResultSchema = z.object({
+  items: z.array(
+    z.object({
+      kind: z.string(),
+      space: z.string(),
+      name: z.string(),
+      version: z.string(),
+      number: z.int(),
+      result: z.enum(['created', 'changed', 'unchanged']),
+      /** Lines such as `~ spec.steps[0].with.argv: [...] -> [...]`. */
+      diff: z.array(z.string()),
+    }),
+  ),
+  findings: z.array(z.record(z.string(), z.unknown())),
+});
+export type ApplyResult = z.infer<typeof applyResultSchema>;
+export const documentSummarySchema = z.object({
+  kind: z.string(),
+  space: z.string(),
+  name: z.string(),
+  version: z.string(),
+  number: z.int(),
+  updatedAt: time,
+});
+export const documentDetailSchema = documentSummarySchema.extend({ source: z.string(), parsed: z.unknown() });
+export type DocumentDetail = z.infer<typeof documentDetailSchema>;
+
+// ---- runs ----
+export const startRunRequestSchema = z.strictObject({
+  runbook: nameSchema,
+  space,
+  /** Digest or number of a version; absent: the current one. */
+  version: z.string().max(80).optional(),
+  inputs: z.record(z.string(), z.unknown()).default({}),
+  /** Narrows the runbook's selector. */
+  on: selectorSchema.optional(),
+  allowEmpty: z.boolean().default(false),
+  reason: z.string().max(500).optional(),
+});
+export type StartRunRequest = z.infer<typeof startRunRequestSchema>;
+export const idempotencyKeySchema = z.string().min(1).max(200);
+
+export const execRequestSchema = z.strictObject({
+  space,
+  on: selectorSchema,
+  argv: z.array(z.string().max(65_536)).min(1).max(1000),
+  effect: z.enum(effects).optional(),
+  become: z.boolean().default(false),
+  timeoutSeconds: z.number().positive().max(86_400).optional(),
+  maxConcurrency: z.int().min(1).max(1000).optional(),
+  allowEmpty: z.boolean().default(false),
+  reason: z.string().max(500).optional(),
+});
+export type ExecRequest = z.infer<typeof execRequestSchema>;
+
+export const countsSchema = z.record(targetStateSchema, z.int());
+const errorSchema = z.object({ code: z.string(), message: z.string(), remedy: z.string().optional() }).nullable();
+export const runSummarySchema = z.object({
+  id: idSchema,
+  space: nameSchema,
+  runbook: z.string(),
+  version: z.string(),
+  state: runStateSchema,
+  counts: countsSchema,
+  targetCount: z.int(),
+  /** Assets for which the selector was neither true nor false. */
+  undeterminedCount: z.int(),
+  requestedBy: z.string(),
+  reason: z.string().nullable(),
+  schedule: z.string().nullable(),
+  fireAt: nullableTime,
+  error: errorSchema,
+  createdAt: time,
+  startedAt: nullableTime,
+  endedAt: nullableTime,
+});
+export type RunSummary = z.infer<typeof runSummarySchema>;
+export const runStepSchema = z.object({
+  step: stepIdSchema,
+  attempt: z.int(),
+  state: z.enum(stepStates),
+  exitCode: z.int().nullable(),
+  error: errorSchema,
+  startedAt: time,
+  endedAt: nullableTime,
+});
+export const runTargetSchema = z.object({
+  asset: z.string(),
+  assetId: idSchema,
+  state: targetStateSchema,
+  error: errorSchema,
+  steps: z.array(runStepSchema),
+});
+export type RunTarget = z.infer<typeof runTargetSchema>;
+export const runDetailSchema = runSummarySchema.extend({
+  inputs: z.record(z.string(), z.unknown()),
+  selector: z.string().nullable(),
+  targetSetDigest: z.string(),
+  /** Steps of control scope, with the run itself as their target. */
+  controlSteps: z.array(runStepSchema),
+  /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
+  targets: z.array(runTargetSchema),
+  targetsNext: z.string().nullable(),
+});
+export type RunDetail = z.infer<typeof runDetailSchema>;
+export const listRunsQuerySchema = pageQuerySchema.extend({
+  state: runStateSchema.optional(),
+  runbook: nameSchema.optional(),
+});
+export const cancelRunRequestSchema = z.strictObject({ reason: z.string().max(500).optional() });
+
+export const entrySchema = z.object({
+  seq: z.int(),
+  at: time,
+  kind: z.string(),
+  asset: z.string().nullable(),
+  step: z.string().nullable(),
+  data: z.record(z.string(), z.unknown()),
+});
+export type Entry = z.infer<typeof entrySchema>;
+export const logChunkSchema = z.object({
+  seq: z.int(),
+  at: time,
+  asset: z.string(),
+  step: z.string(),
+  attempt: z.int(),
+  stream: z.enum(['stdout', 'stderr', 'note']),
+  line: z.int(),
+  body: z.string(),
+});
+export type RunLogChunk = z.infer<typeof logChunkSchema>;
+/** `GET /runs/:id/events?after=SEQ` (SSE): events `entry`, `log` (with `?logs=true`) and, at the end, `end`; ids are `seq`. */
+export const followQuerySchema = z.object({
+  after: z.coerce.number().int().min(0).default(0),
+  logs: z.stringbool().default(false),
+});
+export const logsQuerySchema = z.object({
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(500),
+  asset: assetNameSchema.optional(),
+  step: stepIdSchema.optional(),
+});
+
+// ---- schedules ----
+export const scheduleSchema = z.object({
+  space: nameSchema,
+  name: nameSchema,
+  runbook: nameSchema,
+  cron: z.string(),
+  timeZone: z.string(),
+  paused: z.object({ since: time, by: z.string(), reason: z.string() }).nullable(),
+  quarantineReason: z.string().nullable(),
+  nextFires: z.array(z.object({ at: time, local: z.string(), note: z.string() })),
+  lastFires: z.array(
+    z.object({ nominalAt: time, outcome: z.string(), reason: z.string(), runId: idSchema.nullable(), settledAt: time }),
+  ),
+});
+export type Schedule = z.infer<typeof scheduleSchema>;
+export const pauseRequestSchema = z.strictObject({ reason: z.string().min(1).max(500) });
+
+// ---- principals and tokens ----
+export const createPrincipalRequestSchema = z.strictObject({
+  name: nameSchema,
+  kind: z.enum(['person', 'service']).default('person'),
+  bindings: z
+    .array(z.strictObject({ role: z.enum(roles), space, selector: selectorSchema.nullable().default(null) }))
+    .min(1)
+    .max(50),
+});
+export type CreatePrincipalRequest = z.infer<typeof createPrincipalRequestSchema>;
+export const principalSchema = z.object({
+  id: idSchema,
+  name: nameSchema,
+  kind: z.enum(['person', 'service']),
+  bindings: z.array(z.object({ role: z.enum(roles), space: nameSchema, selector: z.string().nullable() })),
+  createdAt: time,
+  revokedAt: nullableTime,
+});
+export type Principal = z.infer<typeof principalSchema>;
+export const createTokenRequestSchema = z.strictObject({
+  principal: nameSchema,
+  name: z.string().min(1).max(100),
+  expiresAt: time.optional(),
+});
+export const tokenSchema = z.object({
+  id: z.string(),
+  principal: z.string(),
+  name: z.string(),
+  createdAt: time,
+  expiresAt: nullableTime,
+  lastUsedAt: nullableTime,
+  revokedAt: nullableTime,
+});
+export type Token = z.infer<typeof tokenSchema>;
+/** The token in clear is shown this once. */
+export const createdTokenSchema = tokenSchema.extend({ token: z.string() });
+
+// ---- audit ----
+export const auditRecordSchema = z.object({
+  id: idSchema,
+  at: time,
+  /** Null until the sealer has given it its place, within about a second. */
+  position: z.int().nullable(),
+  space: z.string().nullable(),
+  principal: z.string(),
+  action: z.string(),
+  object: z.object({ kind: z.string(), name: z.string() }),
+  detail: z.record(z.string(), z.unknown()),
+});
+export type AuditRecordView = z.infer<typeof auditRecordSchema>;
