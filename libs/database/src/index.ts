@@ -5,3 +5,5 @@ export * from './entities/principals.js';
 export * from './entities/runs.js';
 export * from './entities/schedules.js';
 export * from './repositories/run-journal.js';
+export * from './repositories/audit.js';
+export * from './repositories/outbox.js';

@@ -1,0 +1,53 @@
+import type { Transaction } from '../data-source.js';
+
+/** Commands to Temporal; `subject` is the workflow or schedule id, and one subject's commands are sent in order. */
+export type OutboxCommand =
+  | { readonly kind: 'start-run'; readonly subject: string; readonly payload: { readonly runId: string; readonly timeoutMs: number } }
+  | { readonly kind: 'cancel-run'; readonly subject: string; readonly payload: { readonly runId: string } }
+  | {
+      readonly kind: 'put-schedule';
+      readonly subject: string;
+      readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
+    }
+  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } };
+
+export type StoredCommand = OutboxCommand & { readonly id: number; readonly attempts: number };
+
+/** Commits with the change it belongs to and wakes the relay at commit. */
+export async function enqueueCommand(transaction: Transaction, command: OutboxCommand): Promise<void> {
+  await transaction.query(
+    `WITH command AS (INSERT INTO outbox (kind, subject, payload) VALUES ($1, $2, $3) RETURNING id)
+     SELECT pg_notify('fettle_outbox', '') FROM command`,
+    [command.kind, command.subject, JSON.stringify(command.payload)],
+  );
+}
+
+/** The oldest unsent command of each subject that is due, at most `limit`. */
+export async function readDueCommands(transaction: Transaction, limit: number): Promise<StoredCommand[]> {
+  return transaction.query(
+    `SELECT o.id, o.kind, o.subject, o.payload, o.attempts FROM outbox o
+     WHERE o.sent_at IS NULL AND o.next_at <= clock_timestamp()
+       AND NOT EXISTS (SELECT 1 FROM outbox earlier WHERE earlier.subject = o.subject AND earlier.sent_at IS NULL AND earlier.id < o.id)
+     ORDER BY o.id LIMIT $1`,
+    [limit],
+  );
+}
+
+export async function markCommandsSent(transaction: Transaction, ids: readonly number[]): Promise<void> {
+  await transaction.query(`UPDATE outbox SET sent_at = clock_timestamp(), last_error = NULL WHERE id = ANY ($1)`, [ids]);
+}
+
+/** Tried again after a delay that doubles from half a second up to half a minute. */
+export async function markCommandFailed(transaction: Transaction, id: number, message: string): Promise<void> {
+  await transaction.query(
+    `UPDATE outbox SET attempts = attempts + 1, last_error = left($2, 1000),
+       next_at = clock_timestamp() + least(30000, 500 * 2 ^ least(attempts, 6)) * interval '1 millisecond'
+     WHERE id = $1`,
+    [id, message],
+  );
+}
+
+/** Sent commands older than a week are no longer of use. */
+export async function deleteSentCommands(transaction: Transaction): Promise<void> {
+  await transaction.query(`DELETE FROM outbox WHERE sent_at < now() - interval '7 days'`);
+}
