@@ -45,7 +45,7 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   /** `target`: once for each target of the run. `control`: once for the run, from the worker. */
   readonly scope: 'target' | 'control';
   /** What a second execution would do. May depend on the input where the input says it (`effect: read-only`). */
-  readonly effect: (input: z.output<Input>) => Effect;
+  effect(input: z.output<Input>): Effect;
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
   /** Paths in the input that name credentials; their values are resolved by the worker and never stored. */
@@ -54,7 +54,7 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   readonly compensation: string | null;
   /** Whether the implementation has a probe that can tell if the effect of a token happened. */
   readonly probe: boolean;
-  readonly render: (input: z.output<Input>, target: RenderTarget) => Rendered;
+  render(input: z.output<Input>, target: RenderTarget): Rendered;
 }
 
 /** Checks the shape of a contract at compile time and keeps its literal types. */

@@ -1,0 +1,47 @@
+import { defineAction } from '@fettle/contracts';
+import { z } from 'zod';
+
+/** Read-only commands whose output `asset.gather` reads; each may fail without failing the others. */
+export const gatherCommands = {
+  osRelease: ['cat', '/etc/os-release'],
+  uname: ['uname', '-srm'],
+  memory: ['cat', '/proc/meminfo'],
+  disks: ['df', '-P', '-k'],
+  addresses: ['hostname', '-I'],
+  hostname: ['hostname'],
+  machineId: ['cat', '/etc/machine-id'],
+  serial: ['cat', '/sys/class/dmi/id/product_serial'],
+  bootId: ['cat', '/proc/sys/kernel/random/boot_id'],
+  dpkg: ['dpkg-query', '-W', '-f=${Package}\\t${Version}\\t${db:Status-Status}\\n'],
+  rpm: ['rpm', '-qa', '--qf', '%{NAME}\\t%{VERSION}-%{RELEASE}\\tinstalled\\n'],
+} as const satisfies Record<string, readonly string[]>;
+
+export const assetGather = defineAction({
+  name: 'asset.gather',
+  version: 1,
+  summary: 'Reads facts and identifiers of the target over SSH and stores them with source and time.',
+  input: z.strictObject({
+    /** Packages are many: leave them out where nobody asks for them. */
+    packages: z.boolean().default(true),
+  }),
+  output: z.object({
+    os: z.object({ family: z.string(), name: z.string(), version: z.string() }).partial(),
+    kernel: z.string().optional(),
+    packageCount: z.int().optional(),
+    missing: z.array(z.string()),
+  }),
+  scope: 'target',
+  effect: () => 'read-only',
+  defaultTimeoutMs: 120_000,
+  maxTimeoutMs: 600_000,
+  secretInputs: [],
+  compensation: null,
+  probe: false,
+  render: (input) => ({
+    argv: Object.entries(gatherCommands)
+      .filter(([name]) => input.packages || (name !== 'dpkg' && name !== 'rpm'))
+      .map(([, argv]) => argv),
+    files: [],
+    calls: [],
+  }),
+});

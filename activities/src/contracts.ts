@@ -1,0 +1,24 @@
+import type { ActionContract } from '@fettle/contracts';
+import { assetGather } from './asset/gather.contract.js';
+import { filePut } from './file/put.contract.js';
+import { httpRequest } from './http/request.contract.js';
+import { sshRun } from './ssh/run.contract.js';
+import { sshScript } from './ssh/script.contract.js';
+
+export { assetGather, gatherCommands } from './asset/gather.contract.js';
+export { fileContent, filePut } from './file/put.contract.js';
+export { httpRequest } from './http/request.contract.js';
+export { becomeArgv, MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from './ssh/become.contract.js';
+export { sshRun } from './ssh/run.contract.js';
+export { sshScript } from './ssh/script.contract.js';
+
+/** The explicit registry of action contracts by name: what validation, plan, forms, completion and reference pages read. */
+export const actionContracts = {
+  'ssh.run': sshRun,
+  'ssh.script': sshScript,
+  'file.put': filePut,
+  'http.request': httpRequest,
+  'asset.gather': assetGather,
+} as const satisfies Record<string, ActionContract>;
+
+export type ActionName = keyof typeof actionContracts;
