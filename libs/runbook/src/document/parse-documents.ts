@@ -1,0 +1,170 @@
+import {
+  API_VERSION,
+  documentKinds,
+  type DocumentKind,
+  type FettleDocument,
+  type Finding,
+  type SourcePosition,
+} from '@fettle/contracts';
+import type { ParsedNode } from 'yaml';
+import { digestOf, isRecord, type JsonPath, type JsonValue } from '../json.js';
+import { closestName } from './closest-name.js';
+import { finding, orderedFindings } from './findings.js';
+import { readYaml } from './read-yaml.js';
+import { SourceText } from './source-text.js';
+import { SourceReader, type SourceNode, type SourceValue } from './source-value.js';
+import { shapeFindings } from './shape-findings.js';
+
+/** One document of a source: its value as written, the same with defaults where its shape is right, and its places. */
+export interface ParsedDocument {
+  readonly file: string;
+  /** Which document of the source, from 0. */
+  readonly index: number;
+  /** The value as written, before defaults; what the digest is of. */
+  readonly value: JsonValue;
+  /** With defaults; null where the shape is wrong (`findings` of the parse tell why). */
+  readonly document: FettleDocument | null;
+  /** `sha256:<hex>` of `value`. */
+  readonly digest: string;
+  readonly places: DocumentPlaces;
+}
+
+/** Finds the place of a path in its source. Where a path does not exist, that of the nearest value around it. */
+export class DocumentPlaces {
+  readonly #source: SourceText;
+  readonly #root: SourceNode;
+
+  constructor(source: SourceText, root: SourceNode) {
+    this.#source = source;
+    this.#root = root;
+  }
+
+  /** Where the value begins. */
+  valueAt(path: JsonPath): { readonly position: SourcePosition; readonly text: string } {
+    const { node } = this.#find(path);
+    return { position: this.#source.positionAt(node.start), text: this.#source.shown(node.start, node.end) };
+  }
+
+  /** Where the key of a member begins; the value's place for items of a list. */
+  keyAt(path: JsonPath): { readonly position: SourcePosition; readonly text: string } {
+    const { node } = this.#find(path);
+    const { start, end } = node.key ?? node;
+    return { position: this.#source.positionAt(start), text: this.#source.shown(start, end) };
+  }
+
+  /**
+   * Where a character of a text value stands: `offset` counts UTF-16 code units of the value. Exact for texts written on one
+   * line without escapes; otherwise (and that is said by `isExact`) where the text begins.
+   */
+  insideText(path: JsonPath, offset: number): { readonly position: SourcePosition; readonly isExact: boolean } {
+    const { node, isExact } = this.#find(path);
+    const start = node.textStart;
+    if (!isExact || start === undefined) return { position: this.#source.positionAt(node.start), isExact: false };
+    return { position: this.#source.positionAt(start + offset), isExact: true };
+  }
+
+  #find(path: JsonPath): { readonly node: SourceNode; readonly isExact: boolean } {
+    let node = this.#root;
+    for (const part of path) {
+      const child = node.children.get(part);
+      if (child === undefined) return { node, isExact: false };
+      node = child;
+    }
+    return { node, isExact: true };
+  }
+}
+
+export interface ParseResult {
+  /** Every document that could be read, those of wrong shape included (`document: null`). */
+  readonly documents: readonly ParsedDocument[];
+  /** In the order of the source. */
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Reads YAML or JSON text with any number of documents. Never throws for what the text holds: a hostile, broken or unknown
+ * text yields findings of severity `error` with `file:line:column`. Bounded by `sourceLimits` in time and memory.
+ */
+export function parseDocuments(text: string, options: { readonly file: string }): ParseResult {
+  // A byte order mark is not part of the first line.
+  const source = new SourceText(text.startsWith('\uFEFF') ? text.slice(1) : text, options.file);
+  const yaml = readYaml(source);
+  const findings: Finding[] = [...yaml.findings];
+  if (findings.length > 0) return { documents: [], findings: orderedFindings(findings) };
+  const reader = new SourceReader(source, findings);
+  const documents: ParsedDocument[] = [];
+  for (const [index, document] of yaml.documents.entries()) {
+    const contents = document.contents as ParsedNode | null;
+    // Comments between two `---` make a document without a value; it says nothing.
+    if (contents === null) continue;
+    const before = findings.length;
+    const read = reader.read(contents);
+    if (reader.isOverBudget) break;
+    if (read.value === null && findings.length === before) continue;
+    // What is wrong in the values would be reported a second time as a wrong shape.
+    const isReadable = findings.length === before;
+    documents.push(parsedDocument(source, index, read, isReadable ? findings : null));
+  }
+  if (documents.length === 0 && findings.length === 0) {
+    findings.push(finding('no-documents', 'the source holds no document', { position: source.positionAt(0) }));
+  }
+  return { documents, findings: orderedFindings(findings) };
+}
+
+/** `sha256:<hex>` of a document's value as written, before defaults: the name of its version (canonical JSON, RFC 8785). */
+export function documentDigest(value: unknown): string {
+  return digestOf(value);
+}
+
+function parsedDocument(
+  source: SourceText,
+  index: number,
+  read: SourceValue,
+  findings: Finding[] | null,
+): ParsedDocument {
+  const places = new DocumentPlaces(source, read.node);
+  const document = findings === null ? null : checkShape(read.value, places, findings);
+  return { file: source.file, index, value: read.value, document, digest: documentDigest(read.value), places };
+}
+
+/**
+ * Checks a value against the schema of its kind. Returns the document with its defaults, or null after adding findings.
+ */
+function checkShape(value: JsonValue, places: DocumentPlaces, findings: Finding[]): FettleDocument | null {
+  const kinds = Object.keys(documentKinds) as DocumentKind[];
+  if (!isRecord(value)) {
+    const message = 'a document must be an object with apiVersion, kind, metadata and spec';
+    findings.push(finding('wrong-type', message, places.valueAt([])));
+    return null;
+  }
+  const { kind } = value;
+  if (typeof kind !== 'string' || !Object.hasOwn(documentKinds, kind)) {
+    findings.push(kindFinding(value, kinds, places));
+    return null;
+  }
+  const schema = documentKinds[kind as DocumentKind];
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  findings.push(...shapeFindings(schema, result.error.issues, value, places));
+  return null;
+}
+
+function kindFinding(
+  value: Readonly<Record<string, unknown>>,
+  kinds: readonly string[],
+  places: DocumentPlaces,
+): Finding {
+  const { kind } = value;
+  const known = kinds.join(', ');
+  if (!Object.hasOwn(value, 'kind')) {
+    const misspelt = Object.keys(value).find((key) => closestName(key, ['kind']) !== undefined);
+    const message = `the field "kind" is missing; it is one of ${known}`;
+    if (misspelt === undefined)
+      return finding('missing-field', message, { ...places.valueAt([]), path: ['kind'], text: undefined });
+    return finding('missing-field', message, { ...places.keyAt([misspelt]), path: ['kind'], suggestion: 'kind' });
+  }
+  const place = { ...places.valueAt(['kind']), path: ['kind'] };
+  if (typeof kind !== 'string') return finding('wrong-type', `"kind" must be text: one of ${known}`, place);
+  const message = `"${kind.slice(0, 60)}" is not a kind of document of ${API_VERSION}; known kinds are ${known}`;
+  return finding('unknown-kind', message, { ...place, suggestion: closestName(kind, kinds) });
+}
