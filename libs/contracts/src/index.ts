@@ -4,3 +4,4 @@ export * from './states.js';
 export * from './action.js';
 export * from './documents.js';
 export * from './api.js';
+export * from './api-queries.js';

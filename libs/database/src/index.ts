@@ -7,3 +7,8 @@ export * from './entities/schedules.js';
 export * from './repositories/run-journal.js';
 export * from './repositories/audit.js';
 export * from './repositories/outbox.js';
+export * from './database-error.js';
+export * from './repositories/audit-log.js';
+export * from './repositories/documents.js';
+export * from './repositories/principals.js';
+export * from './repositories/schedules.js';
