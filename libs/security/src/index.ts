@@ -4,6 +4,14 @@ export * from './tokens.js';
 export * from './effect-token.js';
 export * from './key-file.js';
 export * from './policy.js';
+export * from './redaction.js';
+export {
+  maxPatternBytes,
+  maxSecretBytes,
+  minSecretBytes,
+  type DeclaredSecret,
+  type UnprotectedSecret,
+} from './redaction-patterns.js';
 export * from './audit/canonical.js';
 export * from './audit/record.js';
 export * from './audit/merkle-hash.js';

@@ -110,6 +110,7 @@ function cannotOpen(path: string, cause: unknown): FettleError {
   });
 }
 
+/** By shape, not `instanceof`: an error of another realm (a VM context) has the code too. */
 function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
 }

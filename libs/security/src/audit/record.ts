@@ -15,11 +15,9 @@ const detailSchema: z.ZodType<JsonValue> = z.lazy(() =>
     z.null(),
     z.boolean(),
     z.string(),
-    z
-      .number()
-      .refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
-        message: 'must be a safe integer',
-      }),
+    z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+      message: 'must be a safe integer',
+    }),
     z.array(detailSchema),
     z.record(z.string(), detailSchema.optional()),
   ]),
@@ -43,6 +41,8 @@ export const auditRecordSchema = z.strictObject({
   detail: z.record(z.string(), detailSchema.optional()),
 });
 
+const storedRecordSchema = auditRecordSchema.extend({ v: z.literal(AUDIT_RECORD_FORMAT) });
+
 /** One thing that somebody did or tried, as the audit log keeps it. */
 export type AuditRecord = z.infer<typeof auditRecordSchema>;
 
@@ -51,6 +51,16 @@ export type AuditRecord = z.infer<typeof auditRecordSchema>;
  * `invalid-request` where the record does not fit `auditRecordSchema`, `limit-exceeded` above `maxAuditRecordBytes`.
  */
 export function auditRecordBytes(record: AuditRecord): Buffer {
+  // First, because it bounds the depth and the size of what the schema then walks through.
+  const bytes = canonicalBytes({ v: AUDIT_RECORD_FORMAT, ...record });
+  if (bytes.length > maxAuditRecordBytes) {
+    throw new FettleError({
+      code: 'limit-exceeded',
+      message: `an audit record has ${bytes.length} bytes, more than ${maxAuditRecordBytes}`,
+      remedy: 'Make the request smaller, or change fewer things at once.',
+      detail: { sizeBytes: bytes.length, maxBytes: maxAuditRecordBytes },
+    });
+  }
   const parsed = auditRecordSchema.safeParse(record);
   if (!parsed.success) {
     const problem = parsed.error.issues[0];
@@ -60,35 +70,25 @@ export function auditRecordBytes(record: AuditRecord): Buffer {
       message: `audit record, ${where === '' ? 'as a whole' : where}: ${problem?.message ?? 'malformed'}`,
     });
   }
-  const bytes = canonicalBytes({ v: AUDIT_RECORD_FORMAT, ...parsed.data });
-  if (bytes.length > maxAuditRecordBytes) {
-    throw new FettleError({
-      code: 'limit-exceeded',
-      message: `the audit record of ${record.action} has ${bytes.length} bytes, more than ${maxAuditRecordBytes}`,
-      remedy: 'Make the request smaller, or change fewer things at once.',
-      detail: { sizeBytes: bytes.length, maxBytes: maxAuditRecordBytes },
-    });
-  }
   return bytes;
 }
 
 /** Reads stored bytes. Throws `invalid-audit-record` where they are not the canonical bytes of a record. */
 export function parseAuditRecord(bytes: Uint8Array): AuditRecord {
-  let value: unknown;
+  if (bytes.byteLength > maxAuditRecordBytes) throw invalidRecord(`it is longer than ${maxAuditRecordBytes} bytes`);
+  let value: JsonValue;
+  let canonical: Buffer;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)) as JsonValue;
+    canonical = canonicalBytes(value);
   } catch (cause) {
-    throw invalidRecord('it is not JSON in UTF-8', cause);
+    throw invalidRecord('it is not JSON in UTF-8, or too deeply nested', cause);
   }
-  if (typeof value !== 'object' || value === null) throw invalidRecord('it is not an object');
-  const { v, ...rest } = value as Record<string, unknown>;
-  if (v !== AUDIT_RECORD_FORMAT) throw invalidRecord(`its format version is not ${AUDIT_RECORD_FORMAT}`);
-  const parsed = auditRecordSchema.safeParse(rest);
+  if (!canonical.equals(bytes)) throw invalidRecord('its bytes are not canonical (RFC 8785)');
+  const parsed = storedRecordSchema.safeParse(value);
   if (!parsed.success) throw invalidRecord(parsed.error.issues[0]?.message ?? 'malformed', parsed.error);
-  if (!canonicalBytes({ v: AUDIT_RECORD_FORMAT, ...parsed.data }).equals(bytes)) {
-    throw invalidRecord('its bytes are not canonical (RFC 8785)');
-  }
-  return parsed.data;
+  const { v: _format, ...record } = parsed.data;
+  return record;
 }
 
 function invalidRecord(why: string, cause?: unknown): FettleError {
