@@ -1,5 +1,5 @@
 import { appendAuditRecord } from '@fettle/database';
-import { canonicalBytes, leafHash, type AuditRecord } from '@fettle/security';
+import { ALL_SPACES, auditRecordBytes, leafHash, type AuditRecord } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 
@@ -18,15 +18,16 @@ export async function recordAudit(context: OperationContext, change: AuditedChan
   const record: AuditRecord = {
     id: uuidv7(),
     at: new Date().toISOString(),
-    space: change.space,
-    principal: { id: actor.principalId, name: actor.name, kind: actor.kind },
+    space: change.space ?? ALL_SPACES,
+    principal: actor.principalId === null ? null : { id: actor.principalId, name: actor.name, kind: actor.kind },
     action: change.action,
     object: change.object,
-    outcome: 'ok',
+    outcome: 'succeeded',
     requestId: actor.requestId,
-    detail: change.detail,
+    // Checked by auditRecordBytes: what JSON cannot carry is refused.
+    detail: change.detail as AuditRecord['detail'],
   };
-  const canonical = canonicalBytes(record);
+  const canonical = auditRecordBytes(record);
   await appendAuditRecord(context.transaction, {
     id: record.id,
     at: record.at,

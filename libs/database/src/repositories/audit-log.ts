@@ -24,7 +24,7 @@ export interface StoredCheckpoint {
 }
 
 export interface AuditFilter {
-  /** Records of this space and those of none. */
+  /** Records of this space, and those that concern all spaces (`*`). */
   readonly space: string;
   readonly objectKind: string | null;
   readonly objectName: string | null;
@@ -42,7 +42,7 @@ const placedColumns = `r.id, r.at, r.space, r.action, l.position, r.canonical, c
 export async function listAuditRows(transaction: Transaction, filter: AuditFilter): Promise<PlacedRecord[]> {
   return transaction.query(
     `SELECT ${placedColumns} FROM audit_record r LEFT JOIN audit_leaf l ON l.record_id = r.id
-     WHERE (r.space = $1 OR r.space IS NULL)
+     WHERE r.space IN ($1, '*')
        AND ($2::text IS NULL OR r.object_kind = $2) AND ($3::text IS NULL OR r.object_name = $3)
        AND ($4::text IS NULL OR r.principal = $4)
        AND ($5::timestamptz IS NULL OR r.at >= $5) AND ($6::timestamptz IS NULL OR r.at < $6)

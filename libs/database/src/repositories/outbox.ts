@@ -2,7 +2,11 @@ import type { Transaction } from '../data-source.js';
 
 /** Commands to Temporal; `subject` is the workflow or schedule id, and one subject's commands are sent in order. */
 export type OutboxCommand =
-  | { readonly kind: 'start-run'; readonly subject: string; readonly payload: { readonly runId: string; readonly timeoutMs: number } }
+  | {
+      readonly kind: 'start-run';
+      readonly subject: string;
+      readonly payload: { readonly runId: string; readonly timeoutMs: number };
+    }
   | { readonly kind: 'cancel-run'; readonly subject: string; readonly payload: { readonly runId: string } }
   | {
       readonly kind: 'put-schedule';
@@ -34,7 +38,9 @@ export async function readDueCommands(transaction: Transaction, limit: number): 
 }
 
 export async function markCommandsSent(transaction: Transaction, ids: readonly number[]): Promise<void> {
-  await transaction.query(`UPDATE outbox SET sent_at = clock_timestamp(), last_error = NULL WHERE id = ANY ($1)`, [ids]);
+  await transaction.query(`UPDATE outbox SET sent_at = clock_timestamp(), last_error = NULL WHERE id = ANY ($1)`, [
+    ids,
+  ]);
 }
 
 /** Tried again after a delay that doubles from half a second up to half a minute. */

@@ -69,12 +69,6 @@ export async function findPrincipalById(transaction: Transaction, id: string): P
   return rows[0] ?? null;
 }
 
-/** Locks the row until the transaction ends, so that its tokens and bindings change one after the other. */
-export async function lockPrincipal(transaction: Transaction, name: string): Promise<StoredPrincipal | null> {
-  await transaction.query(`SELECT 1 FROM principal WHERE name = $1 FOR UPDATE`, [name]);
-  return findPrincipal(transaction, name);
-}
-
 /** Principals with a binding in the space, by name, after the name given. */
 export async function listPrincipalRows(
   transaction: Transaction,
@@ -171,4 +165,11 @@ export async function touchToken(transaction: Transaction, id: string): Promise<
      WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`,
     [id],
   );
+}
+
+/** Changes to principals, bindings and tokens are rare: one at a time, so that "the last admin" cannot change in between. */
+const principalsLock = 7_070_010;
+
+export async function lockPrincipals(transaction: Transaction): Promise<void> {
+  await transaction.query(`SELECT pg_advisory_xact_lock($1)`, [principalsLock]);
 }
