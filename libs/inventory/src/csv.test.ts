@@ -120,6 +120,7 @@ describe('parseCsvInventory', () => {
       'csv-syntax 2:4',
       'csv-syntax 3:6',
       'csv-syntax 4:3',
+      'invalid-value 4:3',
     ]);
   });
 

@@ -13,7 +13,9 @@ export const IMPORT_LIMITS = {
   maxGroups: 20_000,
   /** Edges between groups, and memberships of hosts written in the files. */
   maxMemberships: 4_000_000,
-  maxFiles: 20_000,
+  /** Variables given to hosts, each host of a range counted. */
+  maxAssignments: 20_000_000,
+  maxFiles: 200_000,
 } as const;
 
 /** One asset as a file describes it. What is absent was not given: it leaves the stored value as it is and never clears it. */
@@ -76,6 +78,11 @@ export class FindingList {
 
   warn(code: string, message: string, position: SourcePosition, more: Pick<Finding, 'text' | 'suggestion'> = {}): void {
     this.add(finding('warning', code, message, position, more));
+  }
+
+  /** Counts an error that is listed already. */
+  countError(): void {
+    this.#errorCount += 1;
   }
 
   get errorCount(): number {

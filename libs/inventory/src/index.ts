@@ -2,3 +2,5 @@ export * from './import-row.js';
 export * from './canonical.js';
 export { importColumns, type ImportColumn } from './columns.js';
 export { parseCsvInventory, type CsvImportOptions } from './csv.js';
+export { parseAnsibleInventory, type AnsibleImportOptions } from './ansible/parse.js';
+export type { InventoryFile } from './ansible/variable-files.js';
