@@ -50,6 +50,8 @@ export class ManagedChild {
   constructor(
     readonly spec: ChildSpec,
     private readonly sink: LogSink,
+    /** Called as soon as a process exists, before anything else can happen. */
+    private readonly onLaunched: () => void = () => undefined,
   ) {}
 
   /** The process that runs now, or undefined. */
@@ -101,6 +103,7 @@ export class ManagedChild {
     });
     this.#collectOutput(child);
     if (child.pid !== undefined) this.#identity = identifyProcess(child.pid);
+    this.onLaunched();
   }
 
   /** Launches and waits for readiness; throws `child-failed` or `child-not-ready`, and leaves no process behind. */

@@ -6,7 +6,7 @@ import pg from 'pg';
 import type { ChildSpec } from './managed-child.js';
 import { LOOPBACK } from './ports.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
-import { endProcess, identifyProcess, type EndStep } from './process-identity.js';
+import { identifyProcess, type EndStep } from './process-identity.js';
 import type { SystemUser } from './system-user.js';
 
 /** The superuser of an embedded cluster. */
@@ -101,7 +101,7 @@ export function postgresChild(options: ClusterOptions): ChildSpec {
     env: postgresEnvironment(),
     cwd: options.folder,
     user: options.user,
-    prepare: () => removeStaleLock(options.folder),
+    prepare: () => Promise.resolve(removeStaleLock(options.folder)),
     readiness: { kind: 'probe', probe: () => accepts(databaseUrl(options, 'postgres')) },
     readyTimeoutMs: 60_000,
     stop: POSTGRES_STOP,
@@ -134,19 +134,16 @@ function postgresEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * A server killed with -9 leaves `postmaster.pid`. Postgres refuses to start when that number now belongs to any other
- * process of the same user; and a server orphaned by a killed supervisor still holds the folder.
+ * A server killed with -9 leaves `postmaster.pid`, and Postgres refuses to start when that number now belongs to any
+ * other process of the same user. A live Postgres on the same folder keeps its lock: the new one then says so and ends.
  */
-async function removeStaleLock(folder: string): Promise<void> {
+function removeStaleLock(folder: string): void {
   const lockFile = join(folder, 'postmaster.pid');
   if (!existsSync(lockFile)) return;
-  const pid = Number(readFileSync(lockFile, 'utf8').split('\n')[0]);
-  const holder = identifyProcess(pid);
-  if (holder !== undefined && holder.commandLine.includes('postgres') && holder.commandLine.includes(folder)) {
-    await endProcess(holder, POSTGRES_STOP);
-    return;
-  }
-  rmSync(lockFile, { force: true });
+  const holder = identifyProcess(Number(readFileSync(lockFile, 'utf8').split('\n')[0]));
+  const isServer =
+    holder !== undefined && holder.commandLine.includes('postgres') && holder.commandLine.includes(folder);
+  if (!isServer) rmSync(lockFile, { force: true });
 }
 
 /** Whether the server behind a URL answers a query now. */

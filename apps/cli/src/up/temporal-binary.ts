@@ -34,6 +34,8 @@ export interface ObtainOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Told what is tried and what came of it, a line each. */
   readonly report: (line: string) => void;
+  /** Ends a download or a build that is under way. */
+  readonly signal?: AbortSignal;
 }
 
 interface Attempt {
@@ -66,12 +68,13 @@ export async function obtainTemporal(options: ObtainOptions): Promise<string> {
   const attempts: Attempt[] = [
     { what: '`temporal` on PATH', run: () => checkOnPath(env) },
     { what: `the cache (${cached})`, run: () => checkUsable(cached) },
-    { what: "the SDK's own download", run: () => download(cached, env) },
-    { what: `go install ${GO_PACKAGE} (about 5 minutes the first time)`, run: () => build(cached, env, report) },
+    { what: "the SDK's own download", run: () => download(cached, options) },
+    { what: `go install ${GO_PACKAGE} (about 5 minutes the first time)`, run: () => build(cached, options) },
   ];
   const tried: string[] = [];
   for (const attempt of attempts) {
     if (tried.length >= 2) report(`Temporal: trying ${attempt.what}`);
+    options.signal?.throwIfAborted();
     const result = await attempt.run();
     if ('path' in result) return result.path;
     tried.push(`${attempt.what}: ${result.reason}`);
@@ -83,6 +86,17 @@ export async function obtainTemporal(options: ObtainOptions): Promise<string> {
     remedy:
       'Install Go 1.23 or later and start again, or put a `temporal` executable on PATH (or name it in FETTLE_TEMPORAL_CLI), or set TEMPORAL_ADDRESS to a running server.',
   });
+}
+
+/** A usable executable that is there already (nothing is downloaded or built); undefined when there is none. */
+export async function findTemporal(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const named = env.FETTLE_TEMPORAL_CLI;
+  const found =
+    named !== undefined && named !== ''
+      ? [await checkUsable(named)]
+      : [await checkOnPath(env), await checkUsable(join(temporalCacheFolder(env), 'temporal'))];
+  for (const result of found) if ('path' in result) return result.path;
+  return undefined;
 }
 
 async function checkOnPath(env: NodeJS.ProcessEnv): Promise<{ path: string } | { reason: string }> {
@@ -121,13 +135,17 @@ export function isAtLeast(version: readonly number[], minimum: readonly number[]
 }
 
 /** The SDK's native bridge can download the CLI; it runs in a process of its own, because it cannot be interrupted. */
-async function download(cached: string, env: NodeJS.ProcessEnv): Promise<{ path: string } | { reason: string }> {
+async function download(
+  cached: string,
+  { env, signal }: ObtainOptions,
+): Promise<{ path: string } | { reason: string }> {
   const folder = makeScratchFolder(cached);
   try {
     const script = fileURLToPath(new URL('./download-temporal.js', import.meta.url));
     const { stdout } = await run(process.execPath, [script, folder, TEMPORAL_CLI_VERSION], {
       env,
       timeout: DOWNLOAD_TIMEOUT_MS,
+      signal,
     });
     const usable = await checkUsable(stdout.trim());
     if ('path' in usable) renameSync(usable.path, cached);
@@ -148,18 +166,14 @@ function downloadFailure(error: unknown): string {
   return `failed (${(stderr.split('\n').at(-1) ?? '').slice(0, 160)})`;
 }
 
-async function build(
-  cached: string,
-  env: NodeJS.ProcessEnv,
-  report: (line: string) => void,
-): Promise<{ path: string } | { reason: string }> {
-  const unlock = await lockBuild(cached, report);
+async function build(cached: string, options: ObtainOptions): Promise<{ path: string } | { reason: string }> {
+  const unlock = await lockBuild(cached, options);
   const folder = makeScratchFolder(cached);
   try {
     // Another start may have built it while this one waited.
     const meanwhile = await checkUsable(cached);
     if ('path' in meanwhile) return meanwhile;
-    const failure = await goInstall(folder, env, report);
+    const failure = await goInstall(folder, options);
     if (failure !== undefined) return { reason: failure };
     const usable = await checkUsable(join(folder, 'temporal'));
     if ('path' in usable) renameSync(usable.path, cached);
@@ -171,16 +185,13 @@ async function build(
 }
 
 /** @returns why it failed, or undefined. */
-function goInstall(
-  folder: string,
-  env: NodeJS.ProcessEnv,
-  report: (line: string) => void,
-): Promise<string | undefined> {
+function goInstall(folder: string, { env, report, signal }: ObtainOptions): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn('go', ['install', GO_PACKAGE], {
       env: { ...env, GOBIN: folder, GOFLAGS: '' },
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: BUILD_TIMEOUT_MS,
+      signal,
     });
     const startedAtMs = Date.now();
     const ticker = setInterval(() => {
@@ -200,9 +211,10 @@ function goInstall(
 }
 
 /** One build at a time for a cache: a second start waits for the first instead of building the same again. */
-async function lockBuild(cached: string, report: (line: string) => void): Promise<() => void> {
+async function lockBuild(cached: string, { report, signal }: ObtainOptions): Promise<() => void> {
   const lockFile = `${cached}.lock`;
   for (let waited = false; ; waited = true) {
+    signal?.throwIfAborted();
     try {
       writeFileSync(lockFile, `${process.pid}\n`, { flag: 'wx' });
       return () => rmSync(lockFile, { force: true });
