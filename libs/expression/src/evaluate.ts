@@ -156,7 +156,8 @@ class Evaluator {
     if (container instanceof Unknown) return container;
     const key = node.op === 'select' ? node.field : this.value(node.key, scope);
     if (key instanceof Unknown) return key;
-    return lookUp(container, key) ?? missing(container, key, node.place);
+    const value = lookUp(container, key);
+    return value === undefined ? missing(container, key, node.place) : value;
   }
 
   #has(path: Node, scope: Scope): boolean {

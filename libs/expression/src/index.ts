@@ -19,6 +19,7 @@ export {
   type CompiledSelector,
   type CompileOptions,
   type Selector,
+  type SqlFragment,
 } from './selector.js';
 export { findReferences, references, type Reference } from './references.js';
 export {

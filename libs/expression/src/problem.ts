@@ -12,18 +12,18 @@ export interface Place {
   readonly offset: number;
 }
 
-/** Line and column, both from 1, of a place; `file` carries the origin where there is one. */
+/** Line and column of a place in its own source, both from 1. */
 export function positionOf(place: Place): SourcePosition {
   const before = place.source.text.slice(0, place.offset);
   const line = before.split('\n').length;
   const column = place.offset - (before.lastIndexOf('\n') + 1) + 1;
-  return place.source.origin === undefined ? { line, column } : { file: place.source.origin, line, column };
+  return { line, column };
 }
 
 /** `line:column`, after the origin if there is one. */
 export function describePlace(place: Place): string {
-  const { file, line, column } = positionOf(place);
-  return file === undefined ? `${line}:${column}` : `${file}:${line}:${column}`;
+  const { line, column } = positionOf(place);
+  return place.source.origin === undefined ? `${line}:${column}` : `${place.source.origin}:${line}:${column}`;
 }
 
 export interface ProblemOptions {

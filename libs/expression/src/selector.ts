@@ -35,13 +35,17 @@ export function narrow(a: Selector, b: Selector): Selector {
   return { ...a, source: `(${a.source}\n) && (${b.source}\n)`, root, patterns: new Map() };
 }
 
-export interface CompiledSelector {
+/** A piece of SQL with the values of its parameters, each of which it uses: text, or lists of text for `= ANY`. */
+export interface SqlFragment {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+export interface CompiledSelector extends SqlFragment {
   /** TRUE, FALSE or NULL (unknown), exactly as evaluation in memory. `(sql) IS NULL` counts the undetermined. */
   readonly sql: string;
-  /** TRUE exactly where `sql` is TRUE, never NULL, with what indexes can serve in front. For WHERE clauses. */
-  readonly where: string;
-  /** Values of `$firstParameter` and on, for `sql` and `where` alike: text, or lists of text for `= ANY`. */
-  readonly parameters: readonly unknown[];
+  /** For WHERE clauses: TRUE exactly where `sql` is, never NULL, with what indexes can serve in front. */
+  readonly where: SqlFragment;
 }
 
 export interface CompileOptions {
@@ -56,10 +60,14 @@ export function compileSelector(
   { firstParameter = 1 }: CompileOptions = {},
 ): CompiledSelector {
   const { root } = typeof selector === 'string' ? parseSelector(selector) : selector;
-  const statement = new Statement(firstParameter);
-  const sql = compileBool(root, columns, statement);
-  const served = indexConditions(root, columns, statement);
-  return { sql, where: [...served, `(${sql}) IS TRUE`].join(' AND '), parameters: statement.parameters };
+  const value = new Statement(firstParameter);
+  const sql = compileBool(root, columns, value);
+  const condition = new Statement(firstParameter);
+  const where = [
+    ...indexConditions(root, columns, condition),
+    `(${compileBool(root, columns, condition)}) IS TRUE`,
+  ].join(' AND ');
+  return { sql, parameters: value.parameters, where: { sql: where, parameters: condition.parameters } };
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -46,7 +46,7 @@ export interface Template {
 export function compileTemplate(value: unknown, environment: ExpressionEnvironment, origin = ''): Template {
   const expressions: (FoundExpression & { expression: Expression })[] = [];
   const root = walk(value, origin, (text, path) => {
-    const parts = scanTemplate(text, path).map((piece, _index, all): Part => {
+    const parts = scanTemplate(text, path === '' ? undefined : path).map((piece, _index, all): Part => {
       if ('text' in piece) return piece.text;
       const expression = parseExpression(piece.expression, environment, { origin: path === '' ? undefined : path });
       expressions.push({ path, source: piece.expression, offset: piece.offset, whole: all.length === 1, expression });
