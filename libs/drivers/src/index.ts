@@ -1,0 +1,5 @@
+export * from './transport/ssh/types.js';
+export { mayHaveStarted, type SshErrorCode } from './transport/ssh/errors.js';
+export { quoteArgument, quoteArgv } from './transport/ssh/quote.js';
+export { fingerprintSha256 } from './transport/ssh/host-keys.js';
+export { SshPool, type SshPoolOptions } from './transport/ssh/ssh-pool.js';

@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { sshError } from './errors.js';
+import { quoteArgument, quoteArgv } from './quote.js';
+import type { Become, SshEndpoint } from './types.js';
+
+/** Linux gives a single argument 128 KiB (MAX_ARG_STRLEN), and sshd hands the whole line to the shell as one. */
+export const MAX_LINE_BYTES = 131_071;
+const MAX_PENDING_BYTES = 64 * 1024;
+const KEPT_PENDING_BYTES = 4 * 1024;
+const START_TEXT_CHARACTERS = 2_000;
+
+/** What is to run, ready to be sent: the shell line and what to expect on its standard error before the command's own. */
+export interface WrappedCommand {
+  readonly line: string;
+  readonly nonce: string;
+  readonly becomes: boolean;
+  /** What sudo prints when it wants a password. */
+  readonly prompt: string | undefined;
+}
+
+export interface CommandToWrap {
+  readonly argv: readonly string[];
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly cwd?: string | undefined;
+  readonly become?: Become | undefined;
+}
+
+function invalid(endpoint: SshEndpoint, what: string, remedy: string): never {
+  throw sshError(endpoint, { code: 'invalid-argument', what, remedy, mayHaveStarted: false });
+}
+
+function checkCommand(endpoint: SshEndpoint, command: CommandToWrap): void {
+  const program = command.argv[0];
+  if (program === undefined || program === '' || program.startsWith('-')) {
+    invalid(
+      endpoint,
+      'argv must begin with the name of a program',
+      'Give a program name that does not begin with "-".',
+    );
+  }
+  for (const name of Object.keys(command.env ?? {})) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      invalid(
+        endpoint,
+        `${JSON.stringify(name.slice(0, 60))} is no name of an environment variable`,
+        'Use letters, digits and "_".',
+      );
+    }
+  }
+  const user = command.become?.user;
+  if (user !== undefined && !/^[A-Za-z_][A-Za-z0-9_.-]{0,63}\$?$/.test(user)) {
+    invalid(endpoint, `${JSON.stringify(user.slice(0, 60))} is no user name`, 'Name the user to become, e.g. root.');
+  }
+}
+
+/** `cd` and variables, run by the shell that becomes the command. */
+function preparation(command: CommandToWrap, nonce: string): string {
+  const directory =
+    command.cwd === undefined
+      ? ''
+      : `cd -- ${quoteArgument(command.cwd)} || { printf '\\n%s\\n' ${nonce}-directory >&2; exit 125; }; `;
+  const variables = Object.entries(command.env ?? {}).map(
+    ([name, value]) => `export ${name}=${quoteArgument(value)}; `,
+  );
+  return directory + variables.join('');
+}
+
+function announce(nonce: string, what: 'login' | 'become'): string {
+  // The line feed in front ends whatever a start-up file left without one. `$$` is the process that becomes the command.
+  return `printf '\\n%s %s\\n' ${nonce}-${what} "$$" >&2; `;
+}
+
+/**
+ * Builds the line for the user's shell. The shell announces its process id on standard error and then *becomes* the command
+ * (`exec`), so no process is added. sshd makes the shell the leader of a session, so the id names the process group, too.
+ * The `:` in front makes shells that are not POSIX (csh, fish) fail before they do anything.
+ * @throws FettleError `invalid-argument`
+ */
+export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): WrappedCommand {
+  checkCommand(endpoint, command);
+  const nonce = `fettle-${randomBytes(16).toString('hex')}`;
+  const becomeUser = command.become === undefined ? undefined : (command.become.user ?? 'root');
+  // A user who already is the one to become needs no sudo, which such hosts often lack.
+  const becomes = becomeUser !== undefined && becomeUser !== endpoint.user;
+  const guard = ': "${LC_ALL-}"; ';
+  let line: string;
+  let prompt: string | undefined;
+  if (!becomes) {
+    line = `${guard}${preparation(command, nonce)}${announce(nonce, 'login')}exec ${quoteArgv(command.argv)}`;
+  } else {
+    prompt = command.become?.password === undefined ? undefined : `[${nonce}-password]`;
+    const asking = prompt === undefined ? ['-n'] : ['-S', '-p', prompt];
+    const inner = `${preparation(command, nonce)}${announce(nonce, 'become')}exec "$@"`;
+    const sudo = ['sudo', ...asking, '-H', '-u', becomeUser, '--', '/bin/sh', '-c', inner, 'fettle', ...command.argv];
+    line = `${guard}${announce(nonce, 'login')}exec ${quoteArgv(sudo)}`;
+  }
+  const lineBytes = Buffer.byteLength(line);
+  if (lineBytes > MAX_LINE_BYTES) {
+    invalid(
+      endpoint,
+      `the command line takes ${lineBytes} bytes, more than the ${MAX_LINE_BYTES} that a host accepts`,
+      'Pass long values through stdin, as ssh.script does, or put a file on the host first.',
+    );
+  }
+  return { line, nonce, becomes, prompt };
+}
+
+export type StartEvent =
+  | { readonly kind: 'login'; readonly pid: number }
+  | { readonly kind: 'prompt' }
+  | { readonly kind: 'no-directory' }
+  /** The command's own standard error begins; `rest` is its first part. */
+  | { readonly kind: 'started'; readonly becomePid: number | undefined; readonly rest: Buffer };
+
+/** Reads standard error up to the point where the command's own begins. Start-up noise of the shell and sudo is not output. */
+export class StartScanner {
+  private pending: Buffer = Buffer.alloc(0);
+  private loggedIn = false;
+
+  constructor(private readonly command: WrappedCommand) {}
+
+  feed(chunk: Buffer): StartEvent[] {
+    this.pending = Buffer.concat([this.pending, chunk]);
+    const events: StartEvent[] = [];
+    if (this.pending.includes(`\n${this.command.nonce}-directory\n`)) return [{ kind: 'no-directory' }];
+    if (!this.loggedIn) {
+      const login = this.takeAnnouncement('login');
+      if (login !== undefined) {
+        this.loggedIn = true;
+        events.push({ kind: 'login', pid: login });
+      }
+    }
+    if (this.loggedIn) events.push(...this.scanAfterLogin());
+    if (this.pending.length > MAX_PENDING_BYTES) this.pending = this.pending.subarray(-KEPT_PENDING_BYTES);
+    return events;
+  }
+
+  /** What the shell and sudo said before the command began, for an error message. */
+  startText(): string {
+    const lines = this.pending.toString('utf8').split('\n');
+    const own = lines.filter((line) => line !== '' && !line.includes(this.command.nonce));
+    return own.join('\n').slice(-START_TEXT_CHARACTERS);
+  }
+
+  private scanAfterLogin(): StartEvent[] {
+    const { becomes, prompt } = this.command;
+    if (!becomes) {
+      return [{ kind: 'started', becomePid: undefined, rest: this.takePending() }];
+    }
+    const becomePid = this.takeAnnouncement('become');
+    if (becomePid !== undefined) return [{ kind: 'started', becomePid, rest: this.takePending() }];
+    const at = prompt === undefined ? -1 : this.pending.indexOf(prompt);
+    if (prompt === undefined || at < 0) return [];
+    const after = this.pending.subarray(at + Buffer.byteLength(prompt));
+    this.pending = Buffer.concat([this.pending.subarray(0, at), after]);
+    return [{ kind: 'prompt' }];
+  }
+
+  private takeAnnouncement(what: 'login' | 'become'): number | undefined {
+    // Latin-1 keeps one character a byte, so that positions in the text are positions in the buffer.
+    const found = new RegExp(`\\n${this.command.nonce}-${what} (\\d{1,10})\\n`).exec(this.pending.toString('latin1'));
+    if (found === null) return undefined;
+    this.pending = this.pending.subarray(found.index + found[0].length);
+    return Number(found[1]);
+  }
+
+  private takePending(): Buffer {
+    const rest = this.pending;
+    this.pending = Buffer.alloc(0);
+    return rest;
+  }
+}
