@@ -32,6 +32,8 @@ export interface ProcessConfig {
   readonly tokenKeyFile: string;
   /** Ed25519 private key (PEM, PKCS 8) that signs the audit log's checkpoints. */
   readonly auditKeyFile: string;
+  /** `/metrics` answers without a token; otherwise it needs the permission `system:read`. */
+  readonly metricsPublic: boolean;
   /** The first sign-in token of principal `local-admin`; undefined: none is set up. */
   readonly bootstrapTokenFile: string | undefined;
 }
@@ -50,6 +52,7 @@ const environmentSchema = z.object({
   FETTLE_PORT: portSchema.default(DEFAULT_PORT),
   FETTLE_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   FETTLE_LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
+  FETTLE_METRICS_PUBLIC: z.stringbool().default(false),
   FETTLE_SEALING_KEY_FILE: z.string().min(1).optional(),
   FETTLE_TOKEN_KEY_FILE: z.string().min(1).optional(),
   FETTLE_AUDIT_KEY_FILE: z.string().min(1).optional(),
@@ -87,6 +90,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     sealingKeyFile: keyFile(values.FETTLE_SEALING_KEY_FILE, KEY_FILE_NAMES.sealing),
     tokenKeyFile: keyFile(values.FETTLE_TOKEN_KEY_FILE, KEY_FILE_NAMES.token),
     auditKeyFile: keyFile(values.FETTLE_AUDIT_KEY_FILE, KEY_FILE_NAMES.audit),
+    metricsPublic: values.FETTLE_METRICS_PUBLIC,
     bootstrapTokenFile: bootstrap === undefined ? undefined : absolute(bootstrap, dataDir),
   });
 }

@@ -12,3 +12,7 @@ export * from './repositories/audit-log.js';
 export * from './repositories/documents.js';
 export * from './repositories/principals.js';
 export * from './repositories/schedules.js';
+export * from './repositories/run-targets.js';
+export * from './repositories/runs.js';
+export * from './repositories/control-steps.js';
+export * from './repositories/run-space.js';

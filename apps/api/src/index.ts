@@ -1,0 +1,2 @@
+export { createApi, type Api } from './create-app.js';
+export type { ApiSettings } from './settings.js';
