@@ -20,4 +20,12 @@ export * from './audit/merkle-proof.js';
 export * from './audit/signed-note.js';
 export * from './audit/checkpoint.js';
 export type * from './audit/log-findings.js';
-export { maxCheckpoints, verifyLog, type LogRecord, type LogReport, type VerifyLogInput } from './verify.js';
+export {
+  formatLogLine,
+  maxCheckpoints,
+  parseLogLine,
+  verifyLog,
+  type LogRecord,
+  type LogReport,
+  type VerifyLogInput,
+} from './verify.js';

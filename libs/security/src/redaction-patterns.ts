@@ -15,8 +15,8 @@ export interface UnprotectedSecret {
 export const minSecretBytes = 4;
 /** An RSA key of 16,384 bits in PEM has 13 KB. */
 export const maxSecretBytes = 16 * 1024;
-/** All patterns together: bounds the automaton, which takes about 300 bytes for each (see `PatternAutomaton`). */
-export const maxPatternBytes = 384 * 1024;
+/** All patterns together: bounds the automaton, which takes about 400 bytes of memory for each (see `PatternAutomaton`). */
+export const maxPatternBytes = 256 * 1024;
 /** A line of a multi-line secret is masked by itself from this length on. */
 const minLineLength = 8;
 

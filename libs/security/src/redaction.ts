@@ -37,7 +37,7 @@ export class RedactionSet {
  */
 export class Redactor {
   readonly #automaton: PatternAutomaton | null;
-  #state = 0;
+  #row = 0;
   /** Bytes already scanned and not yet given out. */
   #held: Buffer = Buffer.alloc(0);
   /** Finds that reach into or lie in `#held`, relative to its start; apart from each other, in order. */
@@ -54,27 +54,30 @@ export class Redactor {
     if (!this.#automaton) return Buffer.from(chunk);
     const data = Buffer.concat([this.#held, chunk]);
     this.#scan(this.#automaton, data, this.#held.length);
-    return this.#release(data, data.length - (this.#automaton.depth[this.#state] ?? 0));
+    return this.#release(data, data.length - this.#automaton.depth(this.#row));
   }
 
   /** Gives what is held back, at the end of the stream; the next `write` begins a new stream. */
   flush(): Buffer {
     const rest = this.#release(this.#held, this.#held.length);
-    this.#state = 0;
+    this.#row = 0;
     this.#finds = [];
     this.#maskedTo = -1;
     return rest;
   }
 
-  #scan({ next, columns, columnOf, matchLength }: PatternAutomaton, data: Buffer, from: number): void {
-    let state = this.#state;
+  #scan(automaton: PatternAutomaton, data: Buffer, from: number): void {
+    const { next, columnOf } = automaton;
+    let row = this.#row;
     for (let i = from; i < data.length; i += 1) {
-      // The indices exist by construction; ?? only satisfies the compiler.
-      state = next[state * columns + (columnOf[data[i] ?? 0] ?? 0)] ?? 0;
-      const length = matchLength[state] ?? 0;
-      if (length > 0) this.#found(i + 1 - length, i + 1);
+      // The three indices exist by construction, which the compiler cannot know; this is the one loop that sees each byte.
+      row = next[row + (columnOf[data[i] as number] as number)] as number;
+      if (row < 0) {
+        row = ~row;
+        this.#found(i + 1 - automaton.matchLength(row), i + 1);
+      }
     }
-    this.#state = state;
+    this.#row = row;
   }
 
   /** Finds come by their ends; a longer one takes in those it covers, overlaps or touches. */
