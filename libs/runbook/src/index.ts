@@ -7,3 +7,31 @@ export {
   type JsonPath,
   type JsonValue,
 } from './json.js';
+export {
+  compileProgram,
+  type ActionRegistry,
+  type ActionScopes,
+  type ControlStep,
+  type Program,
+  type ProgramNode,
+  type TargetStepReference,
+} from './engine/program.js';
+export {
+  advance,
+  initialState,
+  MAX_CONTROL_OUTPUT_BYTES,
+  type Advance,
+  type EngineCommand,
+  type EngineEvent,
+  type EngineState,
+  type RunError,
+} from './engine/advance.js';
+export {
+  compileStep,
+  retryDelayMs,
+  stepOutputs,
+  targetStepDecision,
+  type CompiledStep,
+  type StepDecision,
+  type StepError,
+} from './engine/decide-step.js';

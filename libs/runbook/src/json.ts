@@ -67,3 +67,14 @@ export function formatPath(path: JsonPath): string {
   }
   return text;
 }
+
+/** Length in bytes (UTF-8) of a value written as JSON, without white space. */
+export function jsonSizeBytes(value: JsonValue): number {
+  let bytes = 0;
+  // Counted by hand: a TextEncoder is not part of every sandbox the engine runs in.
+  for (const character of canonicalJson(value)) {
+    const code = character.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}

@@ -101,7 +101,14 @@ function readTokens(source: SourceText, findings: Finding[]): readonly CST.Token
   const counts = { tokens: 0, documents: 0, aliases: 0, tags: 0, errors: 0 };
   const take = (token: CST.Token): void => {
     if (token.type === 'error') {
-      addSyntaxError(source, findings, ++counts.errors, token.message, token.offset, token.offset + token.source.length);
+      addSyntaxError(
+        source,
+        findings,
+        ++counts.errors,
+        token.message,
+        token.offset,
+        token.offset + token.source.length,
+      );
       return;
     }
     if (token.type === 'document' && ++counts.documents > sourceLimits.maxDocuments) {
