@@ -103,4 +103,164 @@ describe('selectors in SQL and in memory', () => {
     },
     isLong ? 600_000 : 120_000,
   );
+
+  it('agree on every operator over every pair of odd values', async () => {
+    const assets = oddValues.flatMap((os, i) =>
+      oddValues.map((x, j): AssetView => {
+        const id = `0192f0c1-2d3e-7abc-8def-${String(i * oddValues.length + j).padStart(12, '0')}`;
+        const facts = Object.fromEntries(Object.entries({ os, x }).filter(([, value]) => value !== undefined));
+        const env = typeof os === 'string' ? { env: os } : {};
+        return {
+          id,
+          name: String(i),
+          owner: typeof x === 'string' ? x : null,
+          labels: env,
+          facts,
+          quarantined: j % 2 === 0,
+        };
+      }),
+    );
+    await store(assets);
+    const disagreements: string[] = [];
+    for (const source of everyOperator()) {
+      const selector = parseSelector(source);
+      const { truths, selected } = await evaluateInPostgres(source);
+      for (const [index, asset] of assets.entries()) {
+        const truth = evaluateSelector(selector, asset);
+        if (truths[index] === truth && selected.includes(index) === (truth === true)) continue;
+        disagreements.push(`${source} on ${JSON.stringify(asset)}: memory ${truth}, SQL ${truths[index]}`);
+      }
+    }
+    expect(disagreements.slice(0, 5)).toEqual([]);
+  }, 120_000);
+
+  it('compile what an index can serve for an equality of a label, a column or the id', async () => {
+    const { where } = compileSelector('asset.labels.env == "prod" && asset.facts.os.family != "windows"', undefined, {
+      firstParameter: 3,
+    });
+    expect(where.sql).toContain('a.labels @> $');
+    await client.query('set enable_seqscan = off');
+    const { sql, parameters } = compileSelector('asset.labels.env == "prod"').where;
+    const plan = await client.query<{ 'QUERY PLAN': string }>(`explain select 1 from asset a where ${sql}`, [
+      ...parameters,
+    ]);
+    await client.query('reset enable_seqscan');
+    expect(plan.rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('Bitmap Index Scan on asset_labels_idx');
+  });
 });
+
+/** A value of each type and the borders between them; undefined is missing. */
+const oddValues: readonly unknown[] = [
+  ...[undefined, null, true, false, 0, 1, 8, 8.5, -1, 2 ** 53 + 2, 2 ** 63, 9223372036854774784, 1e21],
+  ...['', 'a', 'ab', 'b', '8', 'true', '\u{1F600}', '\uFFFD', '0'],
+  ...[
+    [],
+    ['a'],
+    [1, 'a', null],
+    [[1]],
+    {},
+    { a: 1 },
+    { '0': 'a', __proto__x: 2 },
+    JSON.parse('{"__proto__": {"a": true}}'),
+  ],
+];
+
+/** Each form of operator over two facts, and over a fact, a label or a column and each kind of literal. */
+function everyOperator(): string[] {
+  const operators = ['==', '!=', '<', '<=', '>', '>=', 'in'];
+  const literals = [
+    'null',
+    'true',
+    '8',
+    '8.0',
+    '8.5',
+    '-1',
+    '9223372036854775807',
+    '9223372036854774900',
+    '"a"',
+    '""',
+    '"\u{1F600}"',
+    '"0"',
+  ];
+  const containers = [
+    '[]',
+    '["a"]',
+    '[8, 8.5]',
+    '[1, "a", null]',
+    '[null]',
+    '{}',
+    '{"a": 1.0}',
+    '{"0": "a", "__proto__x": 2}',
+    '[[1.0]]',
+  ];
+  const isAllowed = (operator: string, literal: string): boolean =>
+    operator === '==' ||
+    operator === '!=' ||
+    (operator === 'in' ? '[{'.includes(literal.charAt(0)) : !/^(null|true|\[|\{)/.test(literal));
+  const sources = operators.map((operator) => `asset.facts.os ${operator} asset.facts.x`);
+  for (const operator of operators) {
+    for (const literal of [...literals, ...containers]) {
+      if (isAllowed(operator, literal)) sources.push(`asset.facts.os ${operator} ${literal}`);
+      if (operator !== 'in' && isAllowed(operator, literal)) sources.push(`${literal} ${operator} asset.facts.os`);
+      if (operator === 'in' && literal !== 'null')
+        sources.push(`${literal} in asset.facts.os`, `asset.facts.os in [${literal}, asset.facts.x]`);
+    }
+    sources.push(
+      `asset.labels.env ${operator === 'in' ? '==' : operator} asset.owner`,
+      `asset.facts.os ${operator === 'in' ? '==' : operator} asset.owner`,
+    );
+  }
+  const operands = ['asset.facts.os', 'asset.facts.x', 'asset.quarantined', '(asset.owner == "a")'];
+  for (const a of operands) {
+    for (const b of operands)
+      sources.push(
+        `${a} && ${b}`,
+        `${a} || ${b}`,
+        `!(${a} || !${b})`,
+        `${a} ? ${b} : asset.facts.x`,
+        `(${a} ? asset.owner : 8) == "a"`,
+      );
+  }
+  for (const step of [
+    '.a',
+    '[0]',
+    '["0"]',
+    '[-1]',
+    '["__proto__"]',
+    '[0][0]',
+    '.a.b',
+    '["__proto__"].a',
+    '["constructor"]',
+    '.length',
+  ]) {
+    sources.push(
+      `has(asset.facts.os${step})`,
+      `asset.facts.os${step} == 1`,
+      `asset.facts.os${step} == asset.facts.x`,
+      `asset.facts.os${step} == "a"`,
+    );
+  }
+  for (const method of ['startsWith', 'endsWith', 'contains'])
+    sources.push(`asset.facts.os.${method}(asset.facts.x)`, `asset.owner.${method}(asset.labels.env)`);
+  sources.push(
+    'size(asset.facts.os) == 1',
+    'asset.facts.os.size() > size(asset.facts.x)',
+    'size(asset.labels) == 1',
+    'size(asset.owner) == 1',
+  );
+  sources.push(
+    '-asset.facts.os < asset.facts.x',
+    'has(asset.owner)',
+    'has(asset.labels.env)',
+    'asset.facts.os in asset.labels',
+    'asset.owner in asset.labels',
+  );
+  sources.push(
+    'asset.labels == {"env": "a"}',
+    'asset.facts.os == asset.labels',
+    '"env" in asset.labels',
+    '"os" in asset.facts',
+    'asset["owner"] == "a"',
+  );
+  return sources;
+}

@@ -15,6 +15,8 @@ export interface FunctionSpec {
   /** Usable in selectors, because SQL can say the same. */
   readonly inSelectors: boolean;
   readonly apply: (args: readonly CelValue[]) => Outcome;
+  /** Units of work beyond reading the arguments, where the result can be larger than they are; charged before `apply`. */
+  readonly extraSteps?: (args: readonly CelValue[]) => number;
 }
 
 const text: readonly TypeName[] = ['string'];
@@ -73,7 +75,14 @@ export const functions: ReadonlyMap<string, FunctionSpec> = new Map<string, Func
   ['trim', textMethod(1, stringType, (value) => (value ?? '').trim())],
   [
     'split',
-    textMethod(2, listOf(stringType), (value, separator) => new ListValue((value ?? '').split(separator ?? ''), false)),
+    {
+      ...textMethod(
+        2,
+        listOf(stringType),
+        (value, separator) => new ListValue((value ?? '').split(separator ?? ''), false),
+      ),
+      extraSteps: ([value]) => (typeof value === 'string' ? value.length : 0),
+    },
   ],
   [
     'join',
@@ -88,6 +97,12 @@ export const functions: ReadonlyMap<string, FunctionSpec> = new Map<string, Func
         const items = [...(list as ListValue)];
         if (!items.every((item) => typeof item === 'string')) return { unknown: 'join() takes a list of strings' };
         return { value: items.join(typeof separator === 'string' ? separator : '') };
+      },
+      extraSteps: ([list, separator]) => {
+        const between = typeof separator === 'string' ? separator.length : 0;
+        let chars = 0;
+        for (const item of list as ListValue) chars += between + (typeof item === 'string' ? item.length : 0);
+        return Math.floor(chars / 100);
       },
     },
   ],

@@ -47,7 +47,10 @@ export function parseSyntax(text: string, origin?: string): Node {
     if (!(error instanceof ParseError)) throw error;
     const offset = Math.min(error.range?.start ?? 0, text.length);
     const found = text.slice(offset, Math.max(offset + 1, error.range?.end ?? offset));
-    throw invalidExpression({ source, offset }, lowerFirst(error.summary), {
+    const summary = lowerFirst(error.summary);
+    const message =
+      error.code === 'limit_exceeded' ? `the expression is too large or nested too deeply: ${summary}` : summary;
+    throw invalidExpression({ source, offset }, message, {
       text: found === '' ? undefined : found,
       cause: error,
     });

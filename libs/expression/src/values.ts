@@ -7,7 +7,7 @@ import { FettleError } from '@fettle/contracts';
 export type CelValue = null | boolean | bigint | number | string | ListValue | MapValue;
 
 /** Containers deeper than this are not JSON that Fettle stores; converting or comparing them is refused. */
-const MAX_VALUE_DEPTH = 200;
+export const MAX_VALUE_DEPTH = 200;
 
 export class ListValue {
   readonly #items: readonly unknown[];
