@@ -5,7 +5,8 @@ import { becomeArgv, becomeSchema, commandOutputSchema, environmentSchema } from
 export const sshScript = defineAction({
   name: 'ssh.script',
   version: 1,
-  summary: 'Runs a script on the target with any interpreter; the script goes through standard input, arguments as they are.',
+  summary:
+    'Runs a script on the target with any interpreter; the script goes through standard input, arguments as they are.',
   input: z.strictObject({
     script: z.string().min(1).max(1_048_576),
     /** Command that reads a script from its standard input, e.g. `[python3, "-"]`. */

@@ -16,3 +16,7 @@ export * from './repositories/run-targets.js';
 export * from './repositories/runs.js';
 export * from './repositories/control-steps.js';
 export * from './repositories/run-space.js';
+export * from './repositories/system-gauges.js';
+export * from './repositories/run-start.js';
+export * from './repositories/run-views.js';
+export * from './notification-listener.js';

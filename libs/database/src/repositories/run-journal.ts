@@ -426,6 +426,15 @@ export async function releaseClaims(
   );
 }
 
+/** Assets that this very lane holds, by its current epoch. */
+export async function readClaims(transaction: Transaction, claim: LaneClaim): Promise<string[]> {
+  const rows: { asset_id: string }[] = await transaction.query(
+    `SELECT asset_id FROM run_target WHERE run_id = $1 AND lane = $2 AND lane_epoch = $3`,
+    [claim.runId, claim.lane, claim.laneEpoch],
+  );
+  return rows.map((row) => row.asset_id);
+}
+
 /** Counters of all states, each present. */
 export function emptyCounts(pending = 0): TargetCounts {
   return {

@@ -1,0 +1,20 @@
+import { gatherFacts } from './asset/gather.js';
+import type { ActionName } from './contracts.js';
+import { putFile } from './file/put.js';
+import { requestHttp } from './http/request.js';
+import type { ControlAction, TargetAction } from './implementation.js';
+import { runCommand } from './ssh/run.js';
+import { runScript } from './ssh/script.js';
+
+/** The worker's registry: every contract has its implementation, or this does not compile. */
+export const actions = {
+  'ssh.run': runCommand,
+  'ssh.script': runScript,
+  'file.put': putFile,
+  'http.request': requestHttp,
+  'asset.gather': gatherFacts,
+} as const satisfies Record<ActionName, TargetAction | ControlAction>;
+
+export function findAction(name: string): TargetAction | ControlAction | undefined {
+  return Object.hasOwn(actions, name) ? actions[name as ActionName] : undefined;
+}

@@ -1,0 +1,54 @@
+import { Buffer } from 'node:buffer';
+import { assetGather, gatherCommands } from '../contracts.js';
+import { targetAction, type TargetContext } from '../implementation.js';
+import { parseFacts, type CommandTexts } from './parse-facts.js';
+
+/** A list of all packages of a host stays well below this; more is cut and then not believed. */
+const MAX_COMMAND_BYTES = 4_194_304;
+
+/** Standard output of one read-only command; null where it failed, gave nothing or gave too much. */
+async function readCommand(argv: readonly string[], context: TargetContext): Promise<string | null> {
+  const chunks: Buffer[] = [];
+  const result = await context.ssh.exec(context.endpoint, context.credential, {
+    argv,
+    timeoutMs: context.timeoutMs,
+    signal: context.signal,
+    maxOutputBytes: MAX_COMMAND_BYTES,
+    onOutput: (stream, chunk) => {
+      if (stream === 'stdout') chunks.push(chunk);
+    },
+  });
+  if ('signal' in result || result.exitCode !== 0 || result.truncated) return null;
+  return new TextDecoder().decode(Buffer.concat(chunks)).replaceAll('\0', '\uFFFD');
+}
+
+export const gatherFacts = targetAction(assetGather, async (input, context) => {
+  const texts: Partial<Record<keyof typeof gatherCommands, string | null>> = {};
+  for (const [name, argv] of Object.entries(gatherCommands) as [keyof typeof gatherCommands, readonly string[]][]) {
+    if (!input.packages && (name === 'dpkg' || name === 'rpm')) continue;
+    // One after the other: a host is asked politely, and its connection is shared with other work.
+    texts[name] = await readCommand(argv, context);
+  }
+  const gathered = parseFacts(texts as CommandTexts);
+  if (Object.keys(gathered.facts).length === 0) {
+    return {
+      state: 'failed',
+      exitCode: null,
+      error: { code: 'no-facts', message: `None of the commands that read facts worked on ${context.asset.name}.` },
+      output: null,
+    };
+  }
+  await context.saveFacts(gathered);
+  context.output('stdout', Buffer.from(`facts: ${Object.keys(gathered.facts).join(', ')}\n`));
+  return {
+    state: 'succeeded',
+    exitCode: null,
+    error: null,
+    output: {
+      os: gathered.os,
+      ...(gathered.kernel === undefined ? {} : { kernel: gathered.kernel }),
+      ...(gathered.packageCount === undefined ? {} : { packageCount: gathered.packageCount }),
+      missing: [...gathered.missing],
+    },
+  };
+});

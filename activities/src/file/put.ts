@@ -1,0 +1,26 @@
+import { Buffer } from 'node:buffer';
+import { fileContent, filePut } from '../contracts.js';
+import { driverBecome, targetAction } from '../implementation.js';
+
+export const putFile = targetAction(filePut, async (input, context) => {
+  const result = await context.ssh.putFile(context.endpoint, context.credential, {
+    path: input.path,
+    content: Buffer.from(fileContent(input)),
+    mode: input.mode,
+    owner: input.owner,
+    group: input.group,
+    become: await driverBecome(input.become, context.secret),
+    timeoutMs: context.timeoutMs,
+    signal: context.signal,
+  });
+  context.output(
+    'stdout',
+    Buffer.from(`${input.path}: ${result.changed ? 'written' : 'unchanged'}, sha256 ${result.sha256}\n`),
+  );
+  return {
+    state: 'succeeded',
+    exitCode: null,
+    error: null,
+    output: { changed: result.changed, sha256: result.sha256 },
+  };
+});

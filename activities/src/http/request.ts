@@ -1,0 +1,41 @@
+import { httpRequest as send } from '@fettle/drivers';
+import { httpRequest } from '../contracts.js';
+import { controlAction } from '../implementation.js';
+
+/** What a control step may keep is 4 KiB in all; half of it goes to the body. */
+const MAX_KEPT_BODY_CHARACTERS = 2048;
+const MAX_BODY_BYTES = 1_048_576;
+
+export const requestHttp = controlAction(httpRequest, async (input, context) => {
+  const headers: Record<string, string> = { ...input.headers };
+  if (input.bearer !== undefined) headers['authorization'] = `Bearer ${await context.secret(input.bearer)}`;
+  const isText = typeof input.body === 'string';
+  if (
+    input.body !== undefined &&
+    !isText &&
+    !Object.keys(headers).some((name) => name.toLowerCase() === 'content-type')
+  ) {
+    headers['content-type'] = 'application/json';
+  }
+  const response = await send({
+    method: input.method,
+    url: input.url,
+    headers,
+    body: input.body === undefined ? undefined : isText ? (input.body as string) : JSON.stringify(input.body),
+    timeoutMs: context.timeoutMs,
+    signal: context.signal,
+    maxBodyBytes: MAX_BODY_BYTES,
+  });
+  const text = new TextDecoder().decode(response.body).replaceAll('\0', '\uFFFD');
+  const output = {
+    status: response.status,
+    body: text.slice(0, MAX_KEPT_BODY_CHARACTERS),
+    truncated: response.truncated || text.length > MAX_KEPT_BODY_CHARACTERS,
+  };
+  const expected = input.successStatus
+    ? input.successStatus.includes(response.status)
+    : response.status >= 200 && response.status < 300;
+  if (expected) return { state: 'succeeded', exitCode: null, error: null, output };
+  const message = `${input.method} ${input.url} answered with status ${response.status}.`;
+  return { state: 'failed', exitCode: null, error: { code: 'http-status', message }, output };
+});

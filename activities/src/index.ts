@@ -1,0 +1,133 @@
+import { activityInfo, Context } from '@temporalio/activity';
+import {
+  claimRun,
+  endControlStep,
+  endRun,
+  NIL_ASSET_ID,
+  notifyRun,
+  readCounts,
+  type StoredError,
+} from '@fettle/database';
+import type { TargetCounts } from '@fettle/contracts';
+import type { Program, JsonObject } from '@fettle/runbook';
+import { loadRun } from './run/load-run.js';
+import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
+import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
+import type { WorkerServices } from './run/services.js';
+
+export { actions } from './actions.js';
+export type { WorkerServices } from './run/services.js';
+export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
+
+/** What the workflow needs to drive a run: ids, the run level and counters. */
+export interface ClaimedRun {
+  readonly program: Program;
+  readonly space: string;
+  readonly runbook: string;
+  readonly inputs: JsonObject;
+  readonly counts: TargetCounts;
+  readonly lanes: number;
+  /** Index of each target step among all target steps. */
+  readonly targetStepIds: readonly string[];
+}
+
+export interface EndRunInput {
+  readonly runId: string;
+  readonly state: 'succeeded' | 'failed' | 'cancelled' | 'timed-out';
+  readonly error: StoredError | null;
+}
+
+/** More lanes than this for one run would only wait for each other. */
+const MAX_LANES = 4;
+
+/** The activities of runs, bound to the services of one worker process. */
+export function runActivities(services: WorkerServices, draining: () => boolean) {
+  const { dataSource } = services;
+  return {
+    /** Local activity. Null: the run is over, or another execution has it. */
+    async claimRun(runId: string): Promise<ClaimedRun | null> {
+      const claimed = await dataSource.transaction(async (transaction) => {
+        const taken = await claimRun(transaction, runId, activityInfo().workflowExecution!.runId);
+        if (taken) await notifyRun(transaction, runId);
+        return taken;
+      });
+      if (!claimed) return null;
+      const run = await loadRun(services, runId);
+      return {
+        program: run.program,
+        space: run.space,
+        runbook: run.runbook,
+        inputs: run.inputs as JsonObject,
+        counts: await readCounts(dataSource.manager, runId),
+        lanes: Math.min(MAX_LANES, Math.ceil(Math.min(run.maxConcurrency, Math.max(1, run.targetCount)) / LANE_SLOTS)),
+        targetStepIds: run.targetSteps.map((step) => step.id),
+      };
+    },
+
+    /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
+    async serveLane(input: LaneInput): Promise<LaneReport> {
+      const context = Context.current();
+      const run = await loadRun(services, input.runId);
+      // The timer keeps the heartbeat going even while the lane waits for the database.
+      const timer = setInterval(() => context.heartbeat(), 1000);
+      const cancelled = new AbortController();
+      const onCancel = (): void => {
+        // A worker that stops is not a cancel of the run: what is in flight may end.
+        if (!draining()) cancelled.abort();
+      };
+      context.cancellationSignal.addEventListener('abort', onCancel, { once: true });
+      try {
+        return await serveLane(services, run, input, {
+          heartbeat: () => context.heartbeat(),
+          cancelled: cancelled.signal,
+          draining,
+        });
+      } finally {
+        clearInterval(timer);
+        context.cancellationSignal.removeEventListener('abort', onCancel);
+      }
+    },
+
+    async runControlStep(input: ControlStepInput): Promise<ControlStepReport> {
+      const context = Context.current();
+      const timer = setInterval(() => context.heartbeat(), 1000);
+      try {
+        return await runControlStep(services, input, context.cancellationSignal);
+      } finally {
+        clearInterval(timer);
+      }
+    },
+
+    /** Local activity: journals a control step that was decided without being executed. */
+    async recordControlStep(input: {
+      readonly runId: string;
+      readonly stepId: string;
+      readonly state: 'skipped' | 'failed';
+      readonly error: StoredError | null;
+    }): Promise<void> {
+      await dataSource.transaction((transaction) =>
+        endControlStep(
+          transaction,
+          { runId: input.runId, step: input.stepId, generation: 1, token: `none-${input.stepId}-${NIL_ASSET_ID}` },
+          { state: input.state, error: input.error, output: null },
+        ),
+      );
+    },
+
+    /** Local activity: the counters of the run, with targets between two segments counted as pending. */
+    async readCounts(runId: string): Promise<TargetCounts> {
+      const counts = await readCounts(dataSource.manager, runId);
+      return { ...counts, pending: counts.pending + counts.running, running: 0 };
+    },
+
+    /** Local activity; ending an ended run changes nothing. */
+    async endRun(input: EndRunInput): Promise<void> {
+      await dataSource.transaction(async (transaction) => {
+        await endRun(transaction, input.runId, input.state, input.error);
+        await notifyRun(transaction, input.runId);
+      });
+    },
+  };
+}
+
+export type RunActivities = ReturnType<typeof runActivities>;

@@ -1,0 +1,59 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { AttemptLog, MAX_CHUNK_CHARACTERS, MAX_HEAD_BYTES, MAX_TAIL_BYTES } from './attempt-log.js';
+
+const identity = { assetId: '00000000-0000-0000-0000-000000000001', step: 'one', generation: 1 };
+
+describe('AttemptLog', () => {
+  it('gives back any bytes as the decoder reads them, however they are split, in chunks of bounded size', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40_000 }), fc.array(fc.nat(40_000), { maxLength: 8 }), (bytes, cuts) => {
+        const log = new AttemptLog(identity);
+        const points = [...new Set([0, ...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length])].sort(
+          (a, b) => a - b,
+        );
+        const chunks = [];
+        for (let index = 1; index < points.length; index += 1) {
+          log.write('stdout', Buffer.from(bytes.slice(points[index - 1], points[index])));
+          if (index % 2 === 0) chunks.push(...log.take());
+        }
+        chunks.push(...log.close());
+        const expected = new TextDecoder().decode(bytes).replaceAll('\0', '\uFFFD');
+        expect(chunks.map((chunk) => chunk.body).join('')).toBe(expected);
+        let newlines = 0;
+        for (const chunk of chunks) {
+          expect(chunk.line).toBe(newlines + 1);
+          expect(chunk.body.length).toBeLessThanOrEqual(MAX_CHUNK_CHARACTERS);
+          newlines += chunk.body.split('\n').length - 1;
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('keeps head and tail of endless output, says what it left out, and goes on counting lines', () => {
+    const log = new AttemptLog(identity);
+    const line = `${'x'.repeat(99)}\n`;
+    const block = Buffer.from(line.repeat(1000));
+    let kept = '';
+    for (let count = 0; count < 100; count += 1) {
+      log.write('stdout', block);
+      kept += log
+        .take()
+        .map((chunk) => chunk.body)
+        .join('');
+    }
+    expect(kept.length).toBe(MAX_HEAD_BYTES);
+    log.write('stdout', Buffer.from('the last line\n'));
+    const rest = log.close();
+    const note = rest.find((chunk) => chunk.stream === 'note');
+    const tail = rest.filter((chunk) => chunk.stream === 'stdout');
+    const tailBytes = tail.reduce((sum, chunk) => sum + chunk.body.length, 0);
+    const total = 100 * block.length + 'the last line\n'.length;
+    expect(tailBytes).toBeLessThanOrEqual(MAX_TAIL_BYTES);
+    expect(note?.body).toContain(`${total - MAX_HEAD_BYTES - tailBytes} bytes`);
+    const last = tail.at(-1)!;
+    expect(last.body.endsWith('the last line\n')).toBe(true);
+    expect(last.line + last.body.split('\n').length - 2).toBe(100_001);
+  });
+});

@@ -1,0 +1,131 @@
+import { TextDecoder } from 'node:util';
+import type { LogChunk } from '@fettle/database';
+
+/** Of one attempt's output the first and the last half MiB are kept (of both streams together); what lies between is counted. */
+export const MAX_HEAD_BYTES = 524_288;
+export const MAX_TAIL_BYTES = 524_288;
+/** A chunk ends at the last newline below this; a longer line continues in the next chunk. */
+export const MAX_CHUNK_CHARACTERS = 16_384;
+
+type Stream = 'stdout' | 'stderr';
+
+interface StreamState {
+  readonly decoder: TextDecoder;
+  pending: string;
+  /** Line that the first pending character belongs to, from 1. */
+  line: number;
+}
+
+/** Collects the output of one attempt as text chunks with line numbers, within declared limits. */
+export class AttemptLog {
+  readonly #identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>;
+  readonly #streams: Readonly<Record<Stream, StreamState>> = {
+    stdout: { decoder: new TextDecoder('utf-8'), pending: '', line: 1 },
+    stderr: { decoder: new TextDecoder('utf-8'), pending: '', line: 1 },
+  };
+  readonly #ready: LogChunk[] = [];
+  #headBytes = 0;
+  #tail: { readonly stream: Stream; readonly chunk: Buffer }[] = [];
+  #tailBytes = 0;
+  #droppedBytes = 0;
+  #droppedLines: Record<Stream, number> = { stdout: 0, stderr: 0 };
+
+  constructor(identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>) {
+    this.#identity = identity;
+  }
+
+  /** Takes bytes as they come: invalid UTF-8 becomes U+FFFD, and so does NUL, which Postgres cannot store. */
+  write(stream: Stream, chunk: Buffer): void {
+    const room = MAX_HEAD_BYTES - this.#headBytes;
+    if (chunk.length <= room) {
+      this.#headBytes += chunk.length;
+      this.#decode(stream, chunk);
+      return;
+    }
+    if (room > 0) {
+      this.#headBytes = MAX_HEAD_BYTES;
+      this.#decode(stream, chunk.subarray(0, room));
+    }
+    this.#keepTail(stream, chunk.subarray(Math.max(0, room)));
+  }
+
+  note(text: string): void {
+    this.#ready.push({ ...this.#identity, stream: 'note', line: 1, body: text.slice(0, MAX_CHUNK_CHARACTERS) });
+  }
+
+  /** Takes what can be written now; a line still growing goes out as well, and its rest follows with the same number. */
+  take(): LogChunk[] {
+    for (const stream of ['stdout', 'stderr'] as const) this.#cut(stream, true);
+    return this.#ready.splice(0);
+  }
+
+  /** The last chunks, once the attempt has ended. */
+  close(): LogChunk[] {
+    this.#flushDecoders();
+    if (this.#tailBytes > 0) {
+      for (const stream of ['stdout', 'stderr'] as const) this.#cut(stream, true);
+      if (this.#droppedBytes > 0)
+        this.note(`... ${this.#droppedBytes} bytes of output are not kept (limit 1 MiB an attempt) ...\n`);
+      for (const stream of ['stdout', 'stderr'] as const) this.#streams[stream].line += this.#droppedLines[stream];
+      for (const { stream, chunk } of this.#tail) this.#decode(stream, chunk);
+      this.#flushDecoders();
+    }
+    return this.take();
+  }
+
+  #flushDecoders(): void {
+    for (const state of Object.values(this.#streams))
+      state.pending += state.decoder.decode().replaceAll('\0', '\uFFFD');
+  }
+
+  #keepTail(stream: Stream, chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    // A copy: the driver's buffer may be a slice of a larger one, which would stay in memory with it.
+    const kept = Buffer.from(chunk.subarray(Math.max(0, chunk.length - MAX_TAIL_BYTES)));
+    this.#drop(stream, chunk.subarray(0, chunk.length - kept.length));
+    this.#tail.push({ stream, chunk: kept });
+    this.#tailBytes += kept.length;
+    while (this.#tailBytes > MAX_TAIL_BYTES) {
+      const first = this.#tail.shift()!;
+      this.#tailBytes -= first.chunk.length;
+      this.#drop(first.stream, first.chunk);
+    }
+  }
+
+  #drop(stream: Stream, bytes: Buffer): void {
+    this.#droppedBytes += bytes.length;
+    for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) this.#droppedLines[stream] += 1;
+  }
+
+  #decode(stream: Stream, chunk: Buffer): void {
+    const state = this.#streams[stream];
+    state.pending += state.decoder.decode(chunk, { stream: true }).replaceAll('\0', '\uFFFD');
+    if (state.pending.length >= MAX_CHUNK_CHARACTERS) this.#cut(stream, false);
+  }
+
+  /** Moves pending text to chunks: whole ones, and with `all` the rest as well. */
+  #cut(stream: Stream, all: boolean): void {
+    const state = this.#streams[stream];
+    while (state.pending.length >= MAX_CHUNK_CHARACTERS || (all && state.pending.length > 0)) {
+      const window = state.pending.slice(0, MAX_CHUNK_CHARACTERS);
+      const newline = window.lastIndexOf('\n');
+      const end = newline === -1 ? wholeCharacters(window) : newline + 1;
+      const body = state.pending.slice(0, end);
+      this.#ready.push({ ...this.#identity, stream, line: state.line, body });
+      state.pending = state.pending.slice(end);
+      state.line += countNewlines(body);
+    }
+  }
+}
+
+/** Length without half of a surrogate pair at the end. */
+function wholeCharacters(text: string): number {
+  const last = text.charCodeAt(text.length - 1);
+  return text.length > 1 && last >= 0xd800 && last <= 0xdbff ? text.length - 1 : text.length;
+}
+
+function countNewlines(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
+}

@@ -1,0 +1,183 @@
+import { FettleError, durationMs, type Effect, type Step, type StepState } from '@fettle/contracts';
+import { saveFacts, type ClaimedTarget, type StoredError, type TargetAsset } from '@fettle/database';
+import { stepOutputs, targetStepDecision } from '@fettle/runbook';
+import type { Variables } from '@fettle/expression';
+import { findAction } from '../actions.js';
+import { driverEndpoint, type TargetAction, type TargetContext } from '../implementation.js';
+import type { AttemptLog } from './attempt-log.js';
+import { withDatabasePatience } from './database-retry.js';
+import { judgeError } from './judge-error.js';
+import type { LoadedRun } from './load-run.js';
+import type { Secrets } from './secrets.js';
+import type { WorkerServices } from './services.js';
+
+/** How one attempt of one step on one target ended. */
+export interface AttemptOutcome {
+  readonly state: Exclude<StepState, 'started'>;
+  readonly exitCode: number | null;
+  readonly error: StoredError | null;
+  readonly output: Readonly<Record<string, unknown>> | null;
+}
+
+export interface AttemptRequest {
+  readonly run: LoadedRun;
+  readonly target: ClaimedTarget;
+  readonly step: Step;
+  readonly asset: TargetAsset | undefined;
+  readonly token: string;
+  readonly secrets: Secrets;
+  readonly log: AttemptLog;
+  readonly signal: AbortSignal;
+}
+
+/** What a step would do on a target: skip, or an action with its input and effect. Decided the same way by plan. */
+export type Preparation =
+  | { readonly kind: 'skip' }
+  | { readonly kind: 'refuse'; readonly outcome: AttemptOutcome }
+  | { readonly kind: 'execute'; readonly action: TargetAction; readonly input: unknown; readonly effect: Effect };
+
+export const MAX_TARGET_OUTPUT_BYTES = 65_536;
+
+const failed = (state: AttemptOutcome['state'], code: string, message: string, remedy?: string): AttemptOutcome => ({
+  state,
+  exitCode: null,
+  error: { code, message, remedy },
+  output: null,
+});
+
+/** What expressions of a step on a target see. */
+function stepVariables(run: LoadedRun, target: ClaimedTarget, asset: TargetAsset): Variables {
+  return {
+    asset: { ...asset, quarantined: asset.quarantineReason !== null },
+    inputs: run.inputs,
+    steps: target.outputs,
+    run: { id: run.runId, runbook: run.runbook, space: run.space },
+  } as Variables;
+}
+
+/** Decides `if` and `with` for one target; nothing of the outside is touched. */
+export function prepareAttempt(request: Pick<AttemptRequest, 'run' | 'target' | 'step' | 'asset'>): Preparation {
+  const { run, target, step, asset } = request;
+  const refuse = (outcome: AttemptOutcome): Preparation => ({ kind: 'refuse', outcome });
+  if (!asset) return refuse(failed('failed', 'asset-missing', `Asset ${target.assetName} no longer exists.`));
+  const action = findAction(step.uses);
+  if (!action || action.scope !== 'target') {
+    return refuse(failed('failed', 'unknown-action', `This worker has no action "${step.uses}" for targets.`));
+  }
+  try {
+    const decision = targetStepDecision(step, stepVariables(run, target, asset));
+    if (decision.kind === 'skip') return { kind: 'skip' };
+    if (decision.kind === 'fail')
+      return refuse({ state: 'failed', exitCode: null, error: decision.error, output: null });
+    const input = action.contract.input.safeParse(decision.input);
+    if (!input.success) {
+      const issue = input.error.issues[0]!;
+      const message = `Input of step "${step.id}" on ${asset.name}: ${issue.path.join('.')}: ${issue.message}.`;
+      return refuse(failed('failed', 'invalid-input', message));
+    }
+    return { kind: 'execute', action, input: input.data, effect: action.contract.effect(input.data) };
+  } catch (error) {
+    if (error instanceof FettleError) return refuse(failed('failed', error.code, error.message, error.remedy));
+    throw error;
+  }
+}
+
+/** Executes one attempt after its *started* has been committed. Never rejects: every error becomes an outcome. */
+export async function executeAttempt(services: WorkerServices, request: AttemptRequest): Promise<AttemptOutcome> {
+  let effect: Effect = 'mutating';
+  try {
+    const prepared = prepareAttempt(request);
+    if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
+    if (prepared.kind === 'refuse') return prepared.outcome;
+    effect = prepared.effect;
+    const asset = request.asset!;
+    if (asset.quarantineReason !== null) {
+      const message = `Asset ${asset.name} is quarantined: ${asset.quarantineReason}`;
+      return failed(
+        'quarantined',
+        'asset-quarantined',
+        message,
+        `Look into it, then: fettle asset enrol ${asset.name}`,
+      );
+    }
+    const context = await targetContext(services, request, asset, prepared.action);
+    const end = await prepared.action.execute(prepared.input, context);
+    if (end.state === 'failed') return { state: 'failed', exitCode: end.exitCode, error: end.error, output: null };
+    return { state: 'succeeded', exitCode: end.exitCode, error: null, output: keptOutput(request, asset, end.output) };
+  } catch (error) {
+    const judgement = judgeError(error, effect);
+    if (judgement.error.code === 'internal-error') {
+      services.logger.warn(
+        { err: error, runId: request.run.runId, step: request.step.id },
+        'an attempt failed in an unexpected way',
+      );
+    }
+    return { state: judgement.state, exitCode: null, error: judgement.error, output: null };
+  }
+}
+
+/** What later steps may read of this one; at most `MAX_TARGET_OUTPUT_BYTES` as JSON. */
+function keptOutput(request: AttemptRequest, asset: TargetAsset, result: unknown): Readonly<Record<string, unknown>> {
+  const variables = { ...stepVariables(request.run, request.target, asset), result } as Variables;
+  const output = stepOutputs(request.step.outputs, variables);
+  const sizeBytes = Buffer.byteLength(JSON.stringify(output));
+  if (sizeBytes > MAX_TARGET_OUTPUT_BYTES) {
+    throw new FettleError({
+      code: 'output-too-large',
+      message: `Step "${request.step.id}" on ${asset.name} has ${sizeBytes} bytes of output for later steps, more than ${MAX_TARGET_OUTPUT_BYTES}.`,
+      remedy: 'Declare "outputs" with the part that later steps need.',
+    });
+  }
+  return (output ?? {}) as Readonly<Record<string, unknown>>;
+}
+
+async function targetContext(
+  services: WorkerServices,
+  request: AttemptRequest,
+  asset: TargetAsset,
+  action: TargetAction,
+): Promise<TargetContext> {
+  const { endpoint } = asset;
+  if (!endpoint) {
+    throw new FettleError({
+      code: 'no-endpoint',
+      message: `Asset ${asset.name} has no SSH endpoint.`,
+      remedy: `Set one with: fettle asset set ${asset.name} --address HOST --user USER --credential NAME`,
+    });
+  }
+  if (endpoint.credential === null) {
+    throw new FettleError({
+      code: 'no-credential',
+      message: `The SSH endpoint of asset ${asset.name} names no credential.`,
+      remedy: `Set one with: fettle asset set ${asset.name} --credential NAME`,
+    });
+  }
+  const { credential, username } = await request.secrets.forSsh(endpoint.credential);
+  const user = endpoint.username ?? username;
+  if (user === null) {
+    throw new FettleError({
+      code: 'no-user',
+      message: `Neither the endpoint of asset ${asset.name} nor its credential names a user.`,
+      remedy: `Set one with: fettle asset set ${asset.name} --user USER`,
+    });
+  }
+  const { contract } = action;
+  const wantedMs = request.step.timeout === undefined ? contract.defaultTimeoutMs : durationMs(request.step.timeout);
+  return {
+    asset: { id: asset.id, name: asset.name, space: asset.space },
+    endpoint: driverEndpoint(endpoint, user),
+    credential,
+    ssh: services.ssh,
+    token: request.token,
+    timeoutMs: Math.min(wantedMs, contract.maxTimeoutMs),
+    signal: request.signal,
+    output: (stream, chunk) => request.log.write(stream, chunk),
+    secret: (name) => request.secrets.value(name),
+    saveFacts: ({ facts, identifiers }) =>
+      withDatabasePatience(() =>
+        services.dataSource.transaction((transaction) =>
+          saveFacts(transaction, asset.id, `run:${request.run.runId}`, facts, identifiers),
+        ),
+      ),
+  };
+}

@@ -1,0 +1,41 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { runbookDocumentSchema, type Step } from '@fettle/contracts';
+import { readRunDefinition, type RunDefinition } from '@fettle/database';
+import { compileProgram, type Program } from '@fettle/runbook';
+import { findAction } from '../actions.js';
+import { actionContracts } from '../contracts.js';
+import type { WorkerServices } from './services.js';
+
+export interface LoadedRun extends RunDefinition {
+  readonly steps: readonly Step[];
+  /** Steps of target scope in order; a target's `step_index` counts in these. */
+  readonly targetSteps: readonly Step[];
+  readonly program: Program;
+}
+
+/** Steps of target scope, in the order in which every target passes through them. */
+export function targetStepsOf(steps: readonly Step[]): readonly Step[] {
+  return steps.filter((step) => findAction(step.uses)?.scope === 'target');
+}
+
+/** Reads what a run executes: its own version of the runbook, whatever was applied since. */
+export async function loadRun(services: WorkerServices, runId: string): Promise<LoadedRun> {
+  const definition = await readRunDefinition(services.dataSource.manager, runId);
+  if (!definition) {
+    throw ApplicationFailure.nonRetryable(`There is no run ${runId} in the database.`, 'run-not-found');
+  }
+  const parsed = runbookDocumentSchema.safeParse(definition.document);
+  if (!parsed.success) {
+    throw ApplicationFailure.nonRetryable(
+      `The stored runbook of run ${runId} does not fit this version of Fettle.`,
+      'invalid-document',
+    );
+  }
+  const { steps } = parsed.data.spec;
+  return {
+    ...definition,
+    steps,
+    targetSteps: targetStepsOf(steps),
+    program: compileProgram(parsed.data.spec, actionContracts),
+  };
+}

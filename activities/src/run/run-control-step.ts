@@ -1,0 +1,129 @@
+import { FettleError, type Effect, type StepState } from '@fettle/contracts';
+import {
+  endControlStep,
+  NIL_ASSET_ID,
+  notifyRun,
+  startControlStep,
+  type ControlEnd,
+  type StoredError,
+} from '@fettle/database';
+import type { Variables } from '@fettle/expression';
+import { MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
+import { effectToken } from '@fettle/security';
+import { findAction } from '../actions.js';
+import type { ControlAction } from '../implementation.js';
+import { withDatabasePatience } from './database-retry.js';
+import { Secrets } from './secrets.js';
+import type { WorkerServices } from './services.js';
+
+export interface ControlStepInput {
+  readonly runId: string;
+  readonly space: string;
+  readonly stepId: string;
+  readonly uses: string;
+  readonly input: JsonObject;
+  readonly outputs: Readonly<Record<string, string>> | null;
+  readonly timeoutMs: number;
+  /** Generation, from 1. */
+  readonly attempt: number;
+}
+
+/** What the workflow learns of a control step: its state, and the small output that it declares. */
+export interface ControlStepReport {
+  readonly state: 'succeeded' | 'failed' | 'cancelled' | 'unknown';
+  readonly output: JsonValue;
+  readonly error: StoredError | null;
+}
+
+/** Executes one attempt of a control step with its *started* and its end in the journal; safe to be called again after a crash. */
+export async function runControlStep(
+  services: WorkerServices,
+  request: ControlStepInput,
+  signal: AbortSignal,
+): Promise<ControlStepReport> {
+  const { runId, stepId } = request;
+  const token = effectToken(services.tokenKey, {
+    runId,
+    stepPath: stepId,
+    assetId: NIL_ASSET_ID,
+    phase: 'do',
+    generation: request.attempt,
+  });
+  const attempt = { runId, step: stepId, generation: request.attempt, token };
+  const prepared = prepare(request);
+  const started = await withDatabasePatience(() =>
+    services.dataSource.transaction((transaction) => startControlStep(transaction, attempt)),
+  );
+  if (started.kind === 'ended') return reportOf(started.end);
+  const repeatable = prepared.kind === 'refuse' || prepared.effect === 'read-only' || prepared.effect === 'idempotent';
+  let end: ControlEnd;
+  if (started.kind === 'interrupted' && !repeatable) {
+    const message = `The worker was lost while step "${stepId}" was in flight; it may or may not have happened.`;
+    end = { state: 'unknown', error: { code: 'effect-uncertain', message }, output: null };
+  } else {
+    end = prepared.kind === 'refuse' ? prepared.end : await execute(services, request, prepared, token, signal);
+  }
+  await withDatabasePatience(() =>
+    services.dataSource.transaction(async (transaction) => {
+      await endControlStep(transaction, attempt, end);
+      await notifyRun(transaction, runId);
+    }),
+  );
+  return reportOf(end);
+}
+
+type Prepared =
+  | { readonly kind: 'refuse'; readonly end: ControlEnd }
+  | { readonly kind: 'execute'; readonly action: ControlAction; readonly input: unknown; readonly effect: Effect };
+
+function prepare(request: ControlStepInput): Prepared {
+  const action = findAction(request.uses);
+  if (!action || action.scope !== 'control') {
+    const message = `This worker has no action "${request.uses}" for the run itself.`;
+    return { kind: 'refuse', end: { state: 'failed', error: { code: 'unknown-action', message }, output: null } };
+  }
+  const parsed = action.contract.input.safeParse(request.input);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    const message = `Input of step "${request.stepId}": ${issue.path.join('.')}: ${issue.message}.`;
+    return { kind: 'refuse', end: { state: 'failed', error: { code: 'invalid-input', message }, output: null } };
+  }
+  return { kind: 'execute', action, input: parsed.data, effect: action.contract.effect(parsed.data) };
+}
+
+async function execute(
+  services: WorkerServices,
+  request: ControlStepInput,
+  prepared: Extract<Prepared, { kind: 'execute' }>,
+  token: string,
+  signal: AbortSignal,
+): Promise<ControlEnd> {
+  const secrets = new Secrets(services, request.space);
+  try {
+    const ended = await prepared.action.execute(prepared.input, {
+      token,
+      timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
+      signal,
+      secret: (name) => secrets.value(name),
+    });
+    if (ended.state === 'failed') return { state: 'failed', error: ended.error, output: null };
+    const output = stepOutputs(request.outputs, { result: ended.output } as Variables);
+    const sizeBytes = Buffer.byteLength(JSON.stringify(output));
+    if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output };
+    const message = `Step "${request.stepId}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;
+    return { state: 'failed', error: { code: 'output-too-large', message }, output: null };
+  } catch (error) {
+    const code = error instanceof FettleError ? error.code : 'internal-error';
+    const message = error instanceof Error ? error.message.slice(0, 2000) : String(error);
+    const mutating = prepared.effect === 'mutating' || prepared.effect === 'irreversible';
+    const mayHaveStarted = !(error instanceof FettleError && error.detail?.['mayHaveStarted'] === false);
+    const state: StepState = mutating && mayHaveStarted ? 'unknown' : signal.aborted ? 'cancelled' : 'failed';
+    return { state, error: { code, message }, output: null };
+  }
+}
+
+function reportOf(end: ControlEnd): ControlStepReport {
+  const state =
+    end.state === 'succeeded' || end.state === 'cancelled' || end.state === 'unknown' ? end.state : 'failed';
+  return { state, output: (end.output ?? null) as JsonValue, error: end.error };
+}

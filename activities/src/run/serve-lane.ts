@@ -1,0 +1,308 @@
+import {
+  claimTargets,
+  finishAttempts,
+  notifyRun,
+  openLane,
+  quarantineAsset,
+  readClaims,
+  readTargetAssets,
+  releaseClaims,
+  type AttemptEnd,
+  type ClaimedTarget,
+  type ClaimResult,
+  type LaneClaim,
+  type LogChunk,
+  type TargetAsset,
+  type Transaction,
+} from '@fettle/database';
+import { effectToken } from '@fettle/security';
+import { AttemptLog } from './attempt-log.js';
+import { withDatabasePatience } from './database-retry.js';
+import { decideNext } from './decide-next.js';
+import { executeAttempt, prepareAttempt } from './execute-attempt.js';
+import type { LoadedRun } from './load-run.js';
+import { Secrets } from './secrets.js';
+import type { WorkerServices } from './services.js';
+
+/** Targets that one lane works on at the same time. */
+export const LANE_SLOTS = 100;
+/** A lane with nothing in flight returns after this, so that no activity lives for ever. */
+const LANE_LIFETIME_MS = 55_000;
+/** Waits longer than this are left to a timer of the workflow. */
+const LONG_WAIT_MS = 2_000;
+/** While nothing happens, a lane looks for due targets, cancels and logs this often. */
+const TICK_MS = 200;
+/** Readers of a run are woken at most this often by one lane. */
+const NOTIFY_INTERVAL_MS = 300;
+
+export interface LaneInput {
+  readonly runId: string;
+  readonly lane: number;
+  /** Indexes of the segment's first and last step among all target steps, inclusive. */
+  readonly firstStep: number;
+  readonly lastStep: number;
+}
+
+export interface LaneReport {
+  /** All targets have left the segment. */
+  readonly done: boolean;
+  /** The run is no longer running; nothing more was claimed. */
+  readonly stopped: boolean;
+  /** Milliseconds until the next target is due; null: look again at once. */
+  readonly nextDueMs: number | null;
+}
+
+export interface LaneHooks {
+  /** Keeps the activity alive and learns of its cancellation. */
+  readonly heartbeat: () => void;
+  /** Aborted when the run is cancelled: commands in flight are ended on their hosts. */
+  readonly cancelled: AbortSignal;
+  /** True when this worker is about to stop: what is in flight ends, nothing new is claimed. */
+  readonly draining: () => boolean;
+}
+
+/** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
+export class Lane {
+  readonly #services: WorkerServices;
+  readonly #run: LoadedRun;
+  readonly #input: LaneInput;
+  readonly #hooks: LaneHooks;
+  readonly #claim: LaneClaim;
+  readonly #secrets: Secrets;
+  readonly #abort = new AbortController();
+  readonly #inFlight = new Map<string, AttemptLog>();
+  readonly #stepIds: readonly string[];
+  readonly #needsFacts: boolean;
+  #ended: AttemptEnd[] = [];
+  #endedLogs: LogChunk[] = [];
+  #wake: (() => void) | null = null;
+  #lastNotifyMs = 0;
+  #notifyOwed = false;
+
+  constructor(services: WorkerServices, run: LoadedRun, input: LaneInput, laneEpoch: number, hooks: LaneHooks) {
+    this.#services = services;
+    this.#run = run;
+    this.#input = input;
+    this.#hooks = hooks;
+    this.#claim = { runId: input.runId, lane: input.lane, laneEpoch };
+    this.#secrets = new Secrets(services, run.space);
+    this.#stepIds = run.targetSteps.map((step) => step.id);
+    this.#needsFacts = JSON.stringify(run.targetSteps).includes('facts');
+  }
+
+  async serve(): Promise<LaneReport> {
+    const openedAtMs = Date.now();
+    const onCancel = (): void => this.#abort.abort();
+    this.#hooks.cancelled.addEventListener('abort', onCancel, { once: true });
+    if (this.#hooks.cancelled.aborted) onCancel();
+    try {
+      for (;;) {
+        this.#hooks.heartbeat();
+        const claim = await this.#turn(openedAtMs);
+        const report = this.#inFlight.size === 0 && this.#ended.length === 0 ? this.#reportOf(claim, openedAtMs) : null;
+        if (report) {
+          await this.#notify(true);
+          return report;
+        }
+        await this.#pause(claim);
+      }
+    } finally {
+      this.#hooks.cancelled.removeEventListener('abort', onCancel);
+      // Left by an error (a lost claim, a database gone): what is in flight must not go on unseen.
+      if (this.#inFlight.size > 0) this.#abort.abort();
+    }
+  }
+
+  /** Writes what has ended and claims what is due, in one transaction; then starts the new attempts. */
+  async #turn(openedAtMs: number): Promise<ClaimResult | null> {
+    const ends = this.#ended;
+    const logs = this.#endedLogs;
+    this.#ended = [];
+    this.#endedLogs = [];
+    for (const log of this.#inFlight.values()) logs.push(...log.take());
+    const wanted = this.#wantsMore(openedAtMs) ? LANE_SLOTS - this.#inFlight.size : 0;
+    if (ends.length === 0 && logs.length === 0 && wanted === 0) return null;
+    const { claim, assets } = await withDatabasePatience(
+      async (attempt) => {
+        this.#hooks.heartbeat();
+        return this.#services.dataSource.transaction(async (transaction) => {
+          // The answer to a commit may have been lost: what it claimed was never started here, so it goes back.
+          if (attempt > 0) await this.#releaseStrays(transaction, ends);
+          return this.#write(transaction, ends, logs, wanted);
+        });
+      },
+      (error) => this.#services.logger.warn({ err: error, runId: this.#input.runId }, 'waiting for the database'),
+    );
+    if (claim?.gate === 'cancelled') this.#abort.abort();
+    for (const target of claim?.targets ?? []) this.#start(target, assets?.get(target.assetId));
+    if (ends.length > 0 || logs.length > 0 || (claim?.targets.length ?? 0) > 0) this.#notifyOwed = true;
+    await this.#notify(false);
+    return claim;
+  }
+
+  async #write(
+    transaction: Transaction,
+    ends: readonly AttemptEnd[],
+    logs: readonly LogChunk[],
+    wanted: number,
+  ): Promise<{ claim: ClaimResult | null; assets: Map<string, TargetAsset> | null }> {
+    if (ends.length > 0 || logs.length > 0) await finishAttempts(transaction, this.#claim, ends, logs);
+    for (const end of ends) {
+      if (end.state === 'quarantined' && end.error?.code === 'host-key-mismatch') {
+        await quarantineAsset(transaction, end.assetId, end.error.message);
+      }
+    }
+    if (wanted === 0) return { claim: null, assets: null };
+    const claim = await claimTargets(transaction, {
+      ...this.#claim,
+      firstStep: this.#input.firstStep,
+      lastStep: this.#input.lastStep,
+      stepIds: this.#stepIds,
+      limit: wanted,
+      token: (assetId, step, generation) => this.#token(assetId, step, generation),
+    });
+    const ids = claim.targets.map((target) => target.assetId);
+    const assets = ids.length > 0 ? await readTargetAssets(transaction, ids, { facts: this.#needsFacts }) : null;
+    return { claim, assets };
+  }
+
+  async #releaseStrays(transaction: Transaction, ends: readonly AttemptEnd[]): Promise<void> {
+    const known = new Set([...this.#inFlight.keys(), ...ends.map((end) => end.assetId)]);
+    const held = await readClaims(transaction, this.#claim);
+    await releaseClaims(
+      transaction,
+      this.#claim,
+      held.filter((assetId) => !known.has(assetId)),
+    );
+  }
+
+  #wantsMore(openedAtMs: number): boolean {
+    if (this.#abort.signal.aborted || this.#hooks.draining()) return false;
+    return this.#inFlight.size > 0 ? this.#inFlight.size < LANE_SLOTS : Date.now() - openedAtMs < LANE_LIFETIME_MS;
+  }
+
+  #token(assetId: string, stepPath: string, generation: number): string {
+    return effectToken(this.#services.tokenKey, {
+      runId: this.#input.runId,
+      stepPath,
+      assetId,
+      phase: 'do',
+      generation,
+    });
+  }
+
+  #start(target: ClaimedTarget, asset: TargetAsset | undefined): void {
+    const step = this.#run.targetSteps[target.stepIndex]!;
+    const log = new AttemptLog({ assetId: target.assetId, step: step.id, generation: target.generation });
+    this.#inFlight.set(target.assetId, log);
+    const request = {
+      run: this.#run,
+      target,
+      step,
+      asset,
+      token: this.#token(target.assetId, step.id, target.generation),
+      secrets: this.#secrets,
+      log,
+      signal: this.#abort.signal,
+    };
+    void executeAttempt(this.#services, request).then((outcome) => {
+      this.#inFlight.delete(target.assetId);
+      this.#endedLogs.push(...log.close());
+      this.#ended.push({
+        assetId: target.assetId,
+        step: step.id,
+        generation: target.generation,
+        ...outcome,
+        next: decideNext(target, step, outcome, this.#run.targetSteps.length),
+      });
+      this.#wake?.();
+    });
+  }
+
+  #reportOf(claim: ClaimResult | null, openedAtMs: number): LaneReport | null {
+    if (this.#abort.signal.aborted) return { done: false, stopped: true, nextDueMs: null };
+    if (claim === null) return { done: false, stopped: false, nextDueMs: null };
+    if (claim.done) return { done: true, stopped: false, nextDueMs: null };
+    if (claim.gate !== 'open') return { done: false, stopped: true, nextDueMs: null };
+    const waitMs = claim.nextDueMs ?? 0;
+    if (claim.claimedCount === 0 && waitMs > LONG_WAIT_MS) return { done: false, stopped: false, nextDueMs: waitMs };
+    return Date.now() - openedAtMs < LANE_LIFETIME_MS ? null : { done: false, stopped: false, nextDueMs: null };
+  }
+
+  /** Until an attempt ends, the next target is due, or the tick. */
+  async #pause(claim: ClaimResult | null): Promise<void> {
+    if (this.#ended.length > 0) return;
+    const dueMs = claim?.nextDueMs ?? TICK_MS;
+    const waitMs = Math.min(TICK_MS, Math.max(dueMs, 5));
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = null;
+  }
+
+  async #notify(now: boolean): Promise<void> {
+    if (!this.#notifyOwed || (!now && Date.now() - this.#lastNotifyMs < NOTIFY_INTERVAL_MS)) return;
+    this.#notifyOwed = false;
+    this.#lastNotifyMs = Date.now();
+    await withDatabasePatience(() => notifyRun(this.#services.dataSource.manager, this.#input.runId));
+  }
+
+  /**
+   * Settles what a lost worker left claimed: a step that reads or can be repeated is executed again under the same token; one
+   * that may have changed something is `unknown`, and a person decides.
+   */
+  async recover(orphans: readonly ClaimedTarget[]): Promise<void> {
+    if (orphans.length === 0) return;
+    const { dataSource } = this.#services;
+    const ids = orphans.map((orphan) => orphan.assetId);
+    const assets = await readTargetAssets(dataSource.manager, ids, { facts: this.#needsFacts });
+    const repeatable: string[] = [];
+    const ends: AttemptEnd[] = [];
+    for (const target of orphans) {
+      const step = this.#run.targetSteps[target.stepIndex]!;
+      const prepared = prepareAttempt({ run: this.#run, target, step, asset: assets.get(target.assetId) });
+      if (prepared.kind !== 'execute' || prepared.effect === 'read-only' || prepared.effect === 'idempotent') {
+        repeatable.push(target.assetId);
+        continue;
+      }
+      ends.push({
+        assetId: target.assetId,
+        step: step.id,
+        generation: target.generation,
+        state: 'unknown',
+        exitCode: null,
+        error: {
+          code: 'effect-uncertain',
+          message: `The worker was lost while step "${step.id}" was in flight on ${target.assetName}; it may or may not have happened.`,
+          remedy: 'Look at the host, then decide by hand.',
+        },
+        output: null,
+        next: { kind: 'end', state: 'unknown' },
+      });
+    }
+    await dataSource.transaction(async (transaction) => {
+      if (ends.length > 0) await finishAttempts(transaction, this.#claim, ends, []);
+      await releaseClaims(transaction, this.#claim, repeatable);
+      await notifyRun(transaction, this.#input.runId);
+    });
+  }
+}
+
+/** Takes a lane (over), settles what its last holder left, and serves it. */
+export async function serveLane(
+  services: WorkerServices,
+  run: LoadedRun,
+  input: LaneInput,
+  hooks: LaneHooks,
+): Promise<LaneReport> {
+  const opened = await services.dataSource.transaction((transaction) =>
+    openLane(transaction, input.runId, input.lane, services.workerName),
+  );
+  const lane = new Lane(services, run, input, opened.laneEpoch, hooks);
+  await lane.recover(opened.orphans);
+  return lane.serve();
+}

@@ -1,0 +1,77 @@
+import { Buffer } from 'node:buffer';
+import { MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from '../contracts.js';
+import { driverBecome, type ActionEnd, type TargetContext } from '../implementation.js';
+
+export interface CommandRequest {
+  readonly argv: readonly string[];
+  readonly standardInput: Buffer | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string | undefined;
+  readonly become: BecomeInput | undefined;
+  readonly successCodes: readonly number[];
+}
+
+export interface CommandOutput {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly truncated: boolean;
+}
+
+/** Keeps the first bytes of a stream for later steps; the log has the rest. */
+class KeptOutput {
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+  truncated = false;
+
+  add(chunk: Buffer): void {
+    const room = MAX_KEPT_OUTPUT_BYTES - this.#bytes;
+    if (chunk.length > room) this.truncated = true;
+    if (room <= 0) return;
+    this.#chunks.push(chunk.subarray(0, room));
+    this.#bytes += Math.min(room, chunk.length);
+  }
+
+  text(): string {
+    const decoded = new TextDecoder().decode(Buffer.concat(this.#chunks));
+    // Postgres text cannot hold NUL.
+    return decoded.replaceAll('\0', '\uFFFD').replace(/\r?\n$/, '');
+  }
+}
+
+/** Runs one command and judges it by its exit code; shared by `ssh.run` and `ssh.script`. */
+export async function executeCommand(
+  request: CommandRequest,
+  context: TargetContext,
+): Promise<ActionEnd<CommandOutput>> {
+  const kept = { stdout: new KeptOutput(), stderr: new KeptOutput() };
+  const result = await context.ssh.exec(context.endpoint, context.credential, {
+    argv: request.argv,
+    stdin: request.standardInput,
+    env: request.environment,
+    cwd: request.workingDirectory,
+    become: await driverBecome(request.become, context.secret),
+    timeoutMs: context.timeoutMs,
+    signal: context.signal,
+    token: context.token,
+    onOutput: (stream, chunk) => {
+      kept[stream].add(chunk);
+      context.output(stream, chunk);
+    },
+  });
+  if ('signal' in result) {
+    const message = `The command was ended by signal ${result.signal} on ${context.asset.name}.`;
+    return { state: 'failed', exitCode: null, error: { code: 'command-signalled', message }, output: null };
+  }
+  const output: CommandOutput = {
+    exitCode: result.exitCode,
+    stdout: kept.stdout.text(),
+    stderr: kept.stderr.text(),
+    truncated: kept.stdout.truncated || kept.stderr.truncated,
+  };
+  if (request.successCodes.includes(result.exitCode)) {
+    return { state: 'succeeded', exitCode: result.exitCode, error: null, output };
+  }
+  const message = `The command ended with exit code ${result.exitCode} on ${context.asset.name}.`;
+  return { state: 'failed', exitCode: result.exitCode, error: { code: 'command-failed', message }, output };
+}

@@ -1,0 +1,111 @@
+import type { RunState, TargetCounts } from '@fettle/contracts';
+import type { Transaction } from '../data-source.js';
+import type { StoredError } from '../entities/runs.js';
+import { appendEntries, lockRun, saveLockedRun } from './run-journal.js';
+
+/** What a worker needs to execute a run. */
+export interface RunDefinition {
+  readonly runId: string;
+  readonly space: string;
+  readonly runbook: string;
+  readonly state: RunState;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly targetCount: number;
+  readonly maxConcurrency: number;
+  /** The stored document with defaults. */
+  readonly document: unknown;
+}
+
+export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
+  const rows: RunDefinition[] = await transaction.query(
+    `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
+       r.max_concurrency AS "maxConcurrency", v.parsed AS document
+     FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
+    [runId],
+  );
+  return rows[0] ?? null;
+}
+
+export async function readCounts(transaction: Transaction, runId: string): Promise<TargetCounts> {
+  const rows: { counts: TargetCounts }[] = await transaction.query(`SELECT counts FROM run WHERE id = $1`, [runId]);
+  return rows[0]!.counts;
+}
+
+/**
+ * The first act of a run's workflow: takes the row from queued to running. True also when this very workflow had taken it
+ * before (the activity was repeated); false when the run ended or belongs to another workflow execution.
+ */
+export async function claimRun(transaction: Transaction, runId: string, workflowRunId: string): Promise<boolean> {
+  const run = await lockRun(transaction, runId);
+  if (run.state === 'running') {
+    const rows: unknown[] = await transaction.query(`SELECT 1 FROM run WHERE id = $1 AND workflow_run_id = $2`, [
+      runId,
+      workflowRunId,
+    ]);
+    return rows.length > 0;
+  }
+  if (run.state !== 'queued') return false;
+  await transaction.query(
+    `UPDATE run SET state = 'running', workflow_run_id = $2, started_at = clock_timestamp() WHERE id = $1`,
+    [runId, workflowRunId],
+  );
+  await appendEntries(transaction, run, [{ kind: 'run-started' }]);
+  await saveLockedRun(transaction, run);
+  return true;
+}
+
+export type EndedRunState = 'succeeded' | 'failed' | 'cancelled' | 'timed-out';
+
+/**
+ * Ends a run once: open targets that never started are skipped (or cancelled with the run), started ones are cancelled; a
+ * step whose *started* has no end is `unknown`, and so is its target. Ending an ended run changes nothing.
+ */
+export async function endRun(
+  transaction: Transaction,
+  runId: string,
+  state: EndedRunState,
+  error: StoredError | null,
+): Promise<{ ended: boolean; counts: TargetCounts }> {
+  const run = await lockRun(transaction, runId);
+  if (!['queued', 'waiting-approval', 'running', 'paused'].includes(run.state))
+    return { ended: false, counts: run.counts };
+  const lost: { asset_id: string; step: string }[] = await updated(
+    transaction,
+    `UPDATE run_step SET state = 'unknown', ended_at = clock_timestamp(),
+       error = jsonb_build_object('code', 'effect-uncertain', 'message', 'The run ended while this step had no recorded end.')
+     WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step`,
+    [runId],
+  );
+  const open: { asset_id: string; was: 'pending' | 'running'; now: 'skipped' | 'cancelled' | 'unknown' }[] =
+    await updated(
+      transaction,
+      `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
+     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
+       state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
+                    WHEN $2 = 'failed' AND open.state = 'pending' THEN 'skipped' ELSE 'cancelled' END
+     FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
+     RETURNING t.asset_id, open.state AS was, t.state AS now`,
+      [runId, state, lost.map((row) => row.asset_id)],
+    );
+  for (const row of open) {
+    run.counts[row.was] -= 1;
+    run.counts[row.now] += 1;
+  }
+  await appendEntries(transaction, run, [
+    ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: 'unknown' } })),
+    ...open.map((row) => ({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.now } })),
+    { kind: 'run-ended', data: { state, error } },
+  ]);
+  await saveLockedRun(transaction, run);
+  await transaction.query(`UPDATE run SET state = $2, error = $3, ended_at = clock_timestamp() WHERE id = $1`, [
+    runId,
+    state,
+    error === null ? null : JSON.stringify(error),
+  ]);
+  return { ended: true, counts: run.counts };
+}
+
+async function updated<Row>(transaction: Transaction, sql: string, parameters: unknown[]): Promise<Row[]> {
+  const [rows] = (await transaction.query(sql, parameters)) as [Row[], number];
+  return rows;
+}

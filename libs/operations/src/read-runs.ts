@@ -1,0 +1,139 @@
+import {
+  FettleError,
+  type Entry,
+  type Page,
+  type RunDetail,
+  type RunLogChunk,
+  type RunState,
+  type RunSummary,
+  type RunTarget,
+} from '@fettle/contracts';
+import {
+  findRunRow,
+  listControlStepRows,
+  listEntryRows,
+  listLogRows,
+  listRunRows,
+  listStepRows,
+  listTargetRows,
+  readRunTail,
+  type Transaction,
+} from '@fettle/database';
+import { decodeCursor, pageFrom } from './cursor.js';
+import { runSummary, stepView, targetView } from './run-view.js';
+
+/** Targets that `getRun` gives at once; the rest is paged. */
+const FIRST_TARGETS = 1000;
+
+function notFound(runId: string): FettleError {
+  return new FettleError({ code: 'not-found', message: `There is no run ${runId}.`, remedy: 'See `fettle run list`.' });
+}
+
+export async function listRuns(
+  transaction: Transaction,
+  query: {
+    readonly space: string;
+    readonly limit: number;
+    readonly after?: string | undefined;
+    readonly state?: RunState | undefined;
+    readonly runbook?: string | undefined;
+  },
+): Promise<Page<RunSummary>> {
+  const cursor = decodeCursor(query.after, ['uuid']);
+  const rows = await listRunRows(transaction, {
+    space: query.space,
+    before: cursor?.[0] ?? null,
+    limit: query.limit + 1,
+    state: query.state ?? null,
+    runbook: query.runbook ?? null,
+  });
+  return pageFrom(rows, query.limit, runSummary, (row) => [row.id]);
+}
+
+export async function getRun(transaction: Transaction, runId: string): Promise<RunDetail> {
+  const row = await findRunRow(transaction, runId);
+  if (!row) throw notFound(runId);
+  const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
+  return {
+    ...runSummary(row),
+    inputs: row.inputs,
+    selector: row.selector,
+    targetSetDigest: row.targetSetDigest,
+    controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
+    targets: [...targets.items],
+    targetsNext: targets.next,
+  };
+}
+
+export async function listRunTargets(
+  transaction: Transaction,
+  runId: string,
+  query: { readonly after?: string | undefined; readonly limit: number },
+): Promise<Page<RunTarget>> {
+  const cursor = decodeCursor(query.after, ['string', 'uuid']);
+  const after = cursor ? { name: cursor[0], id: cursor[1] } : null;
+  const rows = await listTargetRows(transaction, runId, after, query.limit + 1);
+  const steps = await listStepRows(
+    transaction,
+    runId,
+    rows.map((row) => row.assetId),
+  );
+  return pageFrom(
+    rows,
+    query.limit,
+    (row) => targetView(row, steps.get(row.assetId) ?? []),
+    (row) => [row.asset, row.assetId],
+  );
+}
+
+/** Log chunks in the order in which they were written; `next` is the number to go on after, null where nothing is left now. */
+export async function readLogs(
+  transaction: Transaction,
+  runId: string,
+  query: {
+    readonly after: number;
+    readonly limit: number;
+    readonly asset?: string | undefined;
+    readonly step?: string | undefined;
+  },
+): Promise<{ items: RunLogChunk[]; next: number | null }> {
+  if (!(await readRunTail(transaction, runId))) throw notFound(runId);
+  const rows = await listLogRows(transaction, runId, {
+    after: query.after,
+    limit: query.limit,
+    asset: query.asset ?? null,
+    step: query.step ?? null,
+  });
+  const items = rows.map((row) => ({ ...row, at: row.at.toISOString() }));
+  return { items, next: items.length === query.limit ? items.at(-1)!.seq : null };
+}
+
+export type RunEvent =
+  | { readonly type: 'entry'; readonly seq: number; readonly data: Entry }
+  | { readonly type: 'log'; readonly seq: number; readonly data: RunLogChunk };
+
+/**
+ * Entries (and log chunks) after a number, in order. `ended`: the run has ended and this page reaches its last event. The tail
+ * is read first, so that an event committed between two statements cannot be skipped.
+ */
+export async function readEvents(
+  transaction: Transaction,
+  runId: string,
+  query: { readonly after: number; readonly logs: boolean; readonly limit: number },
+): Promise<{ events: RunEvent[]; ended: boolean }> {
+  const tail = await readRunTail(transaction, runId);
+  if (!tail) throw notFound(runId);
+  const entries = await listEntryRows(transaction, runId, query.after, query.limit);
+  const logs = query.logs
+    ? await listLogRows(transaction, runId, { after: query.after, limit: query.limit, asset: null, step: null })
+    : [];
+  const merged: RunEvent[] = [
+    ...entries.map((row): RunEvent => ({ type: 'entry', seq: row.seq, data: { ...row, at: row.at.toISOString() } })),
+    ...logs.map((row): RunEvent => ({ type: 'log', seq: row.seq, data: { ...row, at: row.at.toISOString() } })),
+  ].sort((a, b) => a.seq - b.seq);
+  // Beyond the tail, and beyond the last number of a full list, there may be events that were not read.
+  const full = [entries, logs].filter((rows) => rows.length === query.limit).map((rows) => rows.at(-1)!.seq);
+  const horizon = Math.min(...full, tail.seq);
+  const events = merged.filter((event) => event.seq <= horizon);
+  return { events, ended: tail.ended && full.length === 0 };
+}

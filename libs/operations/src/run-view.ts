@@ -1,0 +1,33 @@
+import type { RunSummary, RunTarget } from '@fettle/contracts';
+import type { RunRow, StepRow, TargetRow } from '@fettle/database';
+
+const isoOrNull = (date: Date | null): string | null => date?.toISOString() ?? null;
+
+export function runSummary(row: RunRow): RunSummary {
+  return {
+    id: row.id,
+    space: row.space,
+    runbook: row.runbook,
+    version: row.version,
+    state: row.state,
+    counts: row.counts,
+    targetCount: row.targetCount,
+    undeterminedCount: row.undeterminedCount,
+    requestedBy: row.requestedBy,
+    reason: row.reason,
+    schedule: row.schedule,
+    fireAt: isoOrNull(row.fireAt),
+    error: row.error,
+    createdAt: row.createdAt.toISOString(),
+    startedAt: isoOrNull(row.startedAt),
+    endedAt: isoOrNull(row.endedAt),
+  };
+}
+
+export function stepView(row: StepRow): RunTarget['steps'][number] {
+  return { ...row, startedAt: row.startedAt.toISOString(), endedAt: isoOrNull(row.endedAt) };
+}
+
+export function targetView(row: TargetRow, steps: readonly StepRow[]): RunTarget {
+  return { asset: row.asset, assetId: row.assetId, state: row.state, error: row.error, steps: steps.map(stepView) };
+}

@@ -1,0 +1,94 @@
+import { FettleError } from '@fettle/contracts';
+import {
+  countUndetermined,
+  findTargetsOutside,
+  insertTargets,
+  TARGET_CONDITION_FIRST_PARAMETER,
+  type TargetCondition,
+} from '@fettle/database';
+import { assetColumnMap, compileSelector, narrow, parseSelector, type Selector } from '@fettle/expression';
+import type { Permission } from '@fettle/security';
+import type { OperationContext } from './context.js';
+
+/** A run with more targets than this is refused: it would be a mistake, and its rows would not fit one transaction well. */
+export const MAX_TARGETS = 200_000;
+
+export interface SelectedTargets {
+  readonly count: number;
+  readonly digest: string;
+  readonly undetermined: number;
+}
+
+const options = { firstParameter: TARGET_CONDITION_FIRST_PARAMETER };
+
+/** The runbook's own selector, narrowed by `--on`; errors name the text they point into. */
+export function targetSelector(runbookSelector: string, on: string | undefined): Selector {
+  const own = parseSelector(runbookSelector, { origin: 'spec.targets' });
+  return on === undefined ? own : narrow(own, parseSelector(on, { origin: 'on' }));
+}
+
+/**
+ * Writes the targets of a new run: its set is resolved here, once.
+ * @throws FettleError `no-targets`, `too-many-targets`, or `denied` where the actor may not touch one of them.
+ */
+export async function selectTargets(
+  context: OperationContext,
+  run: { readonly id: string; readonly space: string },
+  selector: Selector,
+  request: { readonly allowEmpty: boolean; readonly permission: Permission },
+): Promise<SelectedTargets> {
+  const { transaction } = context;
+  const compiled = compileSelector(selector, assetColumnMap, options);
+  const selected = await insertTargets(transaction, run.id, run.space, compiled.where);
+  const undetermined = await countUndetermined(transaction, run.space, compiled);
+  if (selected.count === 0 && !request.allowEmpty) throw noTargets(selector.source, run.space, undetermined);
+  if (selected.count > MAX_TARGETS) {
+    throw new FettleError({
+      code: 'too-many-targets',
+      message: `The selector matches ${selected.count} assets, more than ${MAX_TARGETS}.`,
+      remedy: 'Narrow it with --on, and run it in parts.',
+    });
+  }
+  await checkAllowed(context, run, request.permission);
+  return { ...selected, undetermined };
+}
+
+function noTargets(source: string, space: string, undetermined: number): FettleError {
+  const unsure =
+    undetermined > 0 ? ` For ${undetermined} assets it could not be determined, because a value is missing.` : '';
+  return new FettleError({
+    code: 'no-targets',
+    message: `No asset in space "${space}" matches ${source}.${unsure}`,
+    remedy: 'See what is there with `fettle asset list`, or pass --allow-empty if no target is fine.',
+    detail: { undetermined },
+  });
+}
+
+async function checkAllowed(
+  context: OperationContext,
+  run: { readonly id: string; readonly space: string },
+  permission: Permission,
+): Promise<void> {
+  const allowed = context.scopeOf(permission, run.space);
+  if (allowed === null) return;
+  const outside = await findTargetsOutside(context.transaction, run.id, run.space, anyOf(allowed));
+  if (outside.count === 0) return;
+  const more = outside.count > outside.names.length ? ', ...' : '';
+  throw new FettleError({
+    code: 'denied',
+    message: `You may not start runs on ${outside.count} of these targets: ${outside.names.join(', ')}${more}.`,
+    remedy: 'Narrow the run with --on to assets you have a role for, or ask an admin for one.',
+    detail: { permission, space: run.space },
+  });
+}
+
+function anyOf(selectors: readonly string[]): TargetCondition {
+  const parameters: unknown[] = [];
+  const parts = selectors.map((source) => {
+    const firstParameter = TARGET_CONDITION_FIRST_PARAMETER + parameters.length;
+    const compiled = compileSelector(source, assetColumnMap, { firstParameter });
+    parameters.push(...compiled.where.parameters);
+    return `(${compiled.where.sql})`;
+  });
+  return { sql: parts.length === 0 ? 'false' : parts.join(' OR '), parameters };
+}

@@ -1,0 +1,188 @@
+import {
+  durationMs,
+  FettleError,
+  runbookDocumentSchema,
+  type RunbookSpec,
+  type RunSummary,
+  type StartRunRequest,
+} from '@fettle/contracts';
+import { actionContracts } from '@fettle/activities/contracts';
+import {
+  completeNewRun,
+  enqueueCommand,
+  findDocument,
+  findRunByKey,
+  findRunRow,
+  insertRun,
+  readTargetSet,
+} from '@fettle/database';
+import { digestOf, type JsonValue } from '@fettle/runbook';
+import { validateInputs } from '@fettle/runbook/source';
+import type { Permission } from '@fettle/security';
+import { uuidv7 } from 'uuidv7';
+import type { OperationContext } from './context.js';
+import { recordAudit } from './record-audit.js';
+import { runSummary } from './run-view.js';
+import { selectTargets, targetSelector, type SelectedTargets } from './select-targets.js';
+
+export interface StartOptions {
+  readonly idempotencyKey?: string | undefined;
+  /** The fire that starts it. */
+  readonly fire?: { readonly scheduleId: string; readonly at: Date } | undefined;
+}
+
+/**
+ * Accepts a run: row, targets, entry, audit record and the command to Temporal commit together. The same idempotency key with
+ * the same request gives the same run.
+ * @throws FettleError `not-found`, `invalid-inputs`, `no-targets`, `too-many-targets`, `denied`, `idempotency-conflict`
+ */
+export async function startRun(
+  context: OperationContext,
+  request: StartRunRequest,
+  options: StartOptions = {},
+): Promise<RunSummary> {
+  const known = await findAccepted(context, request.space, options, request);
+  if (known) return known;
+  const stored = await findDocument(
+    context.transaction,
+    { space: request.space, kind: 'Runbook', name: request.runbook },
+    versionOf(request.version),
+  );
+  if (!stored) {
+    const which = request.version === undefined ? '' : ` with version ${request.version}`;
+    throw new FettleError({
+      code: 'not-found',
+      message: `There is no runbook "${request.runbook}"${which} in space "${request.space}".`,
+      remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
+    });
+  }
+  const { spec } = runbookDocumentSchema.parse(stored.parsed);
+  return acceptRun(context, {
+    ...request,
+    spec,
+    versionId: stored.versionId,
+    version: stored.version,
+    permission: 'run:start',
+    action: 'run.start',
+    requestDigest: digestOf(request as unknown as JsonValue),
+    options,
+  });
+}
+
+/** Digits name a version by its number, anything else by its digest. */
+function versionOf(version: string | undefined): string | number | undefined {
+  return version !== undefined && /^\d{1,9}$/.test(version) ? Number(version) : version;
+}
+
+/** The run that an earlier request with the same key made; another request with that key is a conflict. */
+export async function findAccepted(
+  context: OperationContext,
+  space: string,
+  options: StartOptions,
+  request: object,
+): Promise<RunSummary | null> {
+  const { idempotencyKey } = options;
+  if (idempotencyKey === undefined) return null;
+  const earlier = await findRunByKey(context.transaction, space, requesterId(context), idempotencyKey);
+  if (!earlier) return null;
+  if (earlier.requestDigest !== digestOf(request as JsonValue)) {
+    throw new FettleError({
+      code: 'idempotency-conflict',
+      message: `The idempotency key "${idempotencyKey}" was used for a different request, which made run ${earlier.id}.`,
+      remedy: 'Use a new key for a new request.',
+      detail: { runId: earlier.id },
+    });
+  }
+  return runSummary((await findRunRow(context.transaction, earlier.id))!);
+}
+
+function requesterId(context: OperationContext): string {
+  if (context.actor.principalId !== null) return context.actor.principalId;
+  throw new FettleError({ code: 'denied', message: 'A run is always started on behalf of a principal.' });
+}
+
+export interface AcceptRequest {
+  readonly space: string;
+  readonly runbook: string;
+  readonly spec: RunbookSpec;
+  readonly versionId: string;
+  readonly version: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly on?: string | undefined;
+  readonly allowEmpty: boolean;
+  readonly reason?: string | undefined;
+  readonly permission: Permission;
+  readonly action: string;
+  readonly requestDigest: string;
+  readonly options: StartOptions;
+}
+
+/** The common end of every way to start a run. */
+export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
+  const { transaction } = context;
+  const { spec, space } = request;
+  const inputs = validateInputs(spec, request.inputs as Parameters<typeof validateInputs>[1]);
+  const selector = selectorOf(request);
+  const id = uuidv7();
+  const timeoutMs = durationMs(spec.timeout);
+  await insertRun(transaction, {
+    id,
+    space,
+    runbook: request.runbook,
+    versionId: request.versionId,
+    version: request.version,
+    workflowId: `run-${id}`,
+    inputs,
+    selector: selector?.source ?? null,
+    maxConcurrency: spec.rollout.maxConcurrency,
+    idempotencyKey: request.options.idempotencyKey ?? null,
+    requestDigest: request.options.idempotencyKey === undefined ? null : request.requestDigest,
+    requestedBy: requesterId(context),
+    scheduleId: request.options.fire?.scheduleId ?? null,
+    fireAt: request.options.fire?.at ?? null,
+    reason: request.reason ?? null,
+    timeoutMs,
+  });
+  const targets: SelectedTargets = selector
+    ? await selectTargets(context, { id, space }, selector, request)
+    : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
+  const detail = {
+    runbook: request.runbook,
+    version: request.version,
+    targetCount: targets.count,
+    targetSetDigest: targets.digest,
+  };
+  await completeNewRun(transaction, id, targets, { kind: 'run-queued', data: { ...detail, by: context.actor.name } });
+  await recordAudit(context, {
+    action: request.action,
+    space,
+    object: { kind: 'run', name: id, id },
+    detail: {
+      ...detail,
+      selector: selector?.source ?? null,
+      reason: request.reason ?? null,
+      fire: fireDetail(request.options),
+    },
+  });
+  await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
+  return runSummary((await findRunRow(transaction, id))!);
+}
+
+function fireDetail(options: StartOptions): { scheduleId: string; at: string } | null {
+  return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
+}
+
+function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> | null {
+  const needsTargets = request.spec.steps.some(
+    (step) =>
+      Object.hasOwn(actionContracts, step.uses) &&
+      actionContracts[step.uses as keyof typeof actionContracts].scope === 'target',
+  );
+  if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
+  if (request.on === undefined) return null;
+  throw new FettleError({
+    code: 'invalid-request',
+    message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
+    remedy: 'Leave --on out.',
+  });
+}

@@ -1,0 +1,2 @@
+export { runRunbook } from './run/run-runbook.workflow.js';
+export { settleSchedule } from './schedule/settle-schedule.workflow.js';

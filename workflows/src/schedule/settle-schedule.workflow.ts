@@ -1,0 +1,12 @@
+import type { ScheduleActivities } from '@fettle/activities';
+import { proxyLocalActivities } from '@temporalio/workflow';
+
+const { settleSchedule: settle } = proxyLocalActivities<ScheduleActivities>({
+  startToCloseTimeout: '10 seconds',
+  retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5 seconds' },
+});
+
+/** Woken by a Temporal Schedule: what is due, and what becomes of it, is decided in Postgres alone. */
+export async function settleSchedule(scheduleId: string): Promise<void> {
+  await settle(scheduleId);
+}
