@@ -1,0 +1,164 @@
+import { Bash, defineCommand, type ExecResult } from 'just-bash';
+import { demoCommands } from './commands/index.js';
+import { done } from './commands/types.js';
+import type { Machine } from './machine.js';
+import { readsStdin, streamToTerminal } from './terminal.js';
+import { HostView, outputBytes, type ShellUser, type TerminalWrite } from './view.js';
+
+/** What an SSH session lends to the shells that run in it. */
+export interface SessionIo {
+  readonly write: TerminalWrite;
+  /** All of stdin, once the client has ended it; empty when it was taken before. */
+  takeStdin(): Promise<Buffer>;
+  readonly signal: AbortSignal;
+  readonly groupId: number;
+}
+
+export interface LaunchOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** One character a byte; undefined: take it from the channel if the command reads it. */
+  readonly stdin?: string | undefined;
+  /** Output goes to the channel while the command runs, rather than into the result. */
+  readonly terminal: boolean;
+}
+
+const limits = {
+  // A busy loop holds up the whole estate, since all hosts share one thread.
+  maxCommandCount: 30_000,
+  maxLoopIterations: 20_000,
+  maxCallDepth: 100,
+  maxOutputSize: 32 * 1024 * 1024,
+  maxStringLength: 32 * 1024 * 1024,
+  maxExecutionTimeMs: 24 * 3_600_000,
+  maxSourceBytes: 8 * 1024 * 1024,
+};
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function errorText(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const match = /^(E[A-Z]+): (.*), open '(.*)'$/s.exec(message);
+  if (!match) return message;
+  return `cannot create ${match[3] ?? ''}: ${match[1] === 'EACCES' ? 'Permission denied' : match[1] === 'ENOENT' ? 'Directory nonexistent' : (match[2] ?? '')}`;
+}
+
+/** A shell of one user in one session. It keeps no variables between runs; the file system is the host's. */
+export class Shell {
+  readonly view: HostView;
+  readonly pid: number;
+  private readonly bash: Bash;
+
+  constructor(
+    readonly machine: Machine,
+    readonly user: ShellUser,
+    readonly io: SessionIo,
+    pid?: number,
+  ) {
+    this.pid = pid ?? machine.newPid();
+    this.view = new HostView(machine, user, io.write);
+    const customCommands = Object.entries(demoCommands).map(([name, run]) => defineCommand(name, (args, context) => run(args, context, this)));
+    this.bash = new Bash({
+      fs: this.view,
+      cwd: '/',
+      customCommands,
+      executionLimits: limits,
+      processInfo: { pid: this.pid, ppid: 1, uid: user.uid, gid: user.uid },
+    });
+  }
+
+  /** A shell of another user in the same session and process group. */
+  as(userName: string): Shell {
+    const uid = userName === 'root' ? 0 : 1000;
+    const shell = new Shell(this.machine, { name: userName, uid, home: this.machine.homeOf(userName) }, this.io);
+    shell.view.umask = this.view.umask;
+    return shell;
+  }
+
+  environment(): Record<string, string> {
+    return {
+      HOME: this.user.home,
+      USER: this.user.name,
+      LOGNAME: this.user.name,
+      SHELL: '/bin/bash',
+      PATH: '/usr/local/bin:/usr/bin:/bin',
+      LANG: 'C.UTF-8',
+    };
+  }
+
+  /** Runs a script with positional parameters, like `sh -c SCRIPT NAME ARGS...`. */
+  async run(script: string, name: string, args: readonly string[], options: LaunchOptions): Promise<ExecResult> {
+    let source = script;
+    let stdin = options.stdin;
+    try {
+      if (options.terminal) {
+        const rewritten = streamToTerminal(script);
+        source = rewritten.source;
+        if (rewritten.needsStdinFirst && !stdin) stdin = (await this.io.takeStdin()).toString('latin1');
+      }
+    } catch (error) {
+      return this.finish(done(2, '', `${name}: ${error instanceof Error ? error.message : String(error)}\n`), options.terminal);
+    }
+    const positional: Record<string, string> = { '0': name, '#': String(args.length), '@': args.join(' ') };
+    args.forEach((argument, index) => (positional[String(index + 1)] = argument));
+    return this.finish(await this.execute(source, { ...options, stdin, env: { ...options.env, ...positional } }), options.terminal);
+  }
+
+  /** Runs one program by its arguments; no text is parsed as shell. */
+  async program(argv: readonly string[], options: LaunchOptions): Promise<ExecResult> {
+    const [name = '', ...args] = argv;
+    let { stdin } = options;
+    if (options.terminal && !stdin && readsStdin(name.slice(name.lastIndexOf('/') + 1), args)) {
+      stdin = (await this.io.takeStdin()).toString('latin1');
+    }
+    return this.execute(quote(name), { ...options, stdin }, args);
+  }
+
+  private async execute(source: string, options: Omit<LaunchOptions, 'terminal'>, args?: readonly string[]): Promise<ExecResult> {
+    const process = this.register(source);
+    try {
+      return await this.bash.exec(source, {
+        rawScript: true,
+        replaceEnv: true,
+        env: options.env,
+        cwd: options.cwd,
+        stdin: options.stdin ?? '',
+        stdinKind: 'bytes',
+        signal: this.io.signal,
+        ...(args ? { args: [...args] } : {}),
+      });
+    } catch (error) {
+      return done(2, '', `${options.env['0'] ?? 'sh'}: 1: ${errorText(error)}\n`);
+    } finally {
+      process();
+    }
+  }
+
+  /** Lists the shell among the host's processes unless it is the session's own, which is listed already. */
+  private register(command: string): () => void {
+    const { processes } = this.machine;
+    if (processes.has(this.pid)) return () => undefined;
+    const group = processes.get(this.io.groupId);
+    processes.set(this.pid, {
+      pid: this.pid,
+      groupId: this.io.groupId,
+      user: this.user.name,
+      command: command.slice(0, 200),
+      startedAtMs: Date.now(),
+      signal: (name) => group?.signal(name),
+    });
+    return () => processes.delete(this.pid);
+  }
+
+  /** What just-bash returned at the end rather than streamed goes to the channel now. */
+  private async finish(result: ExecResult, terminal: boolean): Promise<ExecResult> {
+    if (!terminal) return result;
+    const aborted = this.io.signal.aborted;
+    const encoding = result.stdoutKind === 'bytes' ? 'binary' : 'utf8';
+    if (result.stdout !== '') await this.io.write('stdout', outputBytes(result.stdout, encoding));
+    if (result.stderr !== '' && !aborted) await this.io.write('stderr', outputBytes(result.stderr, 'utf8'));
+    return done(result.exitCode);
+  }
+}

@@ -1,0 +1,179 @@
+import { parse, serialize, type CommandNode, type PipelineNode, type ScriptNode, type StatementNode, type WordNode } from 'just-bash';
+
+/** Paths at which a shell's file system view passes bytes on to the SSH channel. */
+export const TERMINAL_STDOUT = '/dev/fettle/stdout';
+export const TERMINAL_STDERR = '/dev/fettle/stderr';
+/** Runs its arguments with output straight to the channel and stdin straight from it. */
+export const TERMINAL_COMMAND = '__terminal';
+/** Runs its arguments with stdin from the channel. */
+export const STDIN_COMMAND = '__stdin';
+
+type SimpleCommand = Extract<CommandNode, { type: 'SimpleCommand' }>;
+
+function word(value: string): WordNode {
+  return { type: 'Word', parts: [{ type: 'Literal', value }] };
+}
+
+/** Text of a word without any expansion, or undefined if only a running shell knows. */
+function literal(node: WordNode | null | undefined): string | undefined {
+  if (!node) return undefined;
+  let text = '';
+  for (const part of node.parts) {
+    if (part.type === 'Literal' || part.type === 'SingleQuoted' || part.type === 'Escaped') text += part.value;
+    else if (part.type === 'DoubleQuoted' && part.parts.every((inner) => inner.type === 'Literal')) {
+      text += part.parts.map((inner) => (inner.type === 'Literal' ? inner.value : '')).join('');
+    } else return undefined;
+  }
+  return text;
+}
+
+/** Commands that start another command, which may be a shell whose output should be seen while it runs. */
+const launchers = new Set(['sh', 'bash', 'dash', 'sudo', 'env', 'setsid', 'nohup', 'nice', 'ionice', 'stdbuf']);
+/** Read stdin unless an operand names a file; the value counts operands that are no files (a pattern, a program). */
+const stdinReaders: Readonly<Record<string, number>> = {
+  cat: 0, head: 0, tail: 0, wc: 0, sort: 0, uniq: 0, nl: 0, tac: 0, rev: 0, od: 0, base64: 0, md5sum: 0, sha1sum: 0,
+  sha256sum: 0, gzip: 0, gunzip: 0, zcat: 0, tee: 99, xargs: 99, tr: 99, tar: 99, dd: 99, cut: 0, grep: 1, egrep: 1,
+  fgrep: 1, sed: 1, awk: 1, jq: 1, paste: 0, fold: 0, column: 0,
+}; // prettier-ignore
+const flagsWithValue = new Set(['-n', '-c', '-d', '-f', '-b', '-k', '-t', '-w', '-A', '-B', '-C', '-m', '-F', '-v', '-s']);
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** Whether a command called with these arguments reads its stdin. */
+export function readsStdin(name: string, args: readonly string[]): boolean {
+  const ignored = Object.hasOwn(stdinReaders, name) ? stdinReaders[name] : undefined;
+  if (ignored === undefined) return false;
+  let operands = 0;
+  for (let index = 0; index < args.length; index += 1) {
+    const argument = args[index] ?? '';
+    if (argument === '-') return true;
+    if (argument === '-e' || argument === '-f') operands += 1;
+    if (flagsWithValue.has(argument) && !(name === 'cat' || name === 'grep' || name === 'sort')) index += 1;
+    else if (!argument.startsWith('-')) operands += 1;
+  }
+  return operands <= ignored;
+}
+
+function isStandaloneExec(command: CommandNode): boolean {
+  return command.type === 'SimpleCommand' && literal(command.name) === 'exec' && command.args.length === 0;
+}
+
+/** Puts a launcher or reader under the command that feeds it from the channel. */
+function prefixed(command: SimpleCommand, isWholePipeline: boolean): SimpleCommand {
+  const name = literal(command.name);
+  const readsElsewhere = command.redirections.some((redirection) => redirection.operator.startsWith('<'));
+  if (name === 'exec') return { ...command, args: [word(TERMINAL_COMMAND), ...command.args] };
+  if (name === undefined || command.name === null) return command;
+  if (isWholePipeline && launchers.has(baseName(name)) && !readsElsewhere) {
+    return { ...command, name: word(TERMINAL_COMMAND), args: [command.name, ...command.args] };
+  }
+  const args = command.args.map((argument) => literal(argument) ?? 'operand');
+  const reads = launchers.has(baseName(name)) || readsStdin(baseName(name), args);
+  if (!reads || readsElsewhere) return command;
+  return { ...command, name: word(STDIN_COMMAND), args: [command.name, ...command.args] };
+}
+
+function redirected(command: CommandNode, stdout: boolean): CommandNode {
+  if (command.type === 'FunctionDef') return command;
+  const base = [
+    ...(stdout ? [{ type: 'Redirection' as const, fd: 1, operator: '>>' as const, target: word(TERMINAL_STDOUT) }] : []),
+    { type: 'Redirection' as const, fd: 2, operator: '>>' as const, target: word(TERMINAL_STDERR) },
+  ];
+  // First, so that the command's own redirections (`2>&1`, `>file`) see them as a real shell's do.
+  return { ...command, redirections: [...base, ...command.redirections] };
+}
+
+/** Bodies of a compound command are streamed one by one; a redirected one is streamed as a whole. */
+function streamCompound(command: CommandNode): CommandNode | undefined {
+  if (command.type === 'SimpleCommand' || command.type === 'FunctionDef' || command.redirections.length > 0) return undefined;
+  switch (command.type) {
+    case 'If':
+      return {
+        ...command,
+        clauses: command.clauses.map((clause) => ({ condition: streamAll(clause.condition), body: streamAll(clause.body) })),
+        elseBody: command.elseBody ? streamAll(command.elseBody) : null,
+      };
+    case 'While':
+    case 'Until':
+      return { ...command, condition: streamAll(command.condition), body: streamAll(command.body) };
+    case 'For':
+    case 'CStyleFor':
+    case 'Group':
+    case 'Subshell':
+      return { ...command, body: streamAll(command.body) };
+    case 'Case':
+      return { ...command, items: command.items.map((item) => ({ ...item, body: streamAll(item.body) })) };
+    default:
+      return undefined;
+  }
+}
+
+/** `exec CMD` does not end the script in just-bash: say so explicitly. */
+function endAfterExec(command: CommandNode): CommandNode {
+  if (command.type !== 'SimpleCommand' || literal(command.name) !== 'exec' || command.args.length === 0) return command;
+  const exit: StatementNode = {
+    type: 'Statement',
+    pipelines: [{ type: 'Pipeline', commands: [{ type: 'SimpleCommand', name: word('exit'), args: [], assignments: [], redirections: [] }], negated: false }],
+    operators: [],
+    background: false,
+  };
+  const run: StatementNode = { ...exit, pipelines: [{ type: 'Pipeline', commands: [command], negated: false }] };
+  return { type: 'Group', body: [run, exit], redirections: [] };
+}
+
+function streamPipeline(pipeline: PipelineNode): PipelineNode {
+  const [only] = pipeline.commands;
+  if (pipeline.commands.length === 1 && only) {
+    const compound = streamCompound(only);
+    if (compound) return { ...pipeline, commands: [compound] };
+  }
+  const last = pipeline.commands.length - 1;
+  const commands = pipeline.commands.map((command, index) => {
+    const fed = index === 0 && command.type === 'SimpleCommand' ? prefixed(command, last === 0) : command;
+    return endAfterExec(redirected(fed, index === last));
+  });
+  return { ...pipeline, commands };
+}
+
+function streamAll(statements: readonly StatementNode[]): StatementNode[] {
+  return statements.map((statement) => ({ ...statement, pipelines: statement.pipelines.map(streamPipeline) }));
+}
+
+/** True if a builtin that runs in the shell itself (`read`, `mapfile`) takes stdin, so that it has to be there first. */
+function hasReadingBuiltin(node: unknown): boolean {
+  if (Array.isArray(node)) return node.some(hasReadingBuiltin);
+  if (typeof node !== 'object' || node === null) return false;
+  if ('redirections' in node && Array.isArray(node.redirections)) {
+    const fromElsewhere = node.redirections.some((redirection: { operator?: string }) => redirection.operator?.startsWith('<'));
+    if (fromElsewhere) return false;
+  }
+  if ('type' in node && node.type === 'SimpleCommand') {
+    const name = literal((node as SimpleCommand).name);
+    if (name === 'read' || name === 'mapfile' || name === 'readarray') return true;
+  }
+  return Object.values(node).some(hasReadingBuiltin);
+}
+
+export interface TerminalScript {
+  readonly source: string;
+  /** The script cannot start before all of stdin has arrived. */
+  readonly needsStdinFirst: boolean;
+}
+
+/**
+ * Rewrites a script so that what it prints reaches the channel command by command, instead of after its end, and so that
+ * stdin is waited for only by commands that read it. just-bash itself returns output as one string.
+ *
+ * Throws the parser's error if the text is no shell script.
+ */
+export function streamToTerminal(script: string): TerminalScript {
+  const ast: ScriptNode = parse(script);
+  const needsStdinFirst = hasReadingBuiltin(ast);
+  const redirectsItself = ast.statements.some((statement) =>
+    statement.pipelines.some((pipeline) => pipeline.commands.some(isStandaloneExec)),
+  );
+  if (redirectsItself) return { source: script, needsStdinFirst: true };
+  return { source: serialize({ ...ast, statements: streamAll(ast.statements) }), needsStdinFirst };
+}
