@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
+import { AuditController } from './audit/audit.controller.js';
 import { ApiLogger } from './common/logger.js';
 import { OperationRunner } from './common/operation-runner.js';
 import { PermissionGuard } from './common/permission.guard.js';
@@ -9,10 +10,18 @@ import { ProblemFilter } from './common/problem.filter.js';
 import { RequestPipe } from './common/request.pipe.js';
 import { PrincipalsController } from './principals/principals.controller.js';
 import { API_SETTINGS, type ApiSettings } from './settings.js';
+import { MetricsController } from './system/metrics.controller.js';
+import { Metrics } from './system/metrics.js';
 import { SystemController } from './system/system.controller.js';
 import { TokensController } from './tokens/tokens.controller.js';
 
-export const controllers = [SystemController, PrincipalsController, TokensController];
+export const controllers = [
+  SystemController,
+  MetricsController,
+  PrincipalsController,
+  TokensController,
+  AuditController,
+];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */
 @Module({})
@@ -33,7 +42,9 @@ export class AppModule {
         { provide: ApiLogger, useValue: logger },
         { provide: Authenticator, useFactory: () => new Authenticator(dataSource) },
         OperationRunner,
-        { provide: APP_GUARD, useClass: PermissionGuard },
+        Metrics,
+        PermissionGuard,
+        { provide: APP_GUARD, useExisting: PermissionGuard },
         { provide: APP_PIPE, useClass: RequestPipe },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

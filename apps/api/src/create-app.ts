@@ -14,6 +14,7 @@ import { ApiLogger } from './common/logger.js';
 import { serveOpenApi } from './common/openapi.js';
 import { assignRequestId } from './common/request-id.js';
 import type { ApiSettings } from './settings.js';
+import { Metrics } from './system/metrics.js';
 
 export interface Api {
   readonly app: NestExpressApplication;
@@ -60,6 +61,7 @@ async function build(
   // Plain `a=b` pairs: a query never becomes nested objects.
   app.set('query parser', 'simple');
   app.use(assignRequestId);
+  app.use(app.get(Metrics).observe);
   readBodies(app);
   serveOpenApi(app);
   await app.init();

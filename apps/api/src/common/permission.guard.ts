@@ -28,10 +28,20 @@ export class PermissionGuard implements CanActivate {
     if (!access) throw new FettleError({ code: 'denied', message: 'This route declares no permission.' });
     if (access.kind === 'public') return true;
     const request = context.switchToHttp().getRequest<FettleRequest>();
-    const principal = await this.signIn(request);
-    request.caller = { principal, requestId: request.requestId ?? '' };
+    const principal = await this.identify(request);
     if (access.kind === 'permission') await this.check(request, principal, access.permission, access.space);
     return true;
+  }
+
+  /** For a public route that turns out to need a permission, in any space. */
+  async require(request: FettleRequest, permission: Permission): Promise<void> {
+    await this.check(request, await this.identify(request), permission, 'any');
+  }
+
+  private async identify(request: FettleRequest): Promise<AuthenticatedPrincipal> {
+    const principal = await this.signIn(request);
+    request.caller = { principal, requestId: request.requestId ?? '' };
+    return principal;
   }
 
   private async signIn(request: FettleRequest): Promise<AuthenticatedPrincipal> {

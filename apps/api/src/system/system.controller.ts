@@ -27,12 +27,13 @@ export class SystemController {
   @Answers(200)
   async ready(): Promise<{ status: 'ready' }> {
     const newest = migrations.at(-1)?.name ?? '';
-    // Without the table the database is empty: as little ready as with an old schema.
-    const rows: { found: boolean }[] = await this.dataSource.query(
-      `SELECT to_regclass('migration') IS NOT NULL AND (xpath('/row/found/text()', query_to_xml(
-         format('SELECT count(*) AS found FROM migration WHERE name = %L', $1::text), false, true, '')))[1]::text = '1' AS found`,
-      [newest],
+    // Without its table the database is empty: as little ready as with an old schema.
+    const table: { found: boolean }[] = await this.dataSource.query(
+      `SELECT to_regclass('migration') IS NOT NULL AS found`,
     );
+    const rows: { found: boolean }[] = table[0]?.found
+      ? await this.dataSource.query(`SELECT EXISTS (SELECT 1 FROM migration WHERE name = $1) AS found`, [newest])
+      : [];
     if (rows[0]?.found) return { status: 'ready' };
     throw new FettleError({
       code: 'unavailable',
