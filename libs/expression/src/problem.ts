@@ -60,7 +60,8 @@ const MAX_COMPARED_LENGTH = 64;
 export function closestName(written: string, known: Iterable<string>): string | undefined {
   if (written.length > MAX_COMPARED_LENGTH) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(written.length / 3)) + 1;
+  // Of one or two letters everything is close to everything.
+  let bestDistance = (written.length < 3 ? 0 : Math.max(1, Math.floor(written.length / 3))) + 1;
   for (const name of known) {
     if (name.length > MAX_COMPARED_LENGTH) continue;
     const distance = editDistance(written.toLowerCase(), name.toLowerCase());

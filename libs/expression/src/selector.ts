@@ -18,7 +18,7 @@ export interface Selector extends Expression {
 export function parseSelector(source: string, options: { readonly origin?: string | undefined } = {}): Selector {
   const expression = parseExpression(source, 'selector', { ...options, expect: 'bool' });
   compileBool(expression.root, assetColumnMap, new Statement(1));
-  return { ...expression, environment: 'selector' };
+  return Object.freeze({ ...expression, environment: 'selector' });
 }
 
 /** Whether an asset is selected; `unknown` where a value is missing or of the wrong type, and then it is not selected. */
@@ -32,7 +32,7 @@ export function evaluateSelector(selector: Selector, asset: AssetView): Truth {
  */
 export function narrow(a: Selector, b: Selector): Selector {
   const root: Node = { op: 'and', operands: [a.root, b.root], place: a.root.place };
-  return { ...a, source: `(${a.source}\n) && (${b.source}\n)`, root, patterns: new Map() };
+  return Object.freeze({ ...a, source: `(${a.source}\n) && (${b.source}\n)`, root, patterns: new Map() });
 }
 
 /** A piece of SQL with the values of its parameters, each of which it uses: text, or lists of text for `= ANY`. */
