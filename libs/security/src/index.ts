@@ -20,12 +20,6 @@ export * from './audit/merkle-proof.js';
 export * from './audit/signed-note.js';
 export * from './audit/checkpoint.js';
 export type * from './audit/log-findings.js';
-export {
-  formatLogLine,
-  maxCheckpoints,
-  parseLogLine,
-  verifyLog,
-  type LogRecord,
-  type LogReport,
-  type VerifyLogInput,
-} from './verify.js';
+export type * from './audit/log-record.js';
+export * from './audit/verify-log.js';
+export * from './audit/verify-export.js';
