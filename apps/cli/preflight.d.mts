@@ -18,4 +18,3 @@ export function checkPort(
   host: string,
   describeHolder?: (port: number) => string | undefined,
 ): Promise<PreflightResult>;
-export function withoutNpmSettings(env?: NodeJS.ProcessEnv): NodeJS.ProcessEnv;

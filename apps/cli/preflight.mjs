@@ -16,7 +16,7 @@ export function checkNode(version = process.versions.node) {
 }
 
 export function checkNpm() {
-  const found = spawnSync('npm', ['--version'], { encoding: 'utf8', env: withoutNpmSettings() });
+  const found = spawnSync('npm', ['--version'], { encoding: 'utf8' });
   const version = found.status === 0 ? found.stdout.trim() : undefined;
   const ok = version !== undefined && Number(version.split('.')[0]) >= 11;
   return result(
@@ -77,15 +77,6 @@ export async function checkPort(port, host, describeHolder = () => undefined) {
     );
   }
   return result('port', false, `port ${port} on ${host} cannot be used (${code})`, 'Choose another with --port N.');
-}
-
-/** Settings that npm hands to its scripts would steer a second npm. */
-export function withoutNpmSettings(env = process.env) {
-  return Object.fromEntries(
-    Object.entries(env).filter(
-      ([name]) => !/^npm_(?!config_(cache|registry|userconfig|globalconfig|prefix))/i.test(name),
-    ),
-  );
 }
 
 function result(name, ok, detail, remedy) {

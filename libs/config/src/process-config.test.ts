@@ -31,6 +31,7 @@ describe('parseConfig', () => {
       port: 7070,
       publicUrl: 'http://127.0.0.1:7070',
       logLevel: 'info',
+      metricsPublic: false,
       sealingKeyFile: '/data/keys/sealing.key',
       tokenKeyFile: '/data/keys/token.key',
       auditKeyFile: '/data/keys/audit.pem',

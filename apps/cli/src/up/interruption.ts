@@ -1,5 +1,8 @@
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** One Ctrl-C arrives twice when npm passes on what the terminal has sent to all already. */
+const SAME_KEY_MS = 500;
+
 /** Turns signals into promises: the first asks for an orderly stop, a second one forces. */
 export class Interruption {
   readonly #controller = new AbortController();
@@ -14,11 +17,11 @@ export class Interruption {
     let force: (value: 'forced') => void = () => undefined;
     this.requested = new Promise((resolve) => (request = resolve));
     this.forced = new Promise((resolve) => (force = resolve));
-    let count = 0;
+    let firstAtMs: number | undefined;
     this.#onSignal = () => {
-      count += 1;
-      if (count === 1) request('interrupted');
-      else force('forced');
+      firstAtMs ??= Date.now();
+      request('interrupted');
+      if (Date.now() - firstAtMs >= SAME_KEY_MS) force('forced');
     };
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
   }

@@ -15,7 +15,8 @@ export const EXIT = { ok: 0, error: 1, usage: 2, notFound: 3, runFailed: 6, inte
 
 /** Staged progress: each line starts with the seconds since the start. */
 export class Progress {
-  readonly #startedAtMs = Date.now();
+  // Of this process: `npm start` has told of its own stages before.
+  readonly #startedAtMs = performance.timeOrigin;
 
   constructor(private readonly sink: TextSink) {}
 
