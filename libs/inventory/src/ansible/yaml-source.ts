@@ -90,7 +90,12 @@ export class YamlSource {
     }
     for (const error of document.errors.slice(0, 20)) {
       const code = error.code === 'DUPLICATE_KEY' ? 'duplicate-key' : 'invalid-yaml';
-      this.#findings.error(code, shorten(error.message, 200), this.#place(error.pos[0]));
+      // The parser points at the end of the entry before a duplicate key.
+      const blanks =
+        code === 'duplicate-key'
+          ? (/^(?:[ \t\r\n]|#.*\n)*/.exec(text.slice(error.pos[0], error.pos[0] + 4096))?.[0].length ?? 0)
+          : 0;
+      this.#findings.error(code, shorten(error.message, 200), this.#place(error.pos[0] + blanks));
     }
     if (document.errors.length > 0) return null;
     this.#resolveAliases(document);
