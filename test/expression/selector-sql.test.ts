@@ -134,6 +134,35 @@ describe('selectors in SQL and in memory', () => {
     expect(disagreements.slice(0, 5)).toEqual([]);
   }, 120_000);
 
+  it('agree, in bounded time, on the deepest nesting that is allowed', async () => {
+    const asset: AssetView = {
+      id: '0192f0c1-2d3e-7abc-8def-000000000001',
+      name: 'x',
+      labels: {},
+      facts: { a: true, b: false },
+      quarantined: false,
+    };
+    await store([asset]);
+    const nest = (wrap: (inner: string) => string, levels = 55): string =>
+      Array.from({ length: levels }).reduce<string>((inner) => wrap(inner), 'asset.facts.a');
+    const sources = [
+      `${nest((inner) => `(${inner} ? asset.facts.b : asset.name)`)} == "x"`,
+      `${nest((inner) => `(${inner} == asset.facts.a)`)}`,
+      `${nest((inner) => `(asset.facts.c == ${inner})`)}`,
+      `${nest((inner) => `(${inner} in [true, asset.facts.b, asset.facts.c])`)}`,
+      `${nest((inner) => `(asset.facts.a ? ${inner} : asset.facts.c).b`, 28)} == 1`,
+      `${nest((inner) => `(${inner} in asset.facts.c)`)}`,
+      `${nest((inner) => `(size(asset.facts.a ? ${inner} : "x") == 1)`, 20)}`,
+    ];
+    // The planner, too, must not do exponential work.
+    await client.query(`set statement_timeout = '20s'`);
+    for (const source of sources) {
+      const { truths } = await evaluateInPostgres(source);
+      expect([source, truths]).toEqual([source, [evaluateSelector(parseSelector(source), asset)]]);
+    }
+    await client.query('reset statement_timeout');
+  }, 120_000);
+
   it('compile what an index can serve for an equality of a label, a column or the id', async () => {
     const { where } = compileSelector('asset.labels.env == "prod" && asset.facts.os.family != "windows"', undefined, {
       firstParameter: 3,

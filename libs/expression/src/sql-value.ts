@@ -12,6 +12,14 @@ export type SqlValue =
 
 export type ScalarKind = 'bool' | 'text' | 'number';
 
+/**
+ * A query in a FROM clause that the planner must not merge into the one around it: merging copies an expression to each place
+ * that names its column, which for nested expressions is exponential work at plan time.
+ */
+export function fenced(query: string): string {
+  return `(${query} OFFSET 0)`;
+}
+
 /** The parameters of one statement and the names of its inner queries. */
 export class Statement {
   readonly parameters: unknown[] = [];
@@ -41,7 +49,7 @@ export class Statement {
   /** A value that is needed more than once, written only once: nested expressions must not grow exponentially. */
   once(value: Extract<SqlValue, { kind: 'json' }>, use: (column: string) => string): string {
     const alias = this.alias();
-    return `(SELECT ${use(`${alias}.j`)} FROM (${value.rows ?? `SELECT ${value.sql} AS j`}) ${alias})`;
+    return `(SELECT ${use(`${alias}.j`)} FROM ${fenced(value.rows ?? `SELECT ${value.sql} AS j`)} ${alias})`;
   }
 }
 

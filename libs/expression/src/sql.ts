@@ -1,7 +1,7 @@
 import type { SelectorColumns } from './column-map.js';
 import { functions } from './functions.js';
 import { invalidExpression } from './problem.js';
-import { Statement, asJson, asScalar, constantJson, type ScalarKind, type SqlValue } from './sql-value.js';
+import { Statement, asJson, asScalar, constantJson, fenced, type ScalarKind, type SqlValue } from './sql-value.js';
 import { constantKey, type BinaryOperator, type Node } from './syntax.js';
 import { assetTextFields, type AssetTextField } from './types.js';
 
@@ -186,7 +186,7 @@ class SelectorCompiler {
 
   #pair(a: SqlValue, b: SqlValue, use: (x: string, y: string) => string): string {
     const alias = this.statement.alias();
-    return `(SELECT ${use(`${alias}.l`, `${alias}.r`)} FROM (SELECT ${asJson(a).sql} AS l, ${asJson(b).sql} AS r) ${alias})`;
+    return `(SELECT ${use(`${alias}.l`, `${alias}.r`)} FROM ${fenced(`SELECT ${asJson(a).sql} AS l, ${asJson(b).sql} AS r`)} ${alias})`;
   }
 
   #inLiteral(left: Node, items: readonly Node[]): string {
@@ -209,7 +209,7 @@ class SelectorCompiler {
     const alias = this.statement.alias();
     const once: SqlValue = { kind: value.kind, sql: `${alias}.j` };
     const any = items.map((item) => this.#equal(once, this.#value(item))).join(' OR ');
-    return `(SELECT ${any} FROM (SELECT ${value.sql} AS j) ${alias})`;
+    return `(SELECT ${any} FROM ${fenced(`SELECT ${value.sql} AS j`)} ${alias})`;
   }
 
   #inValue(left: Node, right: Node): string {
