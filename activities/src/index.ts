@@ -131,3 +131,4 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 }
 
 export type RunActivities = ReturnType<typeof runActivities>;
+export { scheduleActivities, type ScheduleActivities } from './schedule/settle.js';

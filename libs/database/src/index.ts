@@ -20,3 +20,5 @@ export * from './repositories/system-gauges.js';
 export * from './repositories/run-start.js';
 export * from './repositories/run-views.js';
 export * from './notification-listener.js';
+export * from './repositories/fires.js';
+export * from './repositories/open-runs.js';

@@ -1,0 +1,133 @@
+import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
+import { runActivities, scheduleActivities, type WorkerServices } from '@fettle/activities';
+import type { ProcessConfig } from '@fettle/config';
+import { NotificationListener } from '@fettle/database';
+import { SshPool } from '@fettle/drivers';
+import { AUDIT_ORIGIN } from '@fettle/operations';
+import { createNoteSigner, loadKeyFile, parseEffectTokenKey, SealingKeyring } from '@fettle/security';
+import { connectTemporal } from '@fettle/temporal';
+import { NestFactory } from '@nestjs/core';
+import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { DataSource } from 'typeorm';
+import { keepPartitions } from './background/keep-partitions.js';
+import { relayOutbox } from './background/relay-outbox.js';
+import { startLoop, type BackgroundLoop } from './background/run-loop.js';
+import { sealAudit } from './background/seal-audit.js';
+import { settleSchedules } from './background/settle-schedules.js';
+import { sweepRuns } from './background/sweep-runs.js';
+import { WorkerModule } from './worker.module.js';
+
+/** Lanes and control steps that one worker serves at once. */
+const MAX_ACTIVITIES = 100;
+const MAX_LOCAL_ACTIVITIES = 100;
+const MAX_WORKFLOW_TASKS = 100;
+const MAX_CACHED_WORKFLOWS = 500;
+/** What is in flight when the worker is told to stop may go on for so long. */
+const DRAIN_GRACE = '20 seconds';
+const TEMPORAL_PATIENCE_MS = 60_000;
+
+export interface RunningWorker {
+  /** Claims nothing more, lets what is in flight end, then stops. */
+  readonly drain: () => void;
+  /** Settles when everything has stopped; rejects when the worker failed. */
+  readonly stopped: Promise<void>;
+}
+
+/** Composes one worker process: Nest context -> activities -> Temporal worker, and the background tasks beside it. */
+export async function startWorker(config: ProcessConfig, logger: Logger): Promise<RunningWorker> {
+  Runtime.install({ shutdownSignals: [] });
+  const context = await NestFactory.createApplicationContext(WorkerModule.forConfig(config), { logger: ['error'] });
+  const dataSource = context.get(DataSource);
+  const ssh = new SshPool();
+  const state = { draining: false };
+  const services: WorkerServices = {
+    dataSource,
+    ssh,
+    keyring: SealingKeyring.fromText(await loadKeyFile(config.sealingKeyFile)),
+    tokenKey: parseEffectTokenKey(await loadKeyFile(config.tokenKeyFile)),
+    workerName: `${hostname()}:${process.pid}`,
+    logger,
+  };
+  const connection = await connectPatiently(config.temporalAddress, logger);
+  const worker = await Worker.create({
+    connection,
+    namespace: config.temporalNamespace,
+    taskQueue: config.temporalTaskQueue,
+    workflowBundle: { codePath: createRequire(import.meta.url).resolve('@fettle/workflows/bundle') },
+    activities: { ...runActivities(services, () => state.draining), ...scheduleActivities(services) },
+    maxConcurrentActivityTaskExecutions: MAX_ACTIVITIES,
+    maxConcurrentLocalActivityExecutions: MAX_LOCAL_ACTIVITIES,
+    maxConcurrentWorkflowTaskExecutions: MAX_WORKFLOW_TASKS,
+    maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
+    shutdownGraceTime: DRAIN_GRACE,
+    maxHeartbeatThrottleInterval: '1 second',
+    defaultHeartbeatThrottleInterval: '1 second',
+  });
+  const background = await startBackground(config, dataSource, logger);
+  const stopped = worker.run().finally(async () => {
+    await background.stop();
+    await ssh.close();
+    await connection.close();
+    await context.close();
+  });
+  return {
+    drain: () => {
+      state.draining = true;
+      worker.shutdown();
+    },
+    stopped,
+  };
+}
+
+async function connectPatiently(address: string, logger: Logger): Promise<NativeConnection> {
+  const giveUpAtMs = Date.now() + TEMPORAL_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await NativeConnection.connect({ address });
+    } catch (error) {
+      if (Date.now() > giveUpAtMs) throw error;
+      logger.warn({ err: error, address }, 'Temporal does not answer yet');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+/** Relay, sweeper, sealer and reconcilers, each under its advisory lock. */
+async function startBackground(
+  config: ProcessConfig,
+  dataSource: DataSource,
+  logger: Logger,
+): Promise<{ stop: () => Promise<void> }> {
+  const temporal = connectTemporal({
+    address: config.temporalAddress,
+    namespace: config.temporalNamespace,
+    taskQueue: config.temporalTaskQueue,
+  });
+  const signer = createNoteSigner(await loadKeyFile(config.auditKeyFile), AUDIT_ORIGIN);
+  const relay = startLoop(dataSource, relayOutbox(temporal, logger), logger);
+  const loops: BackgroundLoop[] = [
+    relay,
+    startLoop(dataSource, sweepRuns(temporal, logger), logger),
+    startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
+    startLoop(dataSource, settleSchedules(logger), logger),
+    startLoop(dataSource, keepPartitions(), logger),
+  ];
+  const listener = new NotificationListener({
+    url: config.databaseUrl,
+    channel: 'fettle_outbox',
+    applicationName: 'fettle-worker-listen',
+    onNotification: () => relay.wake(),
+    onGap: () => relay.wake(),
+    onError: (error) => logger.warn({ err: error }, 'the outbox listener lost its connection'),
+  });
+  await listener.start();
+  return {
+    async stop() {
+      await listener.close();
+      await Promise.all(loops.map((loop) => loop.stop()));
+      await temporal.close();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import type { Schedule } from '@fettle/contracts';
+import { pauseScheduleRow } from '@fettle/database';
+import type { OperationContext } from './context.js';
+import { getSchedule, requireSchedule, type ScheduleKey } from './list-schedules.js';
+import { recordAudit } from './record-audit.js';
+import { requireUnnarrowed } from './require-unnarrowed.js';
+
+/**
+ * Pauses a schedule: its instants from now on are settled as skipped. Pausing a paused one changes nothing, its first reason
+ * stays. @throws FettleError `not-found`, `denied`.
+ */
+export async function pauseSchedule(
+  context: OperationContext,
+  key: ScheduleKey,
+  request: { readonly reason: string },
+): Promise<Schedule> {
+  const { transaction, actor } = context;
+  requireUnnarrowed(context, 'schedule:operate', key.space);
+  const schedule = await requireSchedule(transaction, key, { lock: true });
+  if (schedule.pausedAt === null) {
+    await pauseScheduleRow(transaction, { id: schedule.id, by: actor.name, reason: request.reason });
+    await recordAudit(context, {
+      action: 'schedule.pause',
+      space: key.space,
+      object: { kind: 'Schedule', name: key.name, id: schedule.id },
+      detail: { reason: request.reason },
+    });
+  }
+  return getSchedule(transaction, key);
+}

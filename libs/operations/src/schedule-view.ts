@@ -1,0 +1,36 @@
+import type { Schedule } from '@fettle/contracts';
+import { nextInstants, parseCron } from '@fettle/calendar';
+import type { StoredFire, StoredSchedule } from '@fettle/database';
+
+const shownNextFires = 5;
+export const shownLastFires = 10;
+
+/** What the API says of a schedule, with its next instants after `now`; none while it is paused is a matter of the reader. */
+export function scheduleView(schedule: StoredSchedule, lastFires: readonly StoredFire[], now: Date): Schedule {
+  const { spec } = schedule.document;
+  const next = nextInstants({ cron: parseCron(spec.cron), timeZone: spec.timeZone, after: now, count: shownNextFires });
+  return {
+    space: schedule.space,
+    name: schedule.name,
+    runbook: spec.runbook,
+    cron: spec.cron,
+    timeZone: spec.timeZone,
+    paused:
+      schedule.pausedAt === null
+        ? null
+        : {
+            since: schedule.pausedAt.toISOString(),
+            by: schedule.pausedBy ?? 'unknown',
+            reason: schedule.pauseReason ?? '',
+          },
+    quarantineReason: schedule.quarantineReason,
+    nextFires: next.map(({ at, local, note }) => ({ at, local, note })),
+    lastFires: lastFires.map((fire) => ({
+      nominalAt: fire.nominalAt.toISOString(),
+      outcome: fire.outcome,
+      reason: fire.reason,
+      runId: fire.runId,
+      settledAt: fire.settledAt.toISOString(),
+    })),
+  };
+}

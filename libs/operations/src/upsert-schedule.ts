@@ -1,0 +1,77 @@
+import {
+  FettleError,
+  InvalidDocumentError,
+  type RunbookDocument,
+  type ScheduleDocument,
+  type ScheduleSpec,
+} from '@fettle/contracts';
+import { nextInstants, parseCron } from '@fettle/calendar';
+import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes, type Transaction } from '@fettle/database';
+import type { CheckedDocument } from './check-documents.js';
+import type { OperationContext } from './context.js';
+
+export interface UpsertScheduleRequest {
+  readonly documentId: string;
+  readonly document: ScheduleDocument;
+  /** The version before; null: the schedule is new. */
+  readonly previous: ScheduleDocument | null;
+}
+
+/** The first instant after a moment, null where there is none. */
+export function nextFireAt(spec: Pick<ScheduleSpec, 'cron' | 'timeZone'>, after: Date): Date | null {
+  const [next] = nextInstants({ cron: parseCron(spec.cron), timeZone: spec.timeZone, after, count: 1 });
+  return next === undefined ? null : new Date(next.at);
+}
+
+/**
+ * Makes the schedule's row follow its document: instants count from now on where it is new or its cron expression or zone
+ * changed, and Temporal is told through the outbox. Runs start on behalf of whoever applied the newest version, so that nobody
+ * makes a schedule run with another's rights by changing it.
+ */
+export async function upsertSchedule(context: OperationContext, request: UpsertScheduleRequest): Promise<void> {
+  const { transaction, actor } = context;
+  const { documentId: id, document, previous } = request;
+  const { metadata, spec } = document;
+  if (actor.principalId === null) {
+    throw new FettleError({ code: 'denied', message: 'A schedule needs a principal on whose behalf its runs start.' });
+  }
+  const { space, name } = metadata;
+  await saveScheduleOwner(transaction, { id, space, name, createdBy: actor.principalId });
+  const isSameTime = previous?.spec.cron === spec.cron && previous.spec.timeZone === spec.timeZone;
+  if (isSameTime) return;
+  const now = new Date();
+  await saveScheduleTimes(transaction, { id, watermark: now, nextAt: nextFireAt(spec, now) });
+  await enqueueCommand(transaction, {
+    kind: 'put-schedule',
+    subject: `schedule-${id}`,
+    payload: { scheduleId: id, cron: spec.cron, timeZone: spec.timeZone },
+  });
+}
+
+/**
+ * Checks a schedule against its runbook, which is applied together with it or stored already.
+ * @throws InvalidDocumentError at the place of `spec.runbook`.
+ */
+export async function checkScheduleRunbook(
+  transaction: Transaction,
+  checked: CheckedDocument,
+  schedule: ScheduleDocument,
+  together: RunbookDocument | null,
+): Promise<void> {
+  if (together) return;
+  const { space } = schedule.metadata;
+  const { runbook } = schedule.spec;
+  const stored = await findDocument(transaction, { space, kind: 'Runbook', name: runbook });
+  if (stored) return;
+  const { position, text } = checked.places.valueAt(['spec', 'runbook']);
+  throw new InvalidDocumentError(checked.file, [
+    {
+      code: 'unknown-runbook',
+      severity: 'error',
+      message: `there is no runbook ${runbook} in the space ${space}`,
+      path: 'spec.runbook',
+      position,
+      text,
+    },
+  ]);
+}

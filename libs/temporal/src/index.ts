@@ -1,0 +1,3 @@
+export * from './connect.js';
+export * from './send-command.js';
+export * from './compare-runs.js';

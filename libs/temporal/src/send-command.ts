@@ -1,0 +1,108 @@
+import {
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type ScheduleOptions,
+} from '@temporalio/client';
+import type { TemporalClient } from './connect.js';
+
+/** What the relay sends; the same shapes stand in the outbox. */
+export type TemporalCommand =
+  | {
+      readonly kind: 'start-run';
+      readonly subject: string;
+      readonly payload: { readonly runId: string; readonly timeoutMs: number };
+    }
+  | { readonly kind: 'cancel-run'; readonly subject: string; readonly payload: { readonly runId: string } }
+  | {
+      readonly kind: 'put-schedule';
+      readonly subject: string;
+      readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
+    }
+  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } };
+
+/** A call that does not answer is given up after this; the relay tries again. */
+const CALL_TIMEOUT_MS = 10_000;
+
+/** Sends one command; sending it again changes nothing, because ids name what it is about. */
+export async function sendCommand(temporal: TemporalClient, command: TemporalCommand): Promise<void> {
+  await temporal.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => dispatch(temporal, command));
+}
+
+async function dispatch(temporal: TemporalClient, command: TemporalCommand): Promise<void> {
+  switch (command.kind) {
+    case 'start-run':
+      return startRun(temporal, command.subject, command.payload);
+    case 'cancel-run':
+      return cancelRun(temporal, command.subject);
+    case 'put-schedule':
+      return putSchedule(temporal, command.subject, command.payload);
+    case 'delete-schedule':
+      return deleteSchedule(temporal, command.subject);
+  }
+}
+
+async function startRun(
+  { client, taskQueue }: TemporalClient,
+  workflowId: string,
+  payload: { readonly runId: string; readonly timeoutMs: number },
+): Promise<void> {
+  try {
+    await client.workflow.start('runRunbook', {
+      workflowId,
+      taskQueue,
+      args: [payload],
+      // A run is one execution for ever; a second start of the id is the same command sent again.
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+async function cancelRun({ client }: TemporalClient, workflowId: string): Promise<void> {
+  try {
+    await client.workflow.getHandle(workflowId).cancel();
+  } catch (error) {
+    // Never started, or over: the sweeper settles the row.
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+async function putSchedule(
+  { client, taskQueue }: TemporalClient,
+  subject: string,
+  payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string },
+): Promise<void> {
+  const options: ScheduleOptions = {
+    scheduleId: subject,
+    spec: { cronExpressions: [payload.cron], timezone: payload.timeZone },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'settleSchedule',
+      workflowId: subject,
+      taskQueue,
+      args: [payload.scheduleId],
+    },
+    // It only wakes: what is due, missed or skipped is decided by settle, so no wake-up is ever suppressed.
+    policies: { overlap: ScheduleOverlapPolicy.ALLOW_ALL, catchupWindow: '10 minutes' },
+  };
+  const handle = client.schedule.getHandle(subject);
+  try {
+    await handle.update(
+      (previous) => ({ ...previous, spec: options.spec, action: options.action, policies: options.policies! }) as never,
+    );
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error;
+    await client.schedule.create(options);
+  }
+}
+
+async function deleteSchedule({ client }: TemporalClient, subject: string): Promise<void> {
+  try {
+    await client.schedule.getHandle(subject).delete();
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error;
+  }
+}
