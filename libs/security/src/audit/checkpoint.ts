@@ -37,32 +37,36 @@ export function openCheckpoint(note: string, verifier: NoteVerifier): OpenedChec
   if (!/^(0|[1-9][0-9]*)$/.test(sizeText ?? '') || !Number.isSafeInteger(size))
     return { ok: false, reason: 'its size is not a number' };
   const root = Buffer.from(rootText ?? '', 'base64');
-  if (root.length !== hashBytes || root.toString('base64') !== rootText)
-    return { ok: false, reason: 'its root is not a hash' };
+  const isHash = root.length === hashBytes && root.toString('base64') === rootText;
+  if (!isHash) return { ok: false, reason: 'its root is not a hash' };
   return { ok: true, checkpoint: { origin, size, root } };
 }
 
 /**
  * Splits a file to which checkpoints were appended one after the other, with or without empty lines between them. Whatever
  * does not end as a checkpoint (a crash while appending, damage) comes back as a piece too, so that verification reports it.
+ * Append a newline before each checkpoint: then a torn one costs none but itself.
  */
 export function splitCheckpoints(text: string): string[] {
   const notes: string[] = [];
   let lines: string[] = [];
   let signed = false;
   const end = (): void => {
+    while (lines.at(-1) === '') lines.pop();
     if (lines.length > 0) notes.push(`${lines.join('\n')}\n`);
     lines = [];
     signed = false;
   };
   for (const line of text.split('\n')) {
-    const isSignature = line.startsWith('\u2014 ');
-    if (signed && !isSignature) end();
+    // Without the blank after it: a signature line may be torn right there.
+    const isSignature = line.startsWith('\u2014');
+    // A note's text has no empty line, so after one comes a signature; anything else begins the next note after a torn one.
+    const torn = lines.at(-1) === '' && line !== '' && !isSignature;
+    if ((signed && !isSignature) || torn) end();
     if (line === '' && lines.length === 0) continue;
     lines.push(line);
     signed ||= isSignature && lines.includes('');
   }
-  while (lines.at(-1) === '') lines.pop();
   end();
   return notes;
 }
