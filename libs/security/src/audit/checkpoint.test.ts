@@ -107,8 +107,8 @@ describe('checkpoints', () => {
       // Without its last newline only, the note is whole.
       expect(pieces.slice(2).filter((piece) => openCheckpoint(piece, verifier).ok)).toHaveLength(cut === 1 ? 1 : 0);
       expect(pieces).toHaveLength(3);
-      // What is appended after a torn one, with a newline before it, is not lost.
-      expect(splitCheckpoints(`${whole.slice(0, -cut)}\n${note}`).at(-1)).toBe(note);
+      // What is appended after a torn one, with two newlines before it, is not lost.
+      expect(splitCheckpoints(`${whole.slice(0, -cut)}\n\n${note}`).at(-1)).toBe(note);
     }
   });
 });

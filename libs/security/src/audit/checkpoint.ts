@@ -45,7 +45,7 @@ export function openCheckpoint(note: string, verifier: NoteVerifier): OpenedChec
 /**
  * Splits a file to which checkpoints were appended one after the other, with or without empty lines between them. Whatever
  * does not end as a checkpoint (a crash while appending, damage) comes back as a piece too, so that verification reports it.
- * Append a newline before each checkpoint: then a torn one costs none but itself.
+ * Append two newlines before each checkpoint: then a torn one costs none but itself.
  */
 export function splitCheckpoints(text: string): string[] {
   const notes: string[] = [];
