@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Bash, InMemoryFs } from 'just-bash';
+import { shellCommandNames } from './builtin-commands.js';
 import { initialPackages, initialServices, osFacts, type PackageState, type ServiceState } from './catalogue.js';
 import { imageFiles } from './image.js';
 import type { DemoHostProfile } from './roster.js';
@@ -60,6 +61,8 @@ export class Machine {
   readonly fs: InMemoryFs;
   readonly state: MachineState;
   readonly processes = new Map<number, RunningProcess>();
+  /** A package manager is at work. */
+  packageLock = false;
   /** Called after every change that should survive a restart of the estate. */
   onChange: () => void = () => undefined;
   /** Called when the host goes down for a reboot. */
@@ -119,7 +122,7 @@ export class Machine {
     this.fs.mkdirSync(this.homeOf(this.profile.user), { recursive: true });
     const commands = commandNames.map((name) => ({ name, execute: () => Promise.resolve({ stdout: '', stderr: '', exitCode: 0 }) }));
     // Constructing a shell on the bare file system is what makes just-bash write its stubs.
-    void new Bash({ fs: this.fs, customCommands: commands });
+    void new Bash({ fs: this.fs, commands: [...shellCommandNames], customCommands: commands });
     for (const name of ['null', 'zero', 'urandom', 'tty']) this.fs.writeFileSync(`/dev/${name}`, '');
   }
 

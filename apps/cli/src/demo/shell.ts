@@ -1,8 +1,9 @@
-import { Bash, defineCommand, type ExecResult } from 'just-bash';
+import { Bash, bytesOutput, defineCommand, unsafeBytesFromLatin1, type ExecResult } from 'just-bash';
+import { shellCommandNames } from './builtin-commands.js';
 import { demoCommands } from './commands/index.js';
 import { done } from './commands/types.js';
 import type { Machine } from './machine.js';
-import { readsStdin, streamToTerminal } from './terminal.js';
+import { needsStdinFirst, readsStdin, streamToTerminal } from './terminal.js';
 import { HostView, outputBytes, type ShellUser, type TerminalWrite } from './view.js';
 
 /** What an SSH session lends to the shells that run in it. */
@@ -17,8 +18,10 @@ export interface SessionIo {
 export interface LaunchOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** One character a byte; undefined: take it from the channel if the command reads it. */
+  /** One character a byte. */
   readonly stdin?: string | undefined;
+  /** Where `stdin` is undefined and the command reads it, it is taken from the channel. */
+  readonly inheritsStdin: boolean;
   /** Output goes to the channel while the command runs, rather than into the result. */
   readonly terminal: boolean;
 }
@@ -45,11 +48,18 @@ function errorText(error: unknown): string {
   return `cannot create ${match[3] ?? ''}: ${match[1] === 'EACCES' ? 'Permission denied' : match[1] === 'ENOENT' ? 'Directory nonexistent' : (match[2] ?? '')}`;
 }
 
+interface ExitTrap {
+  readonly script: string;
+  readonly env: Record<string, string>;
+  readonly cwd: string;
+}
+
 /** A shell of one user in one session. It keeps no variables between runs; the file system is the host's. */
 export class Shell {
   readonly view: HostView;
   readonly pid: number;
   private readonly bash: Bash;
+  private readonly exitTraps: (ExitTrap | undefined)[] = [];
 
   constructor(
     readonly machine: Machine,
@@ -63,6 +73,7 @@ export class Shell {
     this.bash = new Bash({
       fs: this.view,
       cwd: '/',
+      commands: [...shellCommandNames],
       customCommands,
       executionLimits: limits,
       processInfo: { pid: this.pid, ppid: 1, uid: user.uid, gid: user.uid },
@@ -77,6 +88,12 @@ export class Shell {
     return shell;
   }
 
+  async reboot(): Promise<ExecResult> {
+    if (this.user.uid !== 0) return done(1, '', 'Call to Reboot failed: Interactive authentication required.\n');
+    await this.machine.reboot();
+    return done(0);
+  }
+
   environment(): Record<string, string> {
     return {
       HOME: this.user.home,
@@ -88,41 +105,69 @@ export class Shell {
     };
   }
 
+  /** Remembers what the script that runs now does at its end, whichever way it ends. */
+  setExitTrap(trap: ExitTrap | undefined): void {
+    this.exitTraps[this.exitTraps.length - 1] = trap;
+  }
+
   /** Runs a script with positional parameters, like `sh -c SCRIPT NAME ARGS...`. */
   async run(script: string, name: string, args: readonly string[], options: LaunchOptions): Promise<ExecResult> {
     let source = script;
-    let stdin = options.stdin;
+    let waits = false;
     try {
-      if (options.terminal) {
-        const rewritten = streamToTerminal(script);
-        source = rewritten.source;
-        if (rewritten.needsStdinFirst && !stdin) stdin = (await this.io.takeStdin()).toString('latin1');
-      }
+      if (options.terminal) ({ source, needsStdinFirst: waits } = streamToTerminal(script));
+      else waits = options.inheritsStdin && needsStdinFirst(script);
     } catch (error) {
       return this.finish(done(2, '', `${name}: ${error instanceof Error ? error.message : String(error)}\n`), options.terminal);
     }
+    let { stdin } = options;
+    if (waits && options.inheritsStdin && !stdin) stdin = (await this.io.takeStdin()).toString('latin1');
     const positional: Record<string, string> = { '0': name, '#': String(args.length), '@': args.join(' ') };
     args.forEach((argument, index) => (positional[String(index + 1)] = argument));
-    return this.finish(await this.execute(source, { ...options, stdin, env: { ...options.env, ...positional } }), options.terminal);
+    this.exitTraps.push(undefined);
+    try {
+      const result = await this.execute(source, { ...options, stdin, env: { ...options.env, ...positional } });
+      return await this.finish(result, options.terminal);
+    } finally {
+      await this.runExitTrap(this.exitTraps.pop());
+    }
+  }
+
+  private async runExitTrap(trap: ExitTrap | undefined): Promise<void> {
+    if (!trap) return;
+    try {
+      // Not under the session's signal: cleaning up is what the handler is for when the session is killed.
+      await this.bash.exec(trap.script, { rawScript: true, replaceEnv: true, env: trap.env, cwd: trap.cwd, signal: AbortSignal.timeout(5000) });
+    } catch {
+      // Nobody is left to read what a handler says.
+    }
   }
 
   /** Runs one program by its arguments; no text is parsed as shell. */
   async program(argv: readonly string[], options: LaunchOptions): Promise<ExecResult> {
     const [name = '', ...args] = argv;
     let { stdin } = options;
-    if (options.terminal && !stdin && readsStdin(name.slice(name.lastIndexOf('/') + 1), args)) {
+    if (options.inheritsStdin && !stdin && readsStdin(name.slice(name.lastIndexOf('/') + 1), args)) {
       stdin = (await this.io.takeStdin()).toString('latin1');
     }
-    return this.execute(quote(name), { ...options, stdin }, args);
+    // Through the view, because a result as text no longer tells bytes from characters.
+    const capture = this.view.openCapture();
+    try {
+      const result = await this.execute(`${quote(name)} >>${capture.path}`, { ...options, stdin }, args);
+      const rest = outputBytes(result.stdout, 'utf8');
+      return { ...bytesOutput(unsafeBytesFromLatin1(Buffer.concat([...capture.chunks, rest]).toString('latin1'))), stderr: result.stderr, exitCode: result.exitCode };
+    } finally {
+      capture.close();
+    }
   }
 
-  private async execute(source: string, options: Omit<LaunchOptions, 'terminal'>, args?: readonly string[]): Promise<ExecResult> {
-    const process = this.register(source);
+  private async execute(source: string, options: LaunchOptions, args?: readonly string[]): Promise<ExecResult> {
+    const unregister = this.register(source);
     try {
       return await this.bash.exec(source, {
         rawScript: true,
         replaceEnv: true,
-        env: options.env,
+        env: { ...options.env },
         cwd: options.cwd,
         stdin: options.stdin ?? '',
         stdinKind: 'bytes',
@@ -132,7 +177,7 @@ export class Shell {
     } catch (error) {
       return done(2, '', `${options.env['0'] ?? 'sh'}: 1: ${errorText(error)}\n`);
     } finally {
-      process();
+      unregister();
     }
   }
 

@@ -5,7 +5,7 @@ export const TERMINAL_STDOUT = '/dev/fettle/stdout';
 export const TERMINAL_STDERR = '/dev/fettle/stderr';
 /** Runs its arguments with output straight to the channel and stdin straight from it. */
 export const TERMINAL_COMMAND = '__terminal';
-/** Runs its arguments with stdin from the channel. */
+/** Runs its arguments with stdin from the channel; its output goes where the shell sends it. */
 export const STDIN_COMMAND = '__stdin';
 
 type SimpleCommand = Extract<CommandNode, { type: 'SimpleCommand' }>;
@@ -64,9 +64,13 @@ function isStandaloneExec(command: CommandNode): boolean {
 function prefixed(command: SimpleCommand, isWholePipeline: boolean): SimpleCommand {
   const name = literal(command.name);
   const readsElsewhere = command.redirections.some((redirection) => redirection.operator.startsWith('<'));
-  if (name === 'exec') return { ...command, args: [word(TERMINAL_COMMAND), ...command.args] };
+  const streams = isWholePipeline && command.redirections.length === 0;
+  if (name === 'exec') {
+    const under = streams ? [word(TERMINAL_COMMAND)] : readsElsewhere ? [] : [word(STDIN_COMMAND)];
+    return { ...command, args: [...under, ...command.args] };
+  }
   if (name === undefined || command.name === null) return command;
-  if (isWholePipeline && launchers.has(baseName(name)) && !readsElsewhere) {
+  if (streams && launchers.has(baseName(name))) {
     return { ...command, name: word(TERMINAL_COMMAND), args: [command.name, ...command.args] };
   }
   const args = command.args.map((argument) => literal(argument) ?? 'operand');
@@ -156,6 +160,15 @@ function hasReadingBuiltin(node: unknown): boolean {
   return Object.values(node).some(hasReadingBuiltin);
 }
 
+/** Whether a script cannot start before all of stdin has arrived. An unreadable script needs nothing. */
+export function needsStdinFirst(script: string): boolean {
+  try {
+    return hasReadingBuiltin(parse(script));
+  } catch {
+    return false;
+  }
+}
+
 export interface TerminalScript {
   readonly source: string;
   /** The script cannot start before all of stdin has arrived. */
@@ -170,10 +183,10 @@ export interface TerminalScript {
  */
 export function streamToTerminal(script: string): TerminalScript {
   const ast: ScriptNode = parse(script);
-  const needsStdinFirst = hasReadingBuiltin(ast);
+  const needsStdin = hasReadingBuiltin(ast);
   const redirectsItself = ast.statements.some((statement) =>
     statement.pipelines.some((pipeline) => pipeline.commands.some(isStandaloneExec)),
   );
-  if (redirectsItself) return { source: script, needsStdinFirst: true };
-  return { source: serialize({ ...ast, statements: streamAll(ast.statements) }), needsStdinFirst };
+  if (redirectsItself) return { source: script, needsStdinFirst: needsStdin };
+  return { source: serialize({ ...ast, statements: streamAll(ast.statements) }), needsStdinFirst: needsStdin };
 }

@@ -47,12 +47,22 @@ export function outputBytes(content: FileContent, encoding: string | undefined):
  */
 export class HostView implements IFileSystem {
   umask = 0o022;
+  private readonly captures = new Map<string, Buffer[]>();
+  private nextCapture = 0;
 
   constructor(
     private readonly machine: Machine,
     private readonly user: ShellUser,
     private readonly terminal: TerminalWrite,
   ) {}
+
+  /** A path that gathers the bytes written to it instead of storing them. */
+  openCapture(): { path: string; chunks: Buffer[]; close: () => void } {
+    const path = `/dev/fettle/capture-${(this.nextCapture += 1)}`;
+    const chunks: Buffer[] = [];
+    this.captures.set(path, chunks);
+    return { path, chunks, close: () => void this.captures.delete(path) };
+  }
 
   private get base(): IFileSystem {
     return this.machine.fs;
@@ -91,7 +101,7 @@ export class HostView implements IFileSystem {
     if (!this.mayRead(await this.real(path))) throw denied('EACCES', 'permission denied', path);
   }
 
-  private async assertSpace(path: string): Promise<void> {
+  private async assertFolder(path: string): Promise<void> {
     const cut = path.lastIndexOf('/');
     if (cut > 0 && !(await this.base.exists(path.slice(0, cut)))) throw denied('ENOENT', 'no such file or directory', path);
   }
@@ -118,9 +128,14 @@ export class HostView implements IFileSystem {
       return bytes.length === 0 ? undefined : this.terminal(path === TERMINAL_STDOUT ? 'stdout' : 'stderr', bytes);
     }
     if (path === '/dev/null') return;
-    await this.assertWritable(path);
+    const capture = this.captures.get(path);
+    if (capture) {
+      capture.push(outputBytes(content, typeof options === 'string' ? options : options?.encoding));
+      return;
+    }
     const isNew = !(await this.base.exists(path));
-    if (isNew) await this.assertSpace(path);
+    if (isNew) await this.assertFolder(path);
+    await this.assertWritable(path);
     await this.base[how](path, content, options);
     if (!isNew) return;
     await this.base.chmod(path, 0o666 & ~this.umask);

@@ -1,4 +1,8 @@
+import { fileCommands } from './files.js';
+import { hardwareCommands } from './hardware.js';
 import { launchCommands } from './launch.js';
+import { packageCommands } from './packages.js';
+import { serviceCommands } from './services.js';
 import { systemCommands } from './system.js';
 import type { DemoCommand } from './types.js';
 
@@ -6,6 +10,10 @@ import type { DemoCommand } from './types.js';
 export const demoCommands: Readonly<Record<string, DemoCommand>> = {
   ...launchCommands,
   ...systemCommands,
+  ...hardwareCommands,
+  ...serviceCommands,
+  ...packageCommands,
+  ...fileCommands,
 };
 
 export const demoCommandNames: readonly string[] = Object.keys(demoCommands);

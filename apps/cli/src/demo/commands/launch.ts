@@ -9,7 +9,7 @@ function variablesOf(env: Readonly<Record<string, string>> | undefined): Record<
 
 async function stdinOf(shell: Shell, options: LaunchOptions): Promise<string> {
   if (options.stdin) return options.stdin;
-  return options.terminal ? (await shell.io.takeStdin()).toString('latin1') : '';
+  return options.inheritsStdin ? (await shell.io.takeStdin()).toString('latin1') : '';
 }
 
 async function runShell(argv: readonly string[], shell: Shell, options: LaunchOptions): Promise<ExecResult> {
@@ -42,7 +42,7 @@ async function runShell(argv: readonly string[], shell: Shell, options: LaunchOp
   const [file, ...fileArgs] = operands;
   if (mode === 'stdin' || file === undefined) {
     const script = Buffer.from(await stdinOf(shell, options), 'latin1').toString('utf8');
-    return shell.run(prefix + script, name, operands, { ...options, stdin: '' });
+    return shell.run(prefix + script, name, operands, { ...options, stdin: undefined, inheritsStdin: false });
   }
   const path = shell.view.resolvePath(options.cwd, file);
   if (!(await shell.view.exists(path))) return done(127, '', `${name}: 0: cannot open ${file}: No such file\n`);
@@ -145,21 +145,18 @@ export async function launch(argv: readonly string[], shell: Shell, options: Lau
   }
 }
 
-function optionsFrom(context: ResolvedCommandContext, terminal: boolean): LaunchOptions {
-  return { env: variablesOf(context.exportedEnv), cwd: context.cwd, stdin: stdinBytes(context) || undefined, terminal };
+function optionsFrom(context: ResolvedCommandContext, how: { terminal: boolean; inheritsStdin: boolean }): LaunchOptions {
+  return { env: variablesOf(context.exportedEnv), cwd: context.cwd, stdin: stdinBytes(context) || undefined, ...how };
 }
 
 const launcher =
   (name: string): DemoCommand =>
   (args, context, shell) =>
-    launch([name, ...args], shell, { ...optionsFrom(context, false), stdin: stdinBytes(context) });
+    launch([name, ...args], shell, optionsFrom(context, { terminal: false, inheritsStdin: false }));
 
 export const launchCommands: Readonly<Record<string, DemoCommand>> = {
-  __terminal: (args, context, shell) => launch(args, shell, optionsFrom(context, true)),
-  __stdin: async (args, context, shell) => {
-    const stdin = stdinBytes(context) || (await shell.io.takeStdin()).toString('latin1');
-    return launch(args, shell, { ...optionsFrom(context, false), stdin });
-  },
+  __terminal: (args, context, shell) => launch(args, shell, optionsFrom(context, { terminal: true, inheritsStdin: true })),
+  __stdin: (args, context, shell) => launch(args, shell, optionsFrom(context, { terminal: false, inheritsStdin: true })),
   sh: launcher('sh'),
   bash: launcher('bash'),
   dash: launcher('dash'),
@@ -169,4 +166,20 @@ export const launchCommands: Readonly<Record<string, DemoCommand>> = {
   nice: launcher('nice'),
   ionice: launcher('ionice'),
   stdbuf: launcher('stdbuf'),
+  trap: (args, context, shell) => {
+    const operands = args[0] === '--' ? args.slice(1) : args;
+    const [handler = '', ...signals] = operands;
+    if (signals.includes('EXIT') || signals.includes('0')) {
+      // The handler sees the variables as they are now: they are gone once the script has ended.
+      shell.setExitTrap(handler === '-' || handler === '' ? undefined : { script: handler, env: Object.fromEntries(context.env), cwd: context.cwd });
+    }
+    return Promise.resolve(done(0));
+  },
+  umask: (args, _context, shell) => {
+    const [mask] = args;
+    if (mask === undefined) return Promise.resolve(done(0, `${shell.view.umask.toString(8).padStart(4, '0')}\n`));
+    if (!/^[0-7]{1,4}$/.test(mask)) return Promise.resolve(done(1, '', `umask: ${mask}: invalid octal number\n`));
+    shell.view.umask = Number.parseInt(mask, 8) & 0o777;
+    return Promise.resolve(done(0));
+  },
 };
