@@ -247,7 +247,7 @@ describe('verifyLog', () => {
           log.records.slice(0, report.provenSize).map((item) => item.bytes),
         );
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

@@ -110,7 +110,7 @@ describe('MerkleFrontier', () => {
 });
 
 describe('proofs', () => {
-  const all = leaves(40);
+  const all = leaves(24);
   const nodes = nodesFromLeaves((start, end) => all.slice(start, end));
 
   it('prove each leaf of each size, from stored nodes as from leaves, and nothing else', async () => {
