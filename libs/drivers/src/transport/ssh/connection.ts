@@ -1,10 +1,13 @@
 import { connect as connectSocket, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { Client, utils, type AnyAuthMethod, type ClientChannel, type ConnectConfig, type ParsedKey } from 'ssh2';
+import ssh2, { type AnyAuthMethod, type ClientChannel, type ConnectConfig, type ParsedKey } from 'ssh2';
 import type { FettleError } from '@fettle/contracts';
 import { errorText, sshError } from './errors.js';
 import { fingerprintSha256, offeredAlgorithms, type PinnedKey } from './host-keys.js';
 import type { SshCredential, SshEndpoint } from './types.js';
+
+// The package is CommonJS, whose names Node cannot all see as exports.
+const { Client, utils } = ssh2;
 
 export interface ConnectionOptions {
   readonly connectTimeoutMs: number;

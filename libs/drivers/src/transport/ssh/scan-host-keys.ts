@@ -1,5 +1,5 @@
 import { connect as connectSocket } from 'node:net';
-import { Client } from 'ssh2';
+import ssh2 from 'ssh2';
 import { errorText, sshError } from './errors.js';
 import { algorithmsFor, blobType, fingerprintSha256, hostKeyTypes, type HostKeyType } from './host-keys.js';
 import type { ScannedHostKey } from './types.js';
@@ -12,7 +12,7 @@ interface Attempt {
 /** Offers one type of key only, notes the key that comes and refuses it: the exchange ends before authentication. */
 function scanType(host: string, port: number, type: HostKeyType, timeoutMs: number): Promise<Attempt> {
   return new Promise((resolve) => {
-    const client = new Client();
+    const client = new ssh2.Client();
     const socket = connectSocket({ host, port });
     socket.setNoDelay(true);
     let attempt: Attempt = { problem: 'the host closed the connection before showing a key' };

@@ -10,6 +10,7 @@ import type {
   Become,
   ExecRequest,
   ExecResult,
+  ExecScriptRequest,
   PutFileRequest,
   PutFileResult,
   ScannedHostKey,
@@ -77,6 +78,22 @@ export class SshPool {
     } finally {
       lease.release();
     }
+  }
+
+  /**
+   * Runs a script with an interpreter that reads it from stdin, e.g. `['/bin/sh', '-s']` or `['python3', '-']`: the script is
+   * neither in the process list nor limited in length. What the script starts shares that stdin.
+   * @throws FettleError as `exec`
+   */
+  execScript(endpoint: SshEndpoint, credential: SshCredential, request: ExecScriptRequest): Promise<ExecResult> {
+    const { interpreter, script, args = [], ...rest } = request;
+    // Else `sh -s` would take arguments that begin with a dash for its own options.
+    const separator = interpreter.at(-1) === '-s' && args.length > 0 ? ['--'] : [];
+    return this.exec(endpoint, credential, {
+      ...rest,
+      argv: [...interpreter, ...separator, ...args],
+      stdin: Buffer.from(script),
+    });
   }
 
   /** Puts a file in place atomically, or finds that it is there already. See `putFile`. */

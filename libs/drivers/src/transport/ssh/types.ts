@@ -37,6 +37,13 @@ export interface ExecRequest {
   readonly token?: string | undefined;
 }
 
+export interface ExecScriptRequest extends Omit<ExecRequest, 'argv' | 'stdin'> {
+  /** Program and the arguments that make it read its script from stdin. */
+  readonly interpreter: readonly string[];
+  readonly script: string;
+  readonly args?: readonly string[] | undefined;
+}
+
 export interface ExecStatistics {
   readonly durationMs: number;
   readonly stdoutBytes: number;

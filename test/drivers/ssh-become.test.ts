@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { SshPool, type SshCredential, type SshEndpoint } from '@fettle/drivers';
+import { startSshd, type Sshd, type SshdAccount } from '../support/sshd.js';
+import { credentialOf, endpointOf, failureOf, run } from '../support/ssh-client.js';
+
+const password = `p'w ${randomBytes(8).toString('hex')}`;
+let sshd: Sshd;
+let pool: SshPool;
+
+beforeAll(async () => {
+  sshd = await startSshd({
+    users: [
+      { sudoers: 'ALL=(ALL) NOPASSWD: ALL' },
+      { sudoers: 'ALL=(ALL) ALL', password },
+      {},
+      { sudoers: 'ALL=(ALL) NOPASSWD: ALL', password },
+    ],
+  });
+  pool = new SshPool();
+}, 300_000);
+
+afterAll(async () => {
+  await pool?.close();
+  await sshd?.stop();
+}, 60_000);
+
+async function as(index: number): Promise<{ endpoint: SshEndpoint; credential: SshCredential; account: SshdAccount }> {
+  const account = sshd.accounts[index];
+  if (account === undefined) throw new Error(`no account ${index}`);
+  return { endpoint: await endpointOf(sshd, 0, account), credential: credentialOf(sshd, account), account };
+}
+
+describe('become', () => {
+  it('runs as root, in the directory and with the variables asked for, and passes stdin on', async () => {
+    const { endpoint, credential } = await as(0);
+    const ran = await run(pool, endpoint, credential, {
+      argv: ['sh', '-c', 'id -un; pwd; echo "$ODD"; echo err >&2; cat; exit 3'],
+      become: {},
+      cwd: '/root',
+      env: { ODD: "it's" },
+      stdin: Buffer.from('input'),
+    });
+    expect(ran).toMatchObject({ result: { exitCode: 3 }, stdout: "root\n/root\nit's\ninput", stderr: 'err\n' });
+    const other = await run(pool, endpoint, credential, { argv: ['id', '-un'], become: { user: 'nobody' } });
+    expect(other.stdout).toBe('nobody\n');
+  });
+
+  it('gives the password to sudo alone', async () => {
+    const { endpoint, credential } = await as(1);
+    const input = randomBytes(200_000);
+    const request = { argv: ['sha256sum'], stdin: input, become: { password } };
+    const direct = await run(pool, endpoint, credential, { argv: ['sha256sum'], stdin: input });
+    const ran = await run(pool, endpoint, credential, request);
+    expect(ran).toMatchObject({ result: { exitCode: 0 }, stdout: direct.stdout, stderr: '' });
+    const environment = await run(pool, endpoint, credential, {
+      argv: ['cat', '/proc/self/environ'],
+      become: { password },
+    });
+    expect(environment.stdout).not.toContain(password);
+  });
+
+  it('does not hand the password to a command that sudo lets through without one', async () => {
+    const { endpoint, credential } = await as(3);
+    const ran = await run(pool, endpoint, credential, {
+      argv: ['cat'],
+      stdin: Buffer.from('mine'),
+      become: { password },
+    });
+    expect(ran).toMatchObject({ result: { exitCode: 0 }, stdout: 'mine', stderr: '' });
+  });
+
+  it('tells a refusal of sudo from a failure of the command', async () => {
+    const cases = [
+      { index: 1, become: { password: 'wrong' }, detail: { wrongPassword: true } },
+      { index: 1, become: {}, detail: { wrongPassword: false } },
+      { index: 2, become: {}, detail: {} },
+      { index: 0, become: { user: 'no-such-user' }, detail: {} },
+    ];
+    for (const { index, become, detail } of cases) {
+      const { endpoint, credential } = await as(index);
+      const error = await failureOf(run(pool, endpoint, credential, { argv: ['true'], become }));
+      expect(error).toMatchObject({ code: 'become-failed', detail: { mayHaveStarted: false, ...detail } });
+      expect(error.message).not.toContain('wrong\n');
+    }
+    const { endpoint, credential } = await as(1);
+    const failed = await run(pool, endpoint, credential, { argv: ['false'], become: { password } });
+    expect(failed.result).toMatchObject({ exitCode: 1 });
+    const noDirectory = await failureOf(
+      run(pool, endpoint, credential, { argv: ['true'], become: { password }, cwd: '/no/such' }),
+    );
+    expect(noDirectory.code).toBe('working-directory-unavailable');
+  }, 60_000);
+});
