@@ -4,6 +4,11 @@ import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
 import { AuditController } from './audit/audit.controller.js';
 import { ApiLogger } from './common/logger.js';
+import { DocumentsController } from './documents/documents.controller.js';
+import { EventStreams } from './runs/event-streams.js';
+import { RunWakeups } from './runs/run-wakeups.js';
+import { RunsController } from './runs/runs.controller.js';
+import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
 import { PermissionGuard } from './common/permission.guard.js';
 import { ProblemFilter } from './common/problem.filter.js';
@@ -21,6 +26,9 @@ export const controllers = [
   PrincipalsController,
   TokensController,
   AuditController,
+  DocumentsController,
+  SchedulesController,
+  RunsController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */
@@ -43,6 +51,8 @@ export class AppModule {
         { provide: Authenticator, useFactory: () => new Authenticator(dataSource) },
         OperationRunner,
         Metrics,
+        RunWakeups,
+        EventStreams,
         PermissionGuard,
         { provide: APP_GUARD, useExisting: PermissionGuard },
         { provide: APP_PIPE, useClass: RequestPipe },

@@ -1,5 +1,9 @@
 import { z } from 'zod';
 import {
+  type cancelRunRequestSchema,
+  type followQuerySchema,
+  type listRunsQuerySchema,
+  type logsQuerySchema,
   createdTokenSchema,
   documentDetailSchema,
   documentSummarySchema,
@@ -90,3 +94,11 @@ export const auditExportLineSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('end'), sealed: z.int(), unsealed: z.int() }),
 ]);
 export type AuditExportLine = z.infer<typeof auditExportLineSchema>;
+
+// ---- runs ----
+export const runTargetsQuerySchema = pageQuerySchema.pick({ limit: true, after: true });
+export type RunTargetsQuery = z.infer<typeof runTargetsQuerySchema>;
+export type ListRunsQuery = z.infer<typeof listRunsQuerySchema>;
+export type LogsQuery = z.infer<typeof logsQuerySchema>;
+export type FollowQuery = z.infer<typeof followQuerySchema>;
+export type CancelRunRequest = z.infer<typeof cancelRunRequestSchema>;

@@ -13,6 +13,7 @@ import type { OperationContext } from './context.js';
 import { diffLines } from './diff-lines.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
+import { settlePending } from './resume-schedule.js';
 import { splitSource } from './split-source.js';
 import { checkScheduleRunbook, upsertSchedule } from './upsert-schedule.js';
 
@@ -69,6 +70,7 @@ async function applyOne(context: OperationContext, plan: Planned, all: readonly 
   const isUnchanged = current?.version === checked.digest;
   const previewed = await previewOne(context, plan, all, current);
   if (isUnchanged) return previewed;
+  if (current && key.kind === 'Schedule') await settlePending(transaction, documentId);
   const number = await addDocumentVersion(transaction, {
     ...key,
     id: uuidv7(),

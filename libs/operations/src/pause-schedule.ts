@@ -4,6 +4,7 @@ import type { OperationContext } from './context.js';
 import { getSchedule, requireSchedule, type ScheduleKey } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
+import { settlePending } from './resume-schedule.js';
 
 /**
  * Pauses a schedule: its instants from now on are settled as skipped. Pausing a paused one changes nothing, its first reason
@@ -18,6 +19,7 @@ export async function pauseSchedule(
   requireUnnarrowed(context, 'schedule:operate', key.space);
   const schedule = await requireSchedule(transaction, key, { lock: true });
   if (schedule.pausedAt === null) {
+    await settlePending(transaction, schedule.id);
     await pauseScheduleRow(transaction, { id: schedule.id, by: actor.name, reason: request.reason });
     await recordAudit(context, {
       action: 'schedule.pause',

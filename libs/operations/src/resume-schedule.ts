@@ -1,24 +1,24 @@
-import { durationMs, type Schedule } from '@fettle/contracts';
-import { parseCron, settleInstants } from '@fettle/calendar';
-import { recordSkippedFires, resumeScheduleRow, type StoredSchedule } from '@fettle/database';
+import type { Schedule } from '@fettle/contracts';
+import { resumeScheduleRow, type Transaction } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { getSchedule, requireSchedule, type ScheduleKey } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
+import { settleFire } from './settle-fire.js';
 
-/** Pages of a thousand instants; a pause is settled all along by its own fires, so few are ever left. */
+/** Pages of a thousand instants; schedules are settled by their own fires all along, so few are ever left. */
 const maxPages = 100;
 
 /**
- * Resumes a schedule: instants of the pause that are not settled yet are recorded as skipped, so that none of them is caught up
- * afterwards. Resuming one that is not paused changes nothing. @throws FettleError `not-found`, `denied`.
+ * Resumes a schedule: instants of the pause that are not settled yet are settled as skipped first, so that none of them is
+ * caught up afterwards. Resuming one that is not paused changes nothing. @throws FettleError `not-found`, `denied`.
  */
 export async function resumeSchedule(context: OperationContext, key: ScheduleKey): Promise<Schedule> {
   const { transaction } = context;
   requireUnnarrowed(context, 'schedule:operate', key.space);
   const schedule = await requireSchedule(transaction, key, { lock: true });
   if (schedule.pausedAt !== null) {
-    await settlePause(context, schedule, schedule.pausedAt);
+    await settlePending(transaction, schedule.id);
     await resumeScheduleRow(transaction, schedule.id);
     await recordAudit(context, {
       action: 'schedule.resume',
@@ -30,28 +30,11 @@ export async function resumeSchedule(context: OperationContext, key: ScheduleKey
   return getSchedule(transaction, key);
 }
 
-/** Rows in the ledger are unique by instant, so what is recorded here can never fire, wherever the watermark stands. */
-async function settlePause(context: OperationContext, schedule: StoredSchedule, pausedAt: Date): Promise<void> {
-  const { spec } = schedule.document;
+/** Settles what is due up to now under the schedule's state as it is, before that state changes. */
+export async function settlePending(transaction: Transaction, scheduleId: string): Promise<void> {
   const now = new Date();
-  let watermark: Date | string = schedule.watermark;
   for (let page = 0; page < maxPages; page += 1) {
-    const settled = settleInstants({
-      schedule: { cron: parseCron(spec.cron), timeZone: spec.timeZone },
-      watermark,
-      now,
-      catchUpMs: durationMs(spec.catchUp),
-      paused: [{ from: pausedAt, to: null }],
-      overlapRunning: false,
-      overlap: spec.overlap,
-    });
-    const skipped = settled.decisions.filter((decision) => decision.outcome === 'skipped');
-    await recordSkippedFires(
-      context.transaction,
-      schedule.id,
-      skipped.map(({ nominalAt, reason }) => ({ nominalAt: new Date(nominalAt), reason })),
-    );
-    watermark = settled.watermark;
-    if (!settled.more) return;
+    const { more } = await settleFire(transaction, scheduleId, now);
+    if (!more) return;
   }
 }

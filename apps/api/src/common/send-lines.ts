@@ -36,17 +36,32 @@ function drainOf(response: FettleResponse, patienceMs: number): Promise<'drained
   });
 }
 
-/**
- * Streams values as NDJSON. The headers go out once the first value is there, so that an error before it is still a problem
- * document; one after it cuts the connection.
- */
+/** Streams values as NDJSON. */
 export async function sendLines(response: FettleResponse, lines: AsyncIterable<unknown>): Promise<void> {
-  for await (const line of lines) {
-    if (!response.headersSent) {
-      response.statusCode = 200;
-      response.setHeader('content-type', 'application/x-ndjson; charset=utf-8');
-    }
-    if (!(await writeWithDrain(response, `${JSON.stringify(line)}\n`))) return;
+  await sendText(response, 'application/x-ndjson; charset=utf-8', toLines(lines));
+}
+
+async function* toLines(values: AsyncIterable<unknown>): AsyncGenerator<string, void, undefined> {
+  for await (const value of values) yield `${JSON.stringify(value)}\n`;
+}
+
+/**
+ * Streams texts. The headers go out once the first text is there, so that an error before it is still a problem document; one
+ * after it cuts the connection.
+ */
+export async function sendText(
+  response: FettleResponse,
+  contentType: string,
+  texts: AsyncIterable<string>,
+): Promise<void> {
+  const begin = (): void => {
+    response.statusCode = 200;
+    response.setHeader('content-type', contentType);
+  };
+  for await (const text of texts) {
+    if (!response.headersSent) begin();
+    if (!(await writeWithDrain(response, text))) return;
   }
+  if (!response.headersSent) begin();
   response.end();
 }

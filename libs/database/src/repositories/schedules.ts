@@ -114,18 +114,3 @@ export async function resumeScheduleRow(transaction: Transaction, id: string): P
     id,
   ]);
 }
-
-/** Records instants as skipped; one that has its row already keeps it. */
-export async function recordSkippedFires(
-  transaction: Transaction,
-  scheduleId: string,
-  fires: readonly { readonly nominalAt: Date; readonly reason: string }[],
-): Promise<void> {
-  if (fires.length === 0) return;
-  await transaction.query(
-    `INSERT INTO fire (schedule_id, nominal_at, outcome, reason, settled_at)
-     SELECT $1, f.at, 'skipped', f.reason, clock_timestamp() FROM unnest($2::timestamptz[], $3::text[]) AS f (at, reason)
-     ON CONFLICT (schedule_id, nominal_at) DO NOTHING`,
-    [scheduleId, fires.map((fire) => fire.nominalAt), fires.map((fire) => fire.reason)],
-  );
-}

@@ -1,0 +1,150 @@
+import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import {
+  cancelRunRequestSchema,
+  execRequestSchema,
+  followQuerySchema,
+  idParamSchema,
+  listRunsQuerySchema,
+  logChunkSchema,
+  logsQuerySchema,
+  pageOf,
+  runDetailSchema,
+  runSummarySchema,
+  runTargetsQuerySchema,
+  runTargetSchema,
+  startRunRequestSchema,
+} from '@fettle/contracts';
+import type {
+  CancelRunRequest,
+  ExecRequest,
+  FollowQuery,
+  ListRunsQuery,
+  LogsQuery,
+  Page,
+  RunDetail,
+  RunLogChunk,
+  RunSummary,
+  RunTarget,
+  RunTargetsQuery,
+  StartRunRequest,
+} from '@fettle/contracts';
+import {
+  cancelRun,
+  execCommand,
+  getRun,
+  listRuns,
+  listRunTargets,
+  readEvents,
+  readLogs,
+  startRun,
+} from '@fettle/operations';
+import { z } from 'zod';
+import { idempotencyKeyOf } from '../common/idempotency-key.js';
+import { Answers, Resource } from '../common/openapi.js';
+import { OperationRunner } from '../common/operation-runner.js';
+import { CurrentCaller, RequirePermission } from '../common/permission.js';
+import type { Caller, FettleRequest, FettleResponse } from '../common/request.js';
+import { cursorOf } from './cursor-of.js';
+import { EventStreams } from './event-streams.js';
+
+const logPageSchema = z.object({ items: z.array(logChunkSchema), next: z.int().nullable() });
+
+@Resource('runs')
+@Controller('api/v1')
+export class RunsController {
+  constructor(
+    private readonly runner: OperationRunner,
+    private readonly streams: EventStreams,
+  ) {}
+
+  /** Accepted, not done: the same `Idempotency-Key` with the same request gives the same run, with another one 409. */
+  @Post('runs')
+  @HttpCode(202)
+  @RequirePermission('run:start', { space: 'body' })
+  @Answers(202, runSummarySchema)
+  start(
+    @CurrentCaller() caller: Caller,
+    @Body({ schema: startRunRequestSchema }) body: StartRunRequest,
+    @Headers('idempotency-key') key: unknown,
+  ): Promise<RunSummary> {
+    return this.runner.write(caller, (context) => startRun(context, body, idempotencyKeyOf(key)));
+  }
+
+  /** A one-off command: a run like any other. */
+  @Post('exec')
+  @HttpCode(202)
+  @RequirePermission('exec:run', { space: 'body' })
+  @Answers(202, runSummarySchema)
+  exec(
+    @CurrentCaller() caller: Caller,
+    @Body({ schema: execRequestSchema }) body: ExecRequest,
+    @Headers('idempotency-key') key: unknown,
+  ): Promise<RunSummary> {
+    return this.runner.write(caller, (context) => execCommand(context, body, idempotencyKeyOf(key)));
+  }
+
+  @Get('runs')
+  @RequirePermission('run:read')
+  @Answers(200, pageOf(runSummarySchema))
+  list(@Query({ schema: listRunsQuerySchema }) query: ListRunsQuery): Promise<Page<RunSummary>> {
+    return this.runner.read((transaction) => listRuns(transaction, query));
+  }
+
+  @Get('runs/:id')
+  @RequirePermission('run:read', { space: 'run' })
+  @Answers(200, runDetailSchema)
+  show(@Param({ schema: idParamSchema }) { id }: { id: string }): Promise<RunDetail> {
+    return this.runner.read((transaction) => getRun(transaction, id));
+  }
+
+  @Get('runs/:id/targets')
+  @RequirePermission('run:read', { space: 'run' })
+  @Answers(200, pageOf(runTargetSchema))
+  targets(
+    @Param({ schema: idParamSchema }) { id }: { id: string },
+    @Query({ schema: runTargetsQuerySchema }) query: RunTargetsQuery,
+  ): Promise<Page<RunTarget>> {
+    return this.runner.read((transaction) => listRunTargets(transaction, id, query));
+  }
+
+  @Get('runs/:id/logs')
+  @RequirePermission('run:read', { space: 'run' })
+  @Answers(200, logPageSchema)
+  logs(
+    @Param({ schema: idParamSchema }) { id }: { id: string },
+    @Query({ schema: logsQuerySchema }) query: LogsQuery,
+  ): Promise<{ items: RunLogChunk[]; next: number | null }> {
+    return this.runner.read((transaction) => readLogs(transaction, id, query));
+  }
+
+  @Post('runs/:id/cancel')
+  @HttpCode(202)
+  @RequirePermission('run:cancel', { space: 'run' })
+  @Answers(202, runSummarySchema)
+  cancel(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: idParamSchema }) { id }: { id: string },
+    @Body({ schema: cancelRunRequestSchema }) body: CancelRunRequest,
+  ): Promise<RunSummary> {
+    return this.runner.write(caller, (context) => cancelRun(context, id, body));
+  }
+
+  /** Server-sent events `entry` (and `log` with `logs=true`) after `Last-Event-ID` or `after`; `end` is the last one. */
+  @Get('runs/:id/events')
+  @RequirePermission('run:read', { space: 'run' })
+  @Answers(200, undefined, 'text/event-stream')
+  events(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: idParamSchema }) { id }: { id: string },
+    @Query({ schema: followQuerySchema }) { after, logs }: FollowQuery,
+    @Req() request: FettleRequest,
+    @Res() response: FettleResponse,
+  ): Promise<void> {
+    return this.streams.follow(request, response, caller, {
+      runId: id,
+      after: cursorOf(request, after),
+      readPage: (from, limit) =>
+        this.runner.read((transaction) => readEvents(transaction, id, { after: from, logs, limit })),
+    });
+  }
+}
