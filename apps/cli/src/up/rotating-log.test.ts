@@ -5,7 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { RotatingLog } from './rotating-log.js';
 
 let folder: string;
-beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'fettle-log-'))));
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'fettle-log-'));
+});
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('RotatingLog', () => {

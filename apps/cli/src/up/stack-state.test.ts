@@ -9,7 +9,9 @@ import { identifyProcess, isStillRunning } from './process-identity.js';
 import { acquireLock, endOrphans, findLocalStack, readState, writeState, type StackState } from './stack-state.js';
 
 let dataDir: DataDir;
-beforeEach(() => (dataDir = dataDirAt(mkdtempSync(join(tmpdir(), 'fettle-state-')))));
+beforeEach(() => {
+  dataDir = dataDirAt(mkdtempSync(join(tmpdir(), 'fettle-state-')));
+});
 afterEach(() => rmSync(dataDir.path, { recursive: true, force: true }));
 
 function ownIdentity() {

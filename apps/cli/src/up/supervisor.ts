@@ -75,9 +75,8 @@ export class Supervisor {
   /** Ends all children at once, without waiting for their own clean-up. */
   async killAll(): Promise<void> {
     this.#stopping = true;
-    await Promise.all(
-      this.#entries.map(({ child }) => (child.identity === undefined ? undefined : child.kill('SIGKILL'))),
-    );
+    const alive = this.#entries.filter(({ child }) => child.identity !== undefined);
+    await Promise.all(alive.map(({ child }) => child.kill('SIGKILL')));
   }
 
   /** @returns why it was given up, or undefined when the stack stops. */

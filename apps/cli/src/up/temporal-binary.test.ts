@@ -6,7 +6,9 @@ import { FettleError } from '@fettle/contracts';
 import { findTemporal, isAtLeast, obtainTemporal, parseServerVersion, temporalCacheFolder } from './temporal-binary.js';
 
 let folder: string;
-beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'fettle-temporal-'))));
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'fettle-temporal-'));
+});
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function executable(path: string, text: string): string {
