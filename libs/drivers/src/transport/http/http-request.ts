@@ -69,11 +69,13 @@ const notConnected = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-function causeCode(error: unknown): string | undefined {
-  // fetch wraps the socket's error; several addresses give an AggregateError with a code of its own.
-  const cause: unknown = error instanceof Error ? error.cause : undefined;
-  if (typeof cause !== 'object' || cause === null || !('code' in cause)) return undefined;
-  return typeof cause.code === 'string' ? cause.code : undefined;
+/** What `fetch` wraps: the socket's error; several addresses give an AggregateError with a code but no message. */
+function causeOf(error: unknown): { readonly code?: string; readonly text: string } {
+  const cause: unknown = typeof error === 'object' && error !== null && 'cause' in error ? error.cause : undefined;
+  if (typeof cause !== 'object' || cause === null) return { text: String(error) };
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
+  const message = 'message' in cause && typeof cause.message === 'string' ? cause.message : '';
+  return { ...(code === undefined ? {} : { code }), text: message || (code ?? String(error)) };
 }
 
 function failureOf(error: unknown, url: URL, request: HttpRequest, timeout: AbortSignal): FettleError {
@@ -95,11 +97,10 @@ function failureOf(error: unknown, url: URL, request: HttpRequest, timeout: Abor
       error,
     );
   }
-  const code = causeCode(error);
-  const text = error instanceof Error && error.cause instanceof Error ? error.cause.message || code : String(error);
+  const { code, text } = causeOf(error);
   return httpError(
     'http-unreachable',
-    `${shown(url)} cannot be reached: ${text ?? 'unknown'}`,
+    `${shown(url)} cannot be reached: ${text}`,
     code === undefined || !notConnected.has(code),
     'Check the address and that the service runs.',
     error,
