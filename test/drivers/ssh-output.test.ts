@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SshPool, type SshCredential, type SshEndpoint } from '@fettle/drivers';
+import { startSshd, type Sshd } from '../support/sshd.js';
+import { credentialOf, endpointOf, run } from '../support/ssh-client.js';
+
+let sshd: Sshd;
+let pool: SshPool;
+let endpoint: SshEndpoint;
+let credential: SshCredential;
+
+beforeAll(async () => {
+  sshd = await startSshd();
+  pool = new SshPool();
+  endpoint = await endpointOf(sshd);
+  credential = credentialOf(sshd);
+}, 300_000);
+
+afterAll(async () => {
+  await pool?.close();
+  await sshd?.stop();
+}, 60_000);
+
+describe('output', () => {
+  it('arrives whole and in order, with any bytes', async () => {
+    const script = 'head -c 20000000 /dev/urandom | tee "$0" ; sha256sum <"$0" >&2; rm -f -- "$0"';
+    const digest = createHash('sha256');
+    const errors: Buffer[] = [];
+    const { result } = await run(pool, endpoint, credential, {
+      argv: ['sh', '-c', script, `${sshd.account.home}/random`],
+      onOutput: (stream, chunk) => void (stream === 'stdout' ? digest.update(chunk) : errors.push(chunk)),
+    });
+    expect(result).toMatchObject({ exitCode: 0, stdoutBytes: 20_000_000 });
+    expect(Buffer.concat(errors).toString().split(' ')[0]).toBe(digest.digest('hex'));
+  }, 60_000);
+
+  it('is counted and thrown away beyond the limit; the command ends as it would', async () => {
+    let taken = 0;
+    const { result } = await run(pool, endpoint, credential, {
+      argv: ['sh', '-c', 'head -c 50000000 /dev/zero; echo end >&2; exit 5'],
+      maxOutputBytes: 100_001,
+      onOutput: (_stream, chunk) => void (taken += chunk.length),
+    });
+    expect(result).toMatchObject({ exitCode: 5, stdoutBytes: 50_000_000, stderrBytes: 4, truncated: true });
+    expect(taken).toBe(100_001);
+  }, 60_000);
+
+  it('is not read faster than it is taken: the command waits', async () => {
+    let taken = 0;
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const marker = `${sshd.account.home}/written`;
+    const running = run(pool, endpoint, credential, {
+      argv: ['sh', '-c', 'head -c 30000000 /dev/zero; touch "$0"', marker],
+      onOutput: async (_stream, chunk) => {
+        taken += chunk.length;
+        await gate;
+      },
+    });
+    await sleep(1_000);
+    // Others go on meanwhile, on the same connection.
+    const others = await run(pool, endpoint, credential, { argv: ['test', '-e', marker] });
+    expect(others.result).toMatchObject({ exitCode: 1 });
+    expect(taken).toBeLessThan(1_000_000);
+    release();
+    expect((await running).result).toMatchObject({ exitCode: 0, stdoutBytes: 30_000_000 });
+    expect(taken).toBe(30_000_000);
+  }, 60_000);
+
+  it('of a command that never stops to write ends with its time', async () => {
+    let taken = 0;
+    const started = await pool
+      .exec(endpoint, credential, {
+        argv: ['yes'],
+        timeoutMs: 1_000,
+        maxOutputBytes: 1_000,
+        signal: new AbortController().signal,
+        onOutput: (_stream, chunk) => void (taken += chunk.length),
+      })
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    expect(started).toMatchObject({ code: 'command-timeout', detail: { confirmed: true } });
+    expect(taken).toBe(1_000);
+  }, 60_000);
+});
+
+describe('execScript', () => {
+  it('feeds the script to any interpreter, with arguments of any kind', async () => {
+    const output: Buffer[] = [];
+    const common = {
+      timeoutMs: 30_000,
+      signal: new AbortController().signal,
+      onOutput: (_stream: string, chunk: Buffer) => void output.push(chunk),
+    };
+    const shell = await pool.execScript(endpoint, credential, {
+      ...common,
+      interpreter: ['/bin/sh', '-s'],
+      script: 'printf "%s|" "$@"\nexit 4\n',
+      args: ['-x', "a'b", ''],
+    });
+    expect(shell).toMatchObject({ exitCode: 4 });
+    expect(Buffer.concat(output).toString()).toBe("-x|a'b||");
+    output.length = 0;
+    const perl = await pool.execScript(endpoint, credential, {
+      ...common,
+      interpreter: ['perl', '-'],
+      script: `print "$ARGV[0]\\n"; # ${'long '.repeat(60_000)}\nexit 6;`,
+      args: ['$x'],
+    });
+    expect(perl).toMatchObject({ exitCode: 6 });
+    expect(Buffer.concat(output).toString()).toBe('$x\n');
+  }, 60_000);
+});
