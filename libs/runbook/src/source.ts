@@ -7,3 +7,4 @@ export {
 } from './document/parse-documents.js';
 export { sourceLimits } from './document/read-yaml.js';
 export { closestName } from './document/closest-name.js';
+export { validateInputs, type InputsResult } from './document/validate-inputs.js';

@@ -1,0 +1,170 @@
+import type { Finding, RunbookSpec } from '@fettle/contracts';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { fullFormats } from 'ajv-formats/dist/formats.js';
+import { forbiddenKeys, isRecord, jsonSizeBytes, type JsonObject, type JsonPath, type JsonValue } from '../json.js';
+import { closestName } from './closest-name.js';
+import { finding } from './findings.js';
+import { inputFormats, walkInputsSchema } from './inputs-schema.js';
+import { linearPattern } from './linear-pattern.js';
+
+/** Limits on the inputs of a run: they are kept in the workflow's history and seen by every expression. */
+export const inputsLimits = Object.freeze({ maxBytes: 65_536, maxDepth: 32, maxValues: 10_000, maxFormatChars: 2048 });
+
+export type InputsResult =
+  | { readonly inputs: JsonObject; readonly findings: readonly [] }
+  | { readonly inputs: null; readonly findings: readonly Finding[] };
+
+/**
+ * Checks the inputs of a run against the runbook's JSON Schema (draft 2020-12). Nothing is converted: `"5"` is not a number.
+ * Returns a copy with the schema's defaults, or findings of code `invalid-inputs`, whose paths begin with `inputs`.
+ */
+export function validateInputs(spec: Pick<RunbookSpec, 'inputs'>, inputs: unknown): InputsResult {
+  const broken = checkSize(inputs);
+  if (broken !== null) return { inputs: null, findings: [broken] };
+  const schema = compileSchema(spec.inputs);
+  if (!('validate' in schema)) return { inputs: null, findings: schema.findings };
+  // Validation writes the defaults into what it checks.
+  const copy = structuredClone(inputs) as JsonObject;
+  if (schema.validate(copy)) return { inputs: copy, findings: [] };
+  const errors = (schema.validate.errors ?? []).slice(0, 100);
+  const findings = errors.flatMap((error) => inputFinding(error, spec.inputs));
+  return { inputs: null, findings };
+}
+
+/** What is wrong with the JSON Schema of a runbook's inputs; paths are relative to the schema. */
+export function checkInputsSchema(schema: Readonly<Record<string, unknown>>): readonly Finding[] {
+  const compiled = compileSchema(schema);
+  return 'validate' in compiled ? [] : compiled.findings;
+}
+
+function compileSchema(
+  schema: Readonly<Record<string, unknown>>,
+): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
+  const findings = walkInputsSchema(schema);
+  if (findings.length > 0) return { findings };
+  const ajv = newAjv();
+  if (ajv.validateSchema(schema) !== true) {
+    const errors = (ajv.errors ?? []).slice(0, 20);
+    return { findings: errors.map((error) => schemaFinding(error)) };
+  }
+  try {
+    return { validate: ajv.compile(schema) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { findings: [finding('invalid-inputs-schema', message)] };
+  }
+}
+
+/** One for each use: an instance keeps what it compiled for ever, and schemas come from users. */
+function newAjv(): Ajv2020 {
+  const regExp = Object.assign((pattern: string) => linearPattern(pattern), { code: 'linearPattern' });
+  const ajv = new Ajv2020({
+    strict: true,
+    // `anyOf: [{required: [a]}, {required: [b]}]` is good style and would be refused.
+    strictRequired: false,
+    allowUnionTypes: true,
+    allErrors: true,
+    useDefaults: true,
+    coerceTypes: false,
+    ownProperties: true,
+    logger: false,
+    code: { regExp },
+  });
+  for (const name of inputFormats) {
+    const validate = formatCheck(fullFormats[name]);
+    ajv.addFormat(name, {
+      type: 'string',
+      validate: (text) => text.length <= inputsLimits.maxFormatChars && validate(text),
+    });
+  }
+  return ajv;
+}
+
+function formatCheck(format: (typeof fullFormats)[keyof typeof fullFormats] | undefined): (text: string) => boolean {
+  if (format instanceof RegExp) return (text) => format.test(text);
+  if (typeof format === 'function') return (text) => format(text);
+  if (typeof format === 'object' && 'validate' in format && format.type !== 'number') {
+    const { validate } = format;
+    if (validate instanceof RegExp) return (text) => validate.test(text);
+    if (typeof validate === 'function') return (text) => Reflect.apply(validate, undefined, [text]) === true;
+  }
+  throw new TypeError('the format has no check');
+}
+
+function checkSize(inputs: unknown): Finding | null {
+  const refuse = (message: string): Finding => finding('invalid-inputs', message, { path: ['inputs'] });
+  if (!isRecord(inputs)) return refuse('the inputs must be an object');
+  let values = 0;
+  const problem = (value: unknown, depth: number): string | null => {
+    values += 1;
+    if (values > inputsLimits.maxValues) return `the inputs hold more than ${inputsLimits.maxValues} values`;
+    if (depth > inputsLimits.maxDepth) return `the inputs are nested more than ${inputsLimits.maxDepth} levels deep`;
+    if (typeof value === 'number' && !Number.isFinite(value)) return `${value} is not a JSON number`;
+    if (value === undefined || ['function', 'symbol', 'bigint'].includes(typeof value))
+      return 'the inputs must be JSON values';
+    if (typeof value !== 'object' || value === null) return null;
+    const members = Array.isArray(value) ? value : Object.entries(value);
+    for (const member of members as unknown[]) {
+      const [key, inside] = Array.isArray(value) ? ['', member] : (member as [string, unknown]);
+      if (forbiddenKeys.has(key)) return `the key "${key}" is not allowed in inputs`;
+      const found = problem(inside, depth + 1);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+  const found = problem(inputs, 0);
+  if (found !== null) return refuse(found);
+  const { maxBytes } = inputsLimits;
+  if (jsonSizeBytes(inputs as JsonValue) > maxBytes) return refuse(`the inputs are larger than ${maxBytes / 1024} KiB`);
+  return null;
+}
+
+/** The path of a JSON pointer (RFC 6901). Digits are an index only where there is a list. */
+function pointerPath(pointer: string, value?: unknown): JsonPath {
+  const path: (string | number)[] = [];
+  let current = value;
+  for (const part of pointer.split('/').slice(1)) {
+    const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    const isIndex = Array.isArray(current);
+    path.push(isIndex ? Number(name) : name);
+    current = isIndex ? (current as unknown[])[Number(name)] : isRecord(current) ? current[name] : undefined;
+  }
+  return path;
+}
+
+function schemaFinding(error: ErrorObject): Finding {
+  return finding('invalid-inputs-schema', `${nameOf(error.instancePath)} ${error.message ?? 'is wrong'}`, {
+    path: pointerPath(error.instancePath),
+  });
+}
+
+function nameOf(pointer: string): string {
+  const last = pointer.split('/').at(-1) ?? '';
+  return last === '' ? 'the schema' : `"${last.slice(0, 60)}"`;
+}
+
+function inputFinding(error: ErrorObject, schema: Readonly<Record<string, unknown>>): readonly Finding[] {
+  // The parts of a choice that did not fit are said by the choice itself.
+  if (/\/(anyOf|oneOf)\/\d+\//.test(error.schemaPath)) return [];
+  const params = error.params as Readonly<Record<string, unknown>>;
+  const path = ['inputs', ...pointerPath(error.instancePath)];
+  const where = path.length === 1 ? 'the inputs' : `the input "${path.slice(1).join('.')}"`;
+  if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {
+    const name = String(params['additionalProperty'] ?? params['unevaluatedProperty']);
+    const known = path.length === 1 && isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
+    const list = known.length === 0 ? 'there are none' : `known inputs are ${known.slice(0, 20).join(', ')}`;
+    const message =
+      path.length === 1 ? `the runbook has no input "${name}"; ${list}` : `${where} has no member "${name}"`;
+    return [finding('invalid-inputs', message, { path: [...path, name], suggestion: closestName(name, known) })];
+  }
+  if (error.keyword === 'required') {
+    const name = String(params['missingProperty']);
+    const message = path.length === 1 ? `the input "${name}" is missing` : `${where} lacks "${name}"`;
+    return [finding('invalid-inputs', message, { path: [...path, name] })];
+  }
+  if (error.keyword === 'enum' && Array.isArray(params['allowedValues'])) {
+    const values = params['allowedValues'].slice(0, 20).map((value) => JSON.stringify(value));
+    return [finding('invalid-inputs', `${where} must be one of ${values.join(', ')}`, { path })];
+  }
+  return [finding('invalid-inputs', `${where} ${error.message ?? 'is wrong'}`, { path })];
+}
