@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compileSelector, evaluateSelector, parseSelector, type AssetView, type Truth } from '@fettle/expression';
 import fc from 'fast-check';
 import pg from 'pg';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/postgres.js';
 import { assetArbitrary, selectorArbitrary } from './selector-arbitrary.js';
 
 const isLong = process.env.FETTLE_LONG === '1';
@@ -164,6 +164,45 @@ describe('selectors in SQL and in memory', () => {
     }
     await client.query('reset statement_timeout');
   }, 120_000);
+
+  it('find the columns that the migrations make', async () => {
+    const migrated = await createTestDatabase();
+    const own = new pg.Client({ connectionString: migrated.url });
+    await own.connect();
+    const id = '0192f0c1-2d3e-7abc-8def-000000000001';
+    const facts = { os: { family: 'debian' }, mem: { gb: 8 } };
+    const asset = {
+      name: 'web01',
+      space: 'default',
+      kind: 'server',
+      owner: 'ann',
+      site: 'ber',
+      criticality: 'high',
+      lifecycle: 'active',
+    };
+    const labels = { env: 'prod' };
+    try {
+      await own.query(
+        `insert into asset (id, name, space, kind, owner, site, criticality, lifecycle, labels) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+        [id, ...Object.values(asset), labels],
+      );
+      await own.query(
+        `insert into asset_fact (asset_id, name, value, source, observed_at) select $1, key, value, 'test', now() from jsonb_each($2)`,
+        [id, facts],
+      );
+      const source = [
+        ...Object.entries({ id, ...asset }).map(([field, text]) => `asset.${field} == ${JSON.stringify(text)}`),
+        'asset.labels.env == "prod" && asset.facts.os.family == "debian" && asset.facts.mem.gb > 4 && !asset.quarantined',
+      ].join(' && ');
+      expect(evaluateSelector(parseSelector(source), { id, ...asset, labels, facts, quarantined: false })).toBe(true);
+      const { where } = compileSelector(source);
+      const selected = await own.query(`select name from asset a where ${where.sql}`, [...where.parameters]);
+      expect(selected.rows).toEqual([{ name: 'web01' }]);
+    } finally {
+      await own.end();
+      await migrated.close();
+    }
+  });
 
   it('compile what an index can serve for an equality of a label, a column or the id', async () => {
     const { where } = compileSelector('asset.labels.env == "prod" && asset.facts.os.family != "windows"', undefined, {
