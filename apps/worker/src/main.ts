@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { startWorker } from './start-worker.js';
 
 const config = parseConfig(process.env);
-const logger = pino({ level: config.logLevel, name: 'worker' }, pino.destination(2));
+const logger = pino({ level: config.logLevel, name: 'worker' }, process.stderr);
 
 try {
   const worker = await startWorker(config, logger);

@@ -121,7 +121,7 @@ export interface AcceptRequest {
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
   const { spec, space } = request;
-  const inputs = validateInputs(spec, request.inputs as Parameters<typeof validateInputs>[1]);
+  const inputs = checkedInputs(request);
   const selector = selectorOf(request);
   const id = uuidv7();
   const timeoutMs = durationMs(spec.timeout);
@@ -166,6 +166,17 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   });
   await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
   return runSummary((await findRunRow(transaction, id))!);
+}
+
+function checkedInputs({ runbook, spec, inputs }: AcceptRequest): Readonly<Record<string, unknown>> {
+  const checked = validateInputs(spec, inputs);
+  if (checked.inputs !== null) return checked.inputs;
+  throw new FettleError({
+    code: 'invalid-inputs',
+    message: `The inputs do not fit runbook "${runbook}": ${checked.findings[0]?.message ?? 'invalid'}.`,
+    remedy: `See what it takes with: fettle document show Runbook ${runbook}`,
+    detail: { findings: checked.findings },
+  });
 }
 
 function fireDetail(options: StartOptions): { scheduleId: string; at: string } | null {

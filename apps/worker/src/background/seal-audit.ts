@@ -1,4 +1,4 @@
-import { appendFile, mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sealBatch } from '@fettle/operations';
 import { signCheckpoint, type NoteSigner } from '@fettle/security';
@@ -26,7 +26,14 @@ export function sealAudit(signer: NoteSigner, dataDir: string): BackgroundTask {
       if (note === null) return idleRound;
       const afterCommit = async (): Promise<void> => {
         await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-        await appendFile(file, `${note}\n`, { mode: 0o600 });
+        const handle = await open(file, 'a', 0o600);
+        try {
+          // Two newlines before each: one that a crash tore costs none but itself.
+          await handle.appendFile(`\n\n${note}`);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
       };
       return { more: batch.isFull, afterCommit };
     },
