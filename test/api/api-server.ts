@@ -81,7 +81,9 @@ export async function startApi(
       const bindings = [{ role, space: 'default', selector }];
       const created = await call('POST', '/api/v1/principals', { body: { name, kind: 'service', bindings } });
       if (created.status !== 201) throw new Error(`principal ${name}: ${created.text}`);
-      const token = await call<{ token: string }>('POST', '/api/v1/tokens', { body: { principal: name, name: 'test' } });
+      const token = await call<{ token: string }>('POST', '/api/v1/tokens', {
+        body: { principal: name, name: 'test' },
+      });
       return token.body.token;
     },
     close: async () => {
@@ -100,9 +102,20 @@ function caller(url: string, adminToken: string): TestApi['call'] {
     if (token !== null) headers.authorization ??= `Bearer ${token}`;
     const body = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
     if (body !== undefined) headers['content-type'] ??= 'application/json';
-    const response = await fetch(`${url}${path}`, { method, headers, ...(body === undefined ? {} : { body: body as string }) });
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: body as string }),
+    });
     const text = await response.text();
-    const isJson = /json/.test(response.headers.get('content-type') ?? '') && !/ndjson/.test(response.headers.get('content-type') ?? '');
-    return { status: response.status, headers: response.headers, text, body: (isJson ? JSON.parse(text) : text) as Body };
+    const isJson =
+      /json/.test(response.headers.get('content-type') ?? '') &&
+      !/ndjson/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: (isJson ? JSON.parse(text) : text) as Body,
+    };
   };
 }

@@ -1,0 +1,255 @@
+import { Controller, Get } from '@nestjs/common';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { problemSchema, roles, type Role } from '@fettle/contracts';
+import { createToken, decide, rolePermissions, type Permission } from '@fettle/security';
+import { startApi, type TestApi } from './api-server.js';
+
+let api: TestApi;
+const tokens = new Map<string, string>();
+
+beforeAll(async () => {
+  api = await startApi();
+  for (const role of roles) tokens.set(role, await api.tokenOf(`the-${role}`, role));
+}, 60_000);
+afterAll(() => api?.close());
+
+const unknownRun = '01900000-0000-7000-8000-000000000000';
+
+/** One request for each route, with what is harmless where it is allowed, and the permission that the route should need. */
+const routes: readonly (readonly [method: string, path: string, permission: Permission, body?: unknown])[] = [
+  ['GET', '/api/v1/principals', 'principal:read'],
+  ['POST', '/api/v1/principals', 'principal:write', {}],
+  ['POST', '/api/v1/principals/nobody/revoke', 'principal:write'],
+  ['GET', '/api/v1/tokens', 'principal:read'],
+  ['POST', '/api/v1/tokens', 'token:write', {}],
+  ['POST', `/api/v1/tokens/${unknownRun}/revoke`, 'token:write'],
+  ['POST', '/api/v1/documents/apply', 'document:write', {}],
+  ['GET', '/api/v1/documents', 'document:read'],
+  ['GET', '/api/v1/documents/export', 'document:read'],
+  ['GET', '/api/v1/documents/Runbook/none', 'document:read'],
+  ['GET', '/api/v1/documents/Runbook/none/versions', 'document:read'],
+  ['GET', '/api/v1/audit', 'audit:read'],
+  ['GET', '/api/v1/audit/export', 'audit:read'],
+  ['GET', '/api/v1/audit/checkpoints', 'audit:read'],
+  ['GET', '/api/v1/audit/key', 'audit:read'],
+  ['POST', '/api/v1/runs', 'run:start', {}],
+  ['POST', '/api/v1/exec', 'exec:run', {}],
+  ['GET', '/api/v1/runs', 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}`, 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}/targets`, 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}/logs`, 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}/events`, 'run:read'],
+  ['POST', `/api/v1/runs/${unknownRun}/cancel`, 'run:cancel', {}],
+  ['GET', '/api/v1/schedules', 'document:read'],
+  ['GET', '/api/v1/schedules/none', 'document:read'],
+  ['POST', '/api/v1/schedules/none/pause', 'schedule:operate', {}],
+  ['POST', '/api/v1/schedules/none/resume', 'schedule:operate'],
+  ['POST', '/api/v1/schedules/none/trigger', 'schedule:operate'],
+  ['GET', '/metrics', 'system:read'],
+];
+
+function holds(role: Role, permission: Permission): boolean {
+  return (rolePermissions[role] as readonly Permission[]).includes(permission);
+}
+
+describe('signing in', () => {
+  it.each([
+    ['no token', null, {}],
+    ['no token at all after Bearer', null, { authorization: 'Bearer ' }],
+    ['another scheme', null, { authorization: 'Basic bG9jYWw6YWRtaW4=' }],
+    ['an unknown token', createToken().token, {}],
+    ['a malformed token', 'fettle_abc', {}],
+    ['a huge token', 'x'.repeat(8000), {}],
+  ])('refuses %s with 401', async (_name, token, headers) => {
+    const answer = await api.call('GET', '/api/v1/whoami', { token, headers });
+    expect(problemSchema.parse(answer.body)).toMatchObject({ status: 401, code: 'not-signed-in' });
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+  });
+
+  it('refuses a token whose secret differs in its last character', async () => {
+    const last = api.adminToken.at(-1) === 'A' ? 'E' : 'A';
+    const answer = await api.call('GET', '/api/v1/whoami', { token: `${api.adminToken.slice(0, -1)}${last}` });
+    expect(answer.status).toBe(401);
+  });
+
+  it('refuses a revoked and an expired token, and every token of a revoked principal', async () => {
+    const token = await api.tokenOf('leaver', 'viewer');
+    expect((await api.call('GET', '/api/v1/whoami', { token })).status).toBe(200);
+    const list = await api.call<{ items: { id: string; lastUsedAt: string | null }[] }>(
+      'GET',
+      '/api/v1/tokens?principal=leaver',
+    );
+    expect(list.body.items).toHaveLength(1);
+    expect(list.body.items[0]?.lastUsedAt).not.toBeNull();
+    expect(list.text).not.toContain('hash');
+    await api.call('POST', `/api/v1/tokens/${list.body.items[0]?.id}/revoke`);
+    expect((await api.call('GET', '/api/v1/whoami', { token })).status).toBe(401);
+
+    const expiresAt = new Date(Date.now() + 1500).toISOString();
+    const body = { principal: 'leaver', name: 'short', expiresAt };
+    const short = await api.call<{ token: string }>('POST', '/api/v1/tokens', { body });
+    await api.sql(`UPDATE api_token SET expires_at = now() - interval '1 second' WHERE name = 'short'`);
+    expect((await api.call('GET', '/api/v1/whoami', { token: short.body.token })).status).toBe(401);
+
+    const third = await api.call<{ token: string }>('POST', '/api/v1/tokens', {
+      body: { principal: 'leaver', name: 'third' },
+    });
+    expect((await api.call('GET', '/api/v1/whoami', { token: third.body.token })).status).toBe(200);
+    expect((await api.call('POST', '/api/v1/principals/leaver/revoke')).status).toBe(200);
+    expect((await api.call('GET', '/api/v1/whoami', { token: third.body.token })).status).toBe(401);
+    expect((await api.call('POST', '/api/v1/tokens', { body: { principal: 'leaver', name: 'x' } })).body).toMatchObject(
+      { code: 'conflict' },
+    );
+  });
+
+  it('stores no token in clear', async () => {
+    const rows = await api.sql<{ hash: Buffer }>('SELECT hash FROM api_token');
+    expect(rows.length).toBeGreaterThan(0);
+    const dump =
+      JSON.stringify(await api.sql("SELECT *, encode(hash, 'escape') FROM api_token")) +
+      JSON.stringify(await api.sql(`SELECT convert_from(canonical, 'UTF8') FROM audit_record`));
+    for (const token of [api.adminToken, ...tokens.values()]) expect(dump).not.toContain(token.split('_')[2]);
+  });
+});
+
+describe('permissions', () => {
+  it.each(roles.map((role) => [role]))('a %s may do what its role says and nothing else', async (role) => {
+    const wrong: string[] = [];
+    for (const [method, path, permission, body] of routes) {
+      const answer = await api.call(method, path, { token: tokens.get(role) ?? null, body });
+      const isDenied = answer.status === 403;
+      if (isDenied === holds(role, permission) || answer.status === 401 || answer.status >= 500) {
+        wrong.push(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 200)}`);
+      }
+      if (isDenied) problemSchema.parse(answer.body);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('lists every route of the API in this test', async () => {
+    const document = await api.call<{ paths: Record<string, Record<string, unknown>> }>('GET', '/api/v1/openapi.json', {
+      token: null,
+    });
+    const shape = (path: string): string =>
+      path
+        .replace(unknownRun, '*')
+        .replace(/\{[a-z]+\}|\b(none|nobody)\b/g, '*')
+        .replace('/Runbook/', '/*/');
+    const tested = new Set(routes.map(([method, path]) => `${method} ${shape(path)}`));
+    const open = ['GET /healthz', 'GET /readyz', 'GET /api/v1/whoami'];
+    const served = Object.entries(document.body.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${shape(path)}`),
+    );
+    expect(served.length).toBeGreaterThan(20);
+    expect(served.filter((route) => !tested.has(route) && !open.includes(route))).toEqual([]);
+  });
+
+  it('says in whoami what the role allows', async () => {
+    for (const role of roles) {
+      const answer = await api.call<{ permissions: string[] }>('GET', '/api/v1/whoami', {
+        token: tokens.get(role) ?? null,
+      });
+      expect([...answer.body.permissions].sort()).toEqual([...rolePermissions[role]].sort());
+    }
+  });
+
+  it('gives nothing in another space', async () => {
+    const answer = await api.call('GET', '/api/v1/runs?space=other');
+    expect(answer.body).toMatchObject({ status: 403, code: 'denied' });
+    const body = { runbook: 'x', space: 'other' };
+    expect((await api.call('POST', '/api/v1/runs?space=default', { body })).status).toBe(403);
+  });
+
+  it('does not let a narrowed binding reach beyond its assets', async () => {
+    const token = await api.tokenOf('narrow', 'admin', 'asset.site == "ber"');
+    expect(
+      decide({
+        bindings: [{ role: 'admin', space: 'default', selector: 'x' }],
+        permission: 'run:start',
+        space: 'default',
+      }).allowed,
+    ).toBe(true);
+    for (const [method, path, body] of [
+      ['POST', '/api/v1/principals', { name: 'more', bindings: [{ role: 'admin' }] }],
+      ['POST', '/api/v1/tokens', { principal: 'local-admin', name: 'mine' }],
+      [
+        'POST',
+        '/api/v1/documents/apply',
+        {
+          source:
+            'apiVersion: fettle/v1\nkind: Runbook\nmetadata: {name: x}\nspec: {targets: "true", steps: [{id: a, uses: ssh.run, with: {argv: [id]}}]}\n',
+        },
+      ],
+    ] as const) {
+      expect((await api.call(method, path, { token, body })).body).toMatchObject({ status: 403, code: 'denied' });
+    }
+  });
+
+  it('refuses to start with a route that declares no permission, and names it', async () => {
+    class ForgottenController {
+      look(): string {
+        return 'open to all';
+      }
+    }
+    Reflect.decorate([Controller('api/v1/forgotten')], ForgottenController);
+    const descriptor = Object.getOwnPropertyDescriptor(ForgottenController.prototype, 'look');
+    Get('look')(ForgottenController.prototype, 'look', descriptor!);
+    await expect(startApi({}, [ForgottenController])).rejects.toThrow(
+      /declare no permission: GET \/api\/v1\/forgotten\/look \(ForgottenController\.look\)/,
+    );
+  });
+});
+
+describe('principals', () => {
+  it('keeps the name of a principal unique, also when two ask at once', async () => {
+    const body = { name: 'twin', bindings: [{ role: 'viewer' }] };
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => api.call('POST', '/api/v1/principals', { body })),
+    );
+    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
+    expect(answers.find((answer) => answer.status === 409)?.body).toMatchObject({ code: 'already-exists' });
+  });
+
+  it('refuses a selector that is not one, at its place, and a space that is not there', async () => {
+    const withSelector = { name: 'odd', bindings: [{ role: 'viewer', selector: 'asset.nme == "x"' }] };
+    expect((await api.call('POST', '/api/v1/principals', { body: withSelector })).body).toMatchObject({
+      status: 422,
+      code: 'invalid-expression',
+    });
+    const inSpace = { name: 'odd', bindings: [{ role: 'viewer', space: 'nowhere' }] };
+    expect((await api.call('POST', '/api/v1/principals', { body: inSpace })).body).toMatchObject({ status: 403 });
+  });
+
+  it('keeps the last admin', async () => {
+    const answer = await api.call('POST', '/api/v1/principals/the-admin/revoke');
+    expect(answer.status).toBe(200);
+    expect((await api.call('POST', '/api/v1/principals/narrow/revoke')).status).toBe(200);
+    expect((await api.call('POST', '/api/v1/principals/local-admin/revoke')).body).toMatchObject({
+      status: 409,
+      code: 'conflict',
+    });
+  });
+
+  it('pages by cursors that a caller cannot make up', async () => {
+    const seen: string[] = [];
+    let after = '';
+    for (let page = 0; page < 50; page += 1) {
+      const answer = await api.call<{ items: { name: string }[]; next: string | null }>(
+        'GET',
+        `/api/v1/principals?limit=2${after}`,
+      );
+      seen.push(...answer.body.items.map((item) => item.name));
+      if (answer.body.next === null) break;
+      after = `&after=${answer.body.next}`;
+    }
+    expect(seen).toEqual([...seen].sort());
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toContain('the-viewer');
+    for (const cursor of ['x', 'W10', btoa('[1]'), btoa('["a","b"]'), btoa('["\\u0000"]'), '%F0%9F%92%A9']) {
+      expect((await api.call('GET', `/api/v1/principals?after=${cursor}`)).body).toMatchObject({
+        status: 400,
+        code: 'invalid-cursor',
+      });
+    }
+  });
+});

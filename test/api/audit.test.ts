@@ -1,0 +1,243 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { auditExportLineSchema, type AuditExportLine, type AuditRecordView } from '@fettle/contracts';
+import { createDataSource } from '@fettle/database';
+import { AUDIT_ORIGIN, sealBatch } from '@fettle/operations';
+import { signCheckpoint } from '@fettle/security';
+import { verifyLog, type LogRecord, type JsonValue } from '@fettle/security/verify';
+import { startApi, type TestApi } from './api-server.js';
+
+let api: TestApi;
+let dataSource: Awaited<ReturnType<typeof createDataSource>>;
+/** Checkpoints as the sealer's file outside the database keeps them. */
+let kept: string[];
+let actor: string;
+
+beforeAll(async () => {
+  api = await startApi();
+  actor = await api.tokenOf('acting', 'admin');
+  dataSource = await createDataSource({ url: api.databaseUrl, poolSize: 4, applicationName: 'test' });
+}, 60_000);
+afterAll(async () => {
+  await dataSource?.destroy();
+  await api?.close();
+});
+
+async function seal(limit = 7): Promise<number> {
+  let sealed = 0;
+  for (let more = true; more;) {
+    const batch = await dataSource.transaction((transaction) =>
+      sealBatch(transaction, { limit, sign: (tree) => signCheckpoint(api.signer, tree) }),
+    );
+    if (batch.note !== null) kept.push(batch.note);
+    sealed += batch.sealed;
+    more = batch.isFull;
+  }
+  return sealed;
+}
+
+async function makeRecords(count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    const body = { principal: 'acting', name: `token ${index}` };
+    expect((await api.call('POST', '/api/v1/tokens', { body, token: actor })).status).toBe(201);
+  }
+}
+
+async function exported(): Promise<AuditExportLine[]> {
+  const answer = await api.call<string>('GET', '/api/v1/audit/export');
+  expect(answer.headers.get('content-type')).toMatch(/ndjson/);
+  const lines = answer.text.trimEnd().split('\n');
+  return lines.map((line) => auditExportLineSchema.parse(JSON.parse(line)));
+}
+
+function recordOf(line: Extract<AuditExportLine, { type: 'record' }>): LogRecord {
+  return {
+    position: line.position,
+    bytes: Buffer.from(line.canonical, 'base64'),
+    leafHash: Buffer.from(line.leafHash, 'hex'),
+    shown: line.shown as Record<string, JsonValue>,
+  };
+}
+
+/** What `fettle audit verify` does: the export against checkpoints kept elsewhere. */
+async function verify(): ReturnType<typeof verifyLog> {
+  const lines = await exported();
+  const records = lines.filter((line) => line.type === 'record').map(recordOf);
+  const key = await api.call<{ publicKeyPem: string; origin: string }>('GET', '/api/v1/audit/key');
+  expect(key.body.origin).toBe(AUDIT_ORIGIN);
+  expect(key.body.publicKeyPem).toBe(api.signer.publicKeyPem);
+  return verifyLog({ records, checkpoints: kept, publicKey: key.body.publicKeyPem, origin: key.body.origin });
+}
+
+async function kindsFound(): Promise<string[]> {
+  const report = await verify();
+  expect(report.ok).toBe(report.findings.length === 0);
+  return [...new Set(report.findings.map((finding) => finding.kind))];
+}
+
+/** Runs a falsification and takes it back afterwards. */
+async function falsified(statements: string[], check: () => Promise<void>): Promise<void> {
+  const tables = ['audit_record', 'audit_leaf', 'audit_tree', 'audit_unsealed', 'audit_checkpoint'];
+  for (const table of tables) await api.sql(`CREATE TABLE kept_${table} AS SELECT * FROM ${table}`);
+  try {
+    for (const statement of statements) await api.sql(statement);
+    await check();
+  } finally {
+    for (const table of tables) {
+      await api.sql(`DELETE FROM ${table}`);
+      await api.sql(`INSERT INTO ${table} SELECT * FROM kept_${table}`);
+      await api.sql(`DROP TABLE kept_${table}`);
+    }
+  }
+}
+
+describe('sealing', () => {
+  beforeAll(async () => {
+    kept = [];
+    await makeRecords(20);
+    await seal();
+  });
+
+  it('gives positions from 0 without gaps, each record once, in order of the ids', async () => {
+    const rows = await api.sql<{ position: string; record_id: string }>(
+      'SELECT position, record_id FROM audit_leaf ORDER BY position',
+    );
+    expect(rows.length).toBeGreaterThanOrEqual(20);
+    expect(rows.map((row) => Number(row.position))).toEqual(rows.map((_row, index) => index));
+    expect(rows.map((row) => row.record_id)).toEqual(rows.map((row) => row.record_id).sort());
+    expect(await api.sql('SELECT * FROM audit_unsealed')).toEqual([]);
+  });
+
+  it('keeps positions contiguous when several sealers and writers work at once', async () => {
+    const work = [makeRecords(15), makeRecords(15), seal(3), seal(2), seal(4)];
+    await Promise.all(work);
+    await seal();
+    const [row] = await api.sql<{ n: number; top: number; size: number }>(
+      'SELECT count(*)::int AS n, max(position)::int AS top, (SELECT size::int FROM audit_tree) AS size FROM audit_leaf',
+    );
+    expect(row).toMatchObject({ n: row!.size, top: row!.size - 1 });
+    expect(await kindsFound()).toEqual([]);
+  });
+
+  it('seals nothing where the signature fails', async () => {
+    await makeRecords(1);
+    const failing = dataSource.transaction((transaction) =>
+      sealBatch(transaction, {
+        limit: 10,
+        sign: () => {
+          throw new Error('no key');
+        },
+      }),
+    );
+    await expect(failing).rejects.toThrow('no key');
+    expect(await api.sql('SELECT * FROM audit_unsealed')).toHaveLength(1);
+    expect(await seal()).toBe(1);
+  });
+});
+
+describe('verification of the log as the API exports it', () => {
+  beforeEach(async () => {
+    await seal();
+  });
+
+  it('finds nothing in a log that nobody touched, and counts what is not sealed', async () => {
+    await makeRecords(3);
+    const report = await verify();
+    expect(report).toMatchObject({ ok: true, unsealedCount: 3, uncoveredCount: 0, findings: [] });
+    expect(report.provenSize).toBe(report.size);
+    const end = (await exported()).at(-1);
+    expect(end).toEqual({ type: 'end', sealed: report.size, unsealed: 3 });
+  });
+
+  const at = '(SELECT record_id FROM audit_leaf WHERE position = 5)';
+  const edit = `UPDATE audit_record SET canonical = convert_to(replace(convert_from(canonical, 'UTF8'), 'token', 'tokem'), 'UTF8') WHERE id = ${at}`;
+  const rehash = `UPDATE audit_record SET leaf_hash = sha256('\\x00'::bytea || canonical) WHERE id = ${at}`;
+  const releaf = `UPDATE audit_leaf SET leaf_hash = (SELECT leaf_hash FROM audit_record WHERE id = record_id) WHERE position = 5`;
+
+  it.each<[string, string[], string]>([
+    ['an edit', [edit], 'edited'],
+    ['an edit with a new hash', [edit, rehash], 'edited'],
+    ['an edit with new hashes everywhere', [edit, rehash, releaf], 'checkpoint-mismatch'],
+    ['another value shown than hashed', [`UPDATE audit_record SET action = 'token.list' WHERE id = ${at}`], 'edited'],
+    ['a deleted record', [`DELETE FROM audit_record WHERE id = ${at}`], 'deleted'],
+    ['a deleted leaf', ['DELETE FROM audit_leaf WHERE position = 5'], 'deleted'],
+    [
+      'two exchanged records',
+      [
+        'CREATE TABLE swap AS SELECT * FROM audit_leaf WHERE position IN (5, 9)',
+        'DELETE FROM audit_leaf WHERE position IN (5, 9)',
+        'INSERT INTO audit_leaf SELECT 14 - position, record_id, leaf_hash FROM swap',
+        'DROP TABLE swap',
+      ],
+      'reordered',
+    ],
+  ])('finds %s', async (_name, statements, kind) => {
+    await falsified(statements, async () => {
+      const kinds = await kindsFound();
+      expect(kinds.length).toBeGreaterThan(0);
+      // Hashes alone cannot always tell an exchange from an edit.
+      if (kind === 'reordered') expect(['reordered', 'checkpoint-mismatch']).toContain(kinds[0]);
+      else expect(kinds).toContain(kind);
+    });
+    expect(await kindsFound()).toEqual([]);
+  });
+
+  it('finds the end cut off, although tree and checkpoints in the database were cut as well', async () => {
+    const cut = [
+      'DELETE FROM audit_record WHERE id IN (SELECT record_id FROM audit_leaf WHERE position >= 10)',
+      'DELETE FROM audit_leaf WHERE position >= 10',
+      'DELETE FROM audit_checkpoint WHERE size > 10',
+      'UPDATE audit_tree SET size = 10',
+    ];
+    await falsified(cut, async () => {
+      const report = await verify();
+      expect(report.findings).toEqual([expect.objectContaining({ kind: 'truncated', position: 10 })]);
+    });
+  });
+});
+
+describe('the audit list', () => {
+  it('shows who did what, filtered, newest first, by pages', async () => {
+    await makeRecords(5);
+    const page = await api.call<{ items: AuditRecordView[]; next: string | null }>(
+      'GET',
+      '/api/v1/audit?objectKind=token&principal=acting&limit=3',
+    );
+    expect(page.body.items).toHaveLength(3);
+    for (const item of page.body.items) {
+      expect(item).toMatchObject({
+        action: 'token.create',
+        principal: 'acting',
+        space: 'default',
+        object: { kind: 'token' },
+      });
+    }
+    const ids = page.body.items.map((item) => item.id);
+    expect(ids).toEqual([...ids].sort().reverse());
+    const next = await api.call<{ items: AuditRecordView[] }>(
+      'GET',
+      `/api/v1/audit?objectKind=token&principal=acting&limit=3&after=${page.body.next}`,
+    );
+    expect(next.body.items[0]!.id < ids.at(-1)!).toBe(true);
+    const later = await api.call<{ items: unknown[] }>(
+      'GET',
+      `/api/v1/audit?from=${new Date(Date.now() + 60_000).toISOString()}`,
+    );
+    expect(later.body.items).toEqual([]);
+    const named = await api.call<{ items: AuditRecordView[] }>(
+      'GET',
+      '/api/v1/audit?objectKind=principal&objectName=acting',
+    );
+    expect(named.body.items.map((item) => item.action)).toEqual(['principal.create']);
+  });
+
+  it('carries the request id of the change, and has no record of a change that was refused', async () => {
+    const headers = { 'x-request-id': 'request-of-this-test' };
+    const before = await api.sql<{ n: string }>('SELECT count(*) AS n FROM audit_record');
+    const refused = await api.call('POST', '/api/v1/tokens', { body: { principal: 'nobody', name: 'x' }, headers });
+    expect(refused.status).toBe(404);
+    expect(await api.sql('SELECT count(*) AS n FROM audit_record')).toEqual(before);
+    await api.call('POST', '/api/v1/tokens', { body: { principal: 'acting', name: 'named' }, headers });
+    const list = await api.call<{ items: AuditRecordView[] }>('GET', '/api/v1/audit?limit=1');
+    expect(list.body.items[0]!.detail).toMatchObject({ requestId: 'request-of-this-test' });
+  });
+});
