@@ -76,7 +76,7 @@ export class YamlSource {
       this.#findings.error('too-deep', `the file is nested deeper than ${MAX_DEPTH} levels here`, this.#place(tooDeep));
       return null;
     }
-    const options = { version: '1.1', merge: true, uniqueKeys: true, logLevel: 'silent' } as const;
+    const options = { version: '1.1', merge: true, uniqueKeys: false, logLevel: 'silent' } as const;
     const documents = [...new Composer(options).compose(tokens, true, text.length)];
     const [document, second] = documents;
     if (!document) return null;
@@ -89,30 +89,43 @@ export class YamlSource {
       return null;
     }
     for (const error of document.errors.slice(0, 20)) {
-      const code = error.code === 'DUPLICATE_KEY' ? 'duplicate-key' : 'invalid-yaml';
-      // The parser points at the end of the entry before a duplicate key.
-      const blanks =
-        code === 'duplicate-key'
-          ? (/^(?:[ \t\r\n]|#.*\n)*/.exec(text.slice(error.pos[0], error.pos[0] + 4096))?.[0].length ?? 0)
-          : 0;
-      this.#findings.error(code, shorten(error.message, 200), this.#place(error.pos[0] + blanks));
+      this.#findings.error('invalid-yaml', shorten(error.message, 200), this.#place(error.pos[0]));
     }
     if (document.errors.length > 0) return null;
-    this.#resolveAliases(document);
-    return document.contents;
+    return this.#checkNodes(document) ? document.contents : null;
   }
 
-  /** Each alias means the last anchor of its name before it. */
-  #resolveAliases(document: Document.Parsed): void {
+  /**
+   * Each alias means the last anchor of its name before it. Duplicate keys are looked for here because the parser's own check takes
+   * quadratic time: minutes for the hosts of a large inventory.
+   */
+  #checkNodes(document: Document.Parsed): boolean {
     const anchors = new Map<string, Node>();
+    const before = this.#findings.errorCount;
     visit(document, {
       Node: (_key, node) => {
         if (isAlias(node)) {
           const target = anchors.get(node.source);
           if (target) this.#targets.set(node, target);
         } else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+        if (isMap(node)) this.#checkKeys(node);
       },
     });
+    return this.#findings.errorCount === before;
+  }
+
+  #checkKeys(map: YAMLMap): void {
+    const seen = new Set<string>();
+    for (const pair of map.items as Pair<Node | null, Node | null>[]) {
+      if (!isScalar(pair.key)) continue;
+      const key = scalarText(pair.key);
+      if (seen.has(key) && !isMergeKey(pair.key)) {
+        this.#findings.error('duplicate-key', `the key "${shorten(key, 60)}" is there twice`, this.position(pair.key), {
+          text: key,
+        });
+      }
+      seen.add(key);
+    }
   }
 
   #place(offset: number): SourcePosition {
