@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Labels } from '@fettle/contracts';
 import { demoCommandNames } from './commands/index.js';
@@ -94,6 +95,8 @@ export class DemoEstate {
   private readonly pendingSaves = new Map<string, NodeJS.Timeout>();
   private saving: Promise<void> = Promise.resolve();
   private stopped = false;
+  // A random start, so that two estates of one machine seldom meet.
+  private nextPort = randomInt(firstPort, lastPort);
 
   private constructor(
     private readonly store: EstateStore,
@@ -172,10 +175,8 @@ export class DemoEstate {
 
   private async choosePort(name: string, taken: number, file: EstateFile, works: (port: number) => Promise<boolean>): Promise<number> {
     const used = new Set(Object.values(file.hosts).map((host) => host.port));
-    // Start where the process happens to be, so that two estates of one machine seldom meet.
-    let port = firstPort + ((process.pid * 31) % (lastPort - firstPort));
     for (let tries = 0; tries < maxPortTries; tries += 1) {
-      port = port >= lastPort ? firstPort : port + 1;
+      const port = (this.nextPort = this.nextPort >= lastPort ? firstPort : this.nextPort + 1);
       if (used.has(port) || !(await works(port))) continue;
       if (taken !== 0) this.say(`port ${taken} of ${name} is taken by another process; it now listens on ${port}`);
       return port;

@@ -122,7 +122,7 @@ export class Machine {
     this.fs.mkdirSync(this.homeOf(this.profile.user), { recursive: true });
     const commands = commandNames.map((name) => ({ name, execute: () => Promise.resolve({ stdout: '', stderr: '', exitCode: 0 }) }));
     // Constructing a shell on the bare file system is what makes just-bash write its stubs.
-    void new Bash({ fs: this.fs, commands: [...shellCommandNames], customCommands: commands });
+    void new Bash({ fs: this.fs, commands: [...shellCommandNames], customCommands: commands, defenseInDepth: false });
     for (const name of ['null', 'zero', 'urandom', 'tty']) this.fs.writeFileSync(`/dev/${name}`, '');
   }
 

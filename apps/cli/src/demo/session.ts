@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks';
 import type { ServerChannel } from 'ssh2';
 import type { Machine } from './machine.js';
 import { Shell, type SessionIo } from './shell.js';
@@ -83,10 +82,12 @@ export class DemoSession {
   }
 
   private io(): SessionIo {
-    // just-bash watches the code that runs inside a script; the channel's own code must run outside of it.
-    const write = AsyncResource.bind((stream: 'stdout' | 'stderr', bytes: Buffer) => this.write(stream, bytes));
-    const takeStdin = AsyncResource.bind(() => this.takeStdin());
-    return { write, takeStdin, signal: this.controller.signal, groupId: this.pid };
+    return {
+      write: (stream, bytes) => this.write(stream, bytes),
+      takeStdin: () => this.takeStdin(),
+      signal: this.controller.signal,
+      groupId: this.pid,
+    };
   }
 
   private write(stream: 'stdout' | 'stderr', bytes: Buffer): Promise<void> {

@@ -1,7 +1,7 @@
 import { Bash, bytesOutput, defineCommand, unsafeBytesFromLatin1, type ExecResult } from 'just-bash';
 import { shellCommandNames } from './builtin-commands.js';
 import { demoCommands } from './commands/index.js';
-import { done } from './commands/types.js';
+import { done, variablesOf } from './commands/types.js';
 import type { Machine } from './machine.js';
 import { needsStdinFirst, readsStdin, streamToTerminal } from './terminal.js';
 import { HostView, outputBytes, type ShellUser, type TerminalWrite } from './view.js';
@@ -76,6 +76,9 @@ export class Shell {
       commands: [...shellCommandNames],
       customCommands,
       executionLimits: limits,
+      // It patches the globals of the whole process, SSH server included, and guards interpreters of JavaScript and Python,
+      // which these hosts do not have: no command of theirs reaches files, processes or the network of the real machine.
+      defenseInDepth: false,
       processInfo: { pid: this.pid, ppid: 1, uid: user.uid, gid: user.uid },
     });
   }
@@ -153,7 +156,7 @@ export class Shell {
     // Through the view, because a result as text no longer tells bytes from characters.
     const capture = this.view.openCapture();
     try {
-      const result = await this.execute(`${quote(name)} >>${capture.path}`, { ...options, stdin }, args);
+      const result = await this.execute(`${[name, ...args].map(quote).join(' ')} >>${capture.path}`, { ...options, stdin });
       const rest = outputBytes(result.stdout, 'utf8');
       return { ...bytesOutput(unsafeBytesFromLatin1(Buffer.concat([...capture.chunks, rest]).toString('latin1'))), stderr: result.stderr, exitCode: result.exitCode };
     } finally {
@@ -161,10 +164,12 @@ export class Shell {
     }
   }
 
-  private async execute(source: string, options: LaunchOptions, args?: readonly string[]): Promise<ExecResult> {
+  private async execute(source: string, options: LaunchOptions): Promise<ExecResult> {
     const unregister = this.register(source);
     try {
-      return await this.bash.exec(source, {
+      // just-bash takes `env` as plain variables; a program that a script starts inherits only exported ones.
+      const names = Object.keys(variablesOf(options.env)).join(' ');
+      return await this.bash.exec(names === '' ? source : `export ${names}; ${source}`, {
         rawScript: true,
         replaceEnv: true,
         env: { ...options.env },
@@ -172,7 +177,6 @@ export class Shell {
         stdin: options.stdin ?? '',
         stdinKind: 'bytes',
         signal: this.io.signal,
-        ...(args ? { args: [...args] } : {}),
       });
     } catch (error) {
       return done(2, '', `${options.env['0'] ?? 'sh'}: 1: ${errorText(error)}\n`);

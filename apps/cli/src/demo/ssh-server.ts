@@ -48,12 +48,18 @@ export class HostServer {
   /** Listens on 127.0.0.1. Rejects with the system's error, e.g. `EADDRINUSE`. */
   listen(port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.net.once('error', reject);
-      this.net.listen(port, '127.0.0.1', () => {
-        this.net.off('error', reject);
+      const fail = (error: Error): void => {
+        this.net.off('listening', succeed);
+        reject(error);
+      };
+      const succeed = (): void => {
+        this.net.off('error', fail);
         this.net.on('error', () => undefined);
         resolve((this.net.address() as AddressInfo).port);
-      });
+      };
+      this.net.once('error', fail);
+      this.net.once('listening', succeed);
+      this.net.listen(port, '127.0.0.1');
     });
   }
 

@@ -136,10 +136,11 @@ export class HostView implements IFileSystem {
     const isNew = !(await this.base.exists(path));
     if (isNew) await this.assertFolder(path);
     await this.assertWritable(path);
+    // The file system gives every write its default mode.
+    const mode = isNew ? 0o666 & ~this.umask : (await this.base.stat(path)).mode;
     await this.base[how](path, content, options);
-    if (!isNew) return;
-    await this.base.chmod(path, 0o666 & ~this.umask);
-    this.own(path);
+    await this.base.chmod(path, mode);
+    if (isNew) this.own(path);
   }
 
   writeFile(path: string, content: FileContent, options?: WriteOptions): Promise<void> {

@@ -1,11 +1,6 @@
 import type { ExecResult, ResolvedCommandContext } from 'just-bash';
 import type { LaunchOptions, Shell } from '../shell.js';
-import { done, stdinBytes, type DemoCommand } from './types.js';
-
-/** Only what a program may inherit: no positional parameters. */
-function variablesOf(env: Readonly<Record<string, string>> | undefined): Record<string, string> {
-  return Object.fromEntries(Object.entries(env ?? {}).filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)));
-}
+import { done, stdinBytes, variablesOf, type DemoCommand } from './types.js';
 
 async function stdinOf(shell: Shell, options: LaunchOptions): Promise<string> {
   if (options.stdin) return options.stdin;

@@ -8,3 +8,8 @@ export const done = (exitCode: number, stdout = '', stderr = ''): ExecResult => 
 
 /** What a command gets on stdin, one character a byte. */
 export const stdinBytes = (context: ResolvedCommandContext): string => latin1FromBytes(context.stdin);
+
+/** Only what a program may inherit: no positional parameters. */
+export function variablesOf(env: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(env ?? {}).filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)));
+}
