@@ -110,7 +110,6 @@ export function labelKeyProblem(key: string): string | null {
 const NAME_RULE =
   'must start and end with a letter or digit and hold only letters, digits, ".", "_" and "-" (at most 253)';
 const PLAIN_RULE = 'must be one line of at most 200 characters without control characters';
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for: they must not reach a terminal or a log
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const USER = /^[A-Za-z0-9_][A-Za-z0-9._@+\\-]{0,63}\$?$/;
 const HOST = /^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?$/;

@@ -117,7 +117,6 @@ function finding(
 /** At most 120 UTF-16 code units on one line, as `Finding.text` asks; control characters become visible, so no terminal obeys them. */
 export function shorten(text: string, maxChars = 120): string {
   const head = text.length <= maxChars ? text : `${text.slice(0, maxChars - 3)}...`;
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return head.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => ESCAPES[character] ?? '\ufffd');
 }
 

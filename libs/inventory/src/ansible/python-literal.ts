@@ -140,7 +140,7 @@ class LiteralReader {
       if (this.#peek() === ':') {
         this.#at += 1;
         this.#skip(true);
-        entries.push([typeof key === 'string' ? key : String(key), this.#value(depth + 1)]);
+        entries.push([typeof key === 'string' ? key : JSON.stringify(key), this.#value(depth + 1)]);
         this.#skip(true);
       } else members.push(key);
       if (this.#peek() === ',') {

@@ -10,8 +10,17 @@ const fixtures = join(dirname(fileURLToPath(import.meta.url)), '..', 'fixtures')
 const cases = readdirSync(fixtures).filter((name) => statSync(join(fixtures, name)).isDirectory());
 
 interface Expected {
-  readonly _meta: { readonly hostvars: Readonly<Record<string, unknown>> };
-  readonly [group: string]: { readonly hosts?: readonly string[]; readonly children?: readonly string[] };
+  readonly hostvars: Readonly<Record<string, unknown>>;
+  readonly groups: Readonly<
+    Record<string, { readonly hosts?: readonly string[]; readonly children?: readonly string[] }>
+  >;
+}
+
+function expectedOf(name: string): Expected {
+  const { _meta: meta, ...groups } = JSON.parse(readFileSync(join(fixtures, `${name}.expected.json`), 'utf8')) as {
+    _meta: { hostvars: Expected['hostvars'] };
+  };
+  return { hostvars: meta.hostvars, groups: groups };
 }
 
 function filesBelow(folder: string): { path: string; text: string }[] {
@@ -36,7 +45,7 @@ describe('against ansible-inventory of ansible-core 2.19.14', () => {
 
   for (const name of cases) {
     it(`sees the hosts, variables and groups of ${name}`, () => {
-      const expected = JSON.parse(readFileSync(join(fixtures, `${name}.expected.json`), 'utf8')) as Expected;
+      const expected = expectedOf(name);
       const findings = new FindingList();
       const resolved = resolveAnsibleInventory(filesBelow(name), { root: rootOf(name) }, findings);
       expect(findings.result().findings.filter((finding) => finding.severity === 'error')).toEqual([]);
@@ -47,15 +56,15 @@ describe('against ansible-inventory of ansible-core 2.19.14', () => {
         const vars = [...resolve(host).vars].map(([key, variable]) => [key, variable.value] as const);
         if (vars.length > 0) hostvars[host.name] = Object.fromEntries(vars);
       }
-      expect(hostvars).toEqual(expected._meta.hostvars);
-      expect(shapeOfOurs(resolved.inventory.groups.values())).toEqual(shapeOfExpected(expected));
+      expect(hostvars).toEqual(expected.hostvars);
+      expect(shapeOfOurs(resolved.inventory.groups.values())).toEqual(shapeOfExpected(expected.groups));
     });
   }
 
   it('makes a row of every host whose name an asset can have', () => {
     for (const name of cases) {
-      const expected = JSON.parse(readFileSync(join(fixtures, `${name}.expected.json`), 'utf8')) as Expected;
-      const hosts = new Set(Object.values(expected).flatMap((group) => group.hosts ?? []));
+      const expected = expectedOf(name);
+      const hosts = new Set(Object.values(expected.groups).flatMap((group) => group.hosts ?? []));
       const { rows, counts } = parseAnsibleInventory(filesBelow(name), { root: rootOf(name) });
       expect([name, counts.errors, new Set(rows.map((row) => row.name))]).toEqual([name, 0, hosts]);
     }
@@ -78,10 +87,9 @@ function shapeOfOurs(
   return withoutEmptyChildren(shape);
 }
 
-function shapeOfExpected(expected: Expected): Shape {
+function shapeOfExpected(groups: Expected['groups']): Shape {
   const shape: Shape = {};
-  for (const [name, group] of Object.entries(expected)) {
-    if (name === '_meta') continue;
+  for (const [name, group] of Object.entries(groups)) {
     shape[name] = { hosts: [...(group.hosts ?? [])].sort(), children: [...(group.children ?? [])].sort() };
   }
   return withoutEmptyChildren(shape);
