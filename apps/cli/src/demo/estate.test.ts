@@ -47,7 +47,11 @@ describe('the demo estate', () => {
           client.end();
           return exitCode === 0 ? 'succeeded' : 'failed';
         } catch (error) {
-          return String(error).includes('ECONNREFUSED') ? 'unreachable' : String(error).includes('verification') ? 'quarantined' : String(error);
+          return String(error).includes('ECONNREFUSED')
+            ? 'unreachable'
+            : String(error).includes('verification')
+              ? 'quarantined'
+              : String(error);
         }
       }),
     );
@@ -59,15 +63,25 @@ describe('the demo estate', () => {
   }, 30_000);
 
   it('gives each host its own port, user, host key and identity', async () => {
-    for (const part of [(host: DemoInventoryRow) => host.port, (host: DemoInventoryRow) => host.user, (host: DemoInventoryRow) => host.hostKey]) {
+    for (const part of [
+      (host: DemoInventoryRow) => host.port,
+      (host: DemoInventoryRow) => host.user,
+      (host: DemoInventoryRow) => host.hostKey,
+    ]) {
       expect(new Set(inventory.rows.map(part)).size).toBe(inventory.rows.length);
     }
     const reachable = ['web-01.ber', 'web-02.ber', 'db-03.lon', 'ws-anna.ber'];
     const facts = await Promise.all(
-      reachable.map((name) => on(name, 'cat /etc/machine-id /proc/sys/kernel/random/boot_id /sys/class/dmi/id/product_serial; hostname; hostname -I; grep MemTotal /proc/meminfo')),
+      reachable.map((name) =>
+        on(
+          name,
+          'cat /etc/machine-id /proc/sys/kernel/random/boot_id /sys/class/dmi/id/product_serial; hostname; hostname -I; grep MemTotal /proc/meminfo',
+        ),
+      ),
     );
     const lines = facts.map((text) => text.trim().split('\n'));
-    for (let index = 0; index < 5; index += 1) expect(new Set(lines.map((host) => host[index])).size).toBe(reachable.length);
+    for (let index = 0; index < 5; index += 1)
+      expect(new Set(lines.map((host) => host[index])).size).toBe(reachable.length);
     expect(new Set(lines.map((host) => host[5])).size).toBeGreaterThan(1);
   });
 
@@ -89,7 +103,10 @@ describe('the demo estate', () => {
     const folder = join(dataDir, 'demo');
     for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
       const { mode } = await stat(join(entry.parentPath, entry.name));
-      expect({ name: entry.name, mode: mode & 0o777 }).toEqual({ name: entry.name, mode: entry.isDirectory() ? 0o700 : 0o600 });
+      expect({ name: entry.name, mode: mode & 0o777 }).toEqual({
+        name: entry.name,
+        mode: entry.isDirectory() ? 0o700 : 0o600,
+      });
     }
     expect(await readFile(join(folder, 'estate.json'), 'utf8')).not.toContain('PRIVATE KEY');
   });
@@ -113,7 +130,9 @@ describe('a restart of the estate', () => {
       await new Promise((resolve) => squatter.close(resolve));
     }
     inventory = await demoInventory(dataDir);
-    const expected = before.rows.map((host) => (host.name === 'web-03.ams' ? { ...host, port: row('web-03.ams').port } : host));
+    const expected = before.rows.map((host) =>
+      host.name === 'web-03.ams' ? { ...host, port: row('web-03.ams').port } : host,
+    );
     expect(inventory.rows).toEqual(expected);
     expect(row('web-03.ams').port).not.toBe(takenPort);
     expect(said.join('\n')).toContain(`port ${takenPort} of web-03.ams is taken`);

@@ -114,7 +114,8 @@ export class DemoEstate {
       await estate.stop();
       throw error;
     }
-    if (JSON.stringify(file.hosts) !== before || before.includes('"port":0')) estate.say('the demo hosts and their ports are listed in demo/estate.json');
+    if (JSON.stringify(file.hosts) !== before || before.includes('"port":0'))
+      estate.say('the demo hosts and their ports are listed in demo/estate.json');
     await estate.store.writeEstate(file);
     return estate;
   }
@@ -157,7 +158,8 @@ export class DemoEstate {
     const entry = file.hosts[name];
     if (!entry) throw new Error(`${name} has no entry in the estate's file`);
     if (profile.flaw === 'unreachable') {
-      if (entry.port === 0 || !(await isFree(entry.port))) entry.port = await this.choosePort(name, entry.port, file, isFree);
+      if (entry.port === 0 || !(await isFree(entry.port)))
+        entry.port = await this.choosePort(name, entry.port, file, isFree);
       this.hosts.set(name, { machine, server: undefined });
       return;
     }
@@ -169,11 +171,17 @@ export class DemoEstate {
       if (code === 'EADDRINUSE' || code === 'EACCES') return false;
       throw error;
     }); // prettier-ignore
-    if (entry.port === 0 || !(await listens(entry.port))) entry.port = await this.choosePort(name, entry.port, file, listens);
+    if (entry.port === 0 || !(await listens(entry.port)))
+      entry.port = await this.choosePort(name, entry.port, file, listens);
     this.hosts.set(name, { machine, server });
   }
 
-  private async choosePort(name: string, taken: number, file: EstateFile, works: (port: number) => Promise<boolean>): Promise<number> {
+  private async choosePort(
+    name: string,
+    taken: number,
+    file: EstateFile,
+    works: (port: number) => Promise<boolean>,
+  ): Promise<number> {
     const used = new Set(Object.values(file.hosts).map((host) => host.port));
     for (let tries = 0; tries < maxPortTries; tries += 1) {
       const port = (this.nextPort = this.nextPort >= lastPort ? firstPort : this.nextPort + 1);
@@ -199,6 +207,8 @@ export class DemoEstate {
     if (!machine) return;
     this.saving = this.saving
       .then(async () => this.store.writeHost(name, await machine.snapshot()))
-      .catch((error: unknown) => this.say(`cannot save ${name}: ${error instanceof Error ? error.message : String(error)}`));
+      .catch((error: unknown) =>
+        this.say(`cannot save ${name}: ${error instanceof Error ? error.message : String(error)}`),
+      );
   }
 }

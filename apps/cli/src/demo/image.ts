@@ -55,7 +55,8 @@ export function imageFiles(profile: DemoHostProfile, seed: string): Record<strin
     '/etc/passwd': passwd(profile),
     '/etc/group': `root:x:0:\nsudo:x:27:${profile.user}\nwww-data:x:33:\n${profile.user}:x:1000:\n`,
     '/etc/resolv.conf': `nameserver ${profile.address.split('.').slice(0, 3).join('.')}.1\n`,
-    '/etc/timezone': profile.site === 'lon' ? 'Europe/London\n' : profile.site === 'ams' ? 'Europe/Amsterdam\n' : 'Europe/Berlin\n',
+    '/etc/timezone':
+      profile.site === 'lon' ? 'Europe/London\n' : profile.site === 'ams' ? 'Europe/Amsterdam\n' : 'Europe/Berlin\n',
     '/etc/motd': `${profile.name} (${profile.role}, demo)\n`,
     ...(profile.os === 'debian' ? { '/etc/debian_version': '12.8\n' } : {}),
     ...(profile.os === 'rocky' ? { '/etc/redhat-release': 'Rocky Linux release 9.5 (Blue Onyx)\n' } : {}),

@@ -16,7 +16,8 @@ export function generateDemoKeyPair(comment: string): DemoKeyPair {
   for (let tries = 0; tries < maxTries; tries += 1) {
     const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment });
     // ssh2 1.17 drops a leading zero byte, so that about one key in 256 cannot be read again.
-    if (ssh2.utils.parseKey(pair.private) instanceof Error || ssh2.utils.parseKey(pair.public) instanceof Error) continue;
+    if (ssh2.utils.parseKey(pair.private) instanceof Error || ssh2.utils.parseKey(pair.public) instanceof Error)
+      continue;
     return { privateKey: pair.private, publicKey: pair.public.split(' ').slice(0, 2).join(' ') };
   }
   throw new Error(`ssh2 made no readable Ed25519 key in ${maxTries} tries`);

@@ -99,7 +99,11 @@ export class Machine {
   }
 
   /** A host as it was when the estate stopped. */
-  static async restore(profile: DemoHostProfile, snapshot: MachineSnapshot, commandNames: readonly string[]): Promise<Machine> {
+  static async restore(
+    profile: DemoHostProfile,
+    snapshot: MachineSnapshot,
+    commandNames: readonly string[],
+  ): Promise<Machine> {
     const machine = new Machine(profile, snapshot.state);
     machine.layOut(commandNames);
     const restored = [...snapshot.files].sort((a, b) => a.path.length - b.path.length);
@@ -107,7 +111,11 @@ export class Machine {
       const mtime = new Date(file.mtimeMs);
       if (file.type === 'directory') machine.fs.mkdirSync(file.path, { recursive: true });
       else if (file.type === 'symlink') await machine.fs.symlink(file.content ?? '', file.path);
-      else machine.fs.writeFileSync(file.path, Buffer.from(file.content ?? '', 'base64'), undefined, { mode: file.mode, mtime });
+      else
+        machine.fs.writeFileSync(file.path, Buffer.from(file.content ?? '', 'base64'), undefined, {
+          mode: file.mode,
+          mtime,
+        });
       if (file.type === 'directory') await machine.fs.chmod(file.path, file.mode);
     }
     machine.refreshProc();
@@ -116,11 +124,27 @@ export class Machine {
 
   /** Directories every host has, and the stubs in /usr/bin by which the shell finds its commands. */
   private layOut(commandNames: readonly string[]): void {
-    for (const path of ['/tmp', '/var/tmp', '/var/log', '/var/lib', '/etc', '/root', '/home', '/run', '/srv', '/opt', '/proc/sys/kernel/random', '/dev/fettle']) {
+    for (const path of [
+      '/tmp',
+      '/var/tmp',
+      '/var/log',
+      '/var/lib',
+      '/etc',
+      '/root',
+      '/home',
+      '/run',
+      '/srv',
+      '/opt',
+      '/proc/sys/kernel/random',
+      '/dev/fettle',
+    ]) {
       this.fs.mkdirSync(path, { recursive: true });
     }
     this.fs.mkdirSync(this.homeOf(this.profile.user), { recursive: true });
-    const commands = commandNames.map((name) => ({ name, execute: () => Promise.resolve({ stdout: '', stderr: '', exitCode: 0 }) }));
+    const commands = commandNames.map((name) => ({
+      name,
+      execute: () => Promise.resolve({ stdout: '', stderr: '', exitCode: 0 }),
+    }));
     // Constructing a shell on the bare file system is what makes just-bash write its stubs.
     void new Bash({ fs: this.fs, commands: [...shellCommandNames], customCommands: commands, defenseInDepth: false });
     for (const name of ['null', 'zero', 'urandom', 'tty']) this.fs.writeFileSync(`/dev/${name}`, '');
@@ -158,7 +182,8 @@ export class Machine {
 
   journal(unit: string, pid: number, message: string, atMs = Date.now()): void {
     this.state.journal.push({ atMs, unit, pid, message });
-    if (this.state.journal.length > maxJournalEntries) this.state.journal.splice(0, this.state.journal.length - maxJournalEntries);
+    if (this.state.journal.length > maxJournalEntries)
+      this.state.journal.splice(0, this.state.journal.length - maxJournalEntries);
     this.onChange();
   }
 
@@ -185,7 +210,8 @@ export class Machine {
       service.mainPid = service.enabled ? this.newPid() : 0;
     }
     for (const directory of ['/tmp', '/run']) {
-      for (const name of await this.fs.readdir(directory)) await this.fs.rm(`${directory}/${name}`, { recursive: true, force: true });
+      for (const name of await this.fs.readdir(directory))
+        await this.fs.rm(`${directory}/${name}`, { recursive: true, force: true });
     }
     this.journal('kernel', 0, `Linux version ${osFacts[this.profile.os].kernel}`);
     this.refreshProc();
@@ -216,7 +242,10 @@ export class Machine {
       ]
         .map(([name, kiB]) => `${`${name}:`.padEnd(15)}${String(kiB).padStart(9)} kB\n`)
         .join(''),
-      '/proc/cpuinfo': Array.from({ length: cpus }, (_, index) => `processor\t: ${index}\nmodel name\t: Demo CPU @ 2.40GHz\n\n`).join(''),
+      '/proc/cpuinfo': Array.from(
+        { length: cpus },
+        (_, index) => `processor\t: ${index}\nmodel name\t: Demo CPU @ 2.40GHz\n\n`,
+      ).join(''),
       '/proc/mounts': '/dev/vda1 / ext4 rw,relatime 0 0\ntmpfs /run tmpfs rw,nosuid,nodev 0 0\n',
     };
     for (const [path, content] of Object.entries(files)) this.fs.writeFileSync(path, content);
@@ -231,9 +260,13 @@ export class Machine {
       const common = { path, mode: stat.mode & 0o7777, mtimeMs: stat.mtime.getTime() };
       if (stat.isSymbolicLink) files.push({ ...common, type: 'symlink', content: await this.fs.readlink(path) });
       else if (stat.isDirectory) files.push({ ...common, type: 'directory' });
-      else files.push({ ...common, type: 'file', content: Buffer.from(await this.fs.readFileBuffer(path)).toString('base64') });
+      else
+        files.push({
+          ...common,
+          type: 'file',
+          content: Buffer.from(await this.fs.readFileBuffer(path)).toString('base64'),
+        });
     }
     return { version: 1, state: this.state, files };
   }
 }
-

@@ -26,7 +26,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const text = error instanceof FettleError && error.remedy !== undefined ? `${error.message} ${error.remedy}` : String(error);
+  const text =
+    error instanceof FettleError && error.remedy !== undefined ? `${error.message} ${error.remedy}` : String(error);
   process.stderr.write(`demo estate: ${text}\n`);
   process.exitCode = 1;
 });

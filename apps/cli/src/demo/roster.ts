@@ -4,17 +4,7 @@ import type { AssetKind, Criticality } from '@fettle/contracts';
 export type DemoSite = 'ber' | 'ams' | 'lon';
 export type DemoOs = 'debian' | 'ubuntu' | 'rocky';
 export type DemoRole =
-  | 'web'
-  | 'app'
-  | 'db'
-  | 'cache'
-  | 'print'
-  | 'backup'
-  | 'workstation'
-  | 'monitoring'
-  | 'gateway'
-  | 'mail'
-  | 'git';
+  'web' | 'app' | 'db' | 'cache' | 'print' | 'backup' | 'workstation' | 'monitoring' | 'gateway' | 'mail' | 'git';
 /** What is wrong with a host on purpose, so that a first run shows more than success. */
 export type DemoFlaw = 'unreachable' | 'disk-full' | 'host-key-changed';
 
@@ -55,14 +45,78 @@ const roleDefaults: Readonly<Record<DemoRole, RoleDefaults>> = {
   web: { kind: 'server', owner: 'web', criticality: 'high', env: 'prod', cpus: 4, memoryMiB: 8192, diskGiB: 80 },
   app: { kind: 'server', owner: 'platform', criticality: 'high', env: 'prod', cpus: 8, memoryMiB: 16384, diskGiB: 120 },
   db: { kind: 'server', owner: 'data', criticality: 'critical', env: 'prod', cpus: 16, memoryMiB: 65536, diskGiB: 960 },
-  cache: { kind: 'server', owner: 'platform', criticality: 'medium', env: 'prod', cpus: 4, memoryMiB: 32768, diskGiB: 40 },
-  print: { kind: 'server', owner: 'workplace', criticality: 'medium', env: 'office', cpus: 2, memoryMiB: 4096, diskGiB: 60 },
-  backup: { kind: 'server', owner: 'storage', criticality: 'critical', env: 'prod', cpus: 4, memoryMiB: 16384, diskGiB: 4000 },
-  workstation: { kind: 'workstation', owner: 'workplace', criticality: 'low', env: 'office', cpus: 8, memoryMiB: 32768, diskGiB: 500 },
-  monitoring: { kind: 'server', owner: 'platform', criticality: 'high', env: 'prod', cpus: 4, memoryMiB: 16384, diskGiB: 250 },
-  gateway: { kind: 'network-device', owner: 'network', criticality: 'critical', env: 'prod', cpus: 2, memoryMiB: 2048, diskGiB: 16 },
-  mail: { kind: 'virtual-machine', owner: 'workplace', criticality: 'high', env: 'prod', cpus: 4, memoryMiB: 8192, diskGiB: 200 },
-  git: { kind: 'virtual-machine', owner: 'platform', criticality: 'high', env: 'prod', cpus: 8, memoryMiB: 16384, diskGiB: 400 },
+  cache: {
+    kind: 'server',
+    owner: 'platform',
+    criticality: 'medium',
+    env: 'prod',
+    cpus: 4,
+    memoryMiB: 32768,
+    diskGiB: 40,
+  },
+  print: {
+    kind: 'server',
+    owner: 'workplace',
+    criticality: 'medium',
+    env: 'office',
+    cpus: 2,
+    memoryMiB: 4096,
+    diskGiB: 60,
+  },
+  backup: {
+    kind: 'server',
+    owner: 'storage',
+    criticality: 'critical',
+    env: 'prod',
+    cpus: 4,
+    memoryMiB: 16384,
+    diskGiB: 4000,
+  },
+  workstation: {
+    kind: 'workstation',
+    owner: 'workplace',
+    criticality: 'low',
+    env: 'office',
+    cpus: 8,
+    memoryMiB: 32768,
+    diskGiB: 500,
+  },
+  monitoring: {
+    kind: 'server',
+    owner: 'platform',
+    criticality: 'high',
+    env: 'prod',
+    cpus: 4,
+    memoryMiB: 16384,
+    diskGiB: 250,
+  },
+  gateway: {
+    kind: 'network-device',
+    owner: 'network',
+    criticality: 'critical',
+    env: 'prod',
+    cpus: 2,
+    memoryMiB: 2048,
+    diskGiB: 16,
+  },
+  mail: {
+    kind: 'virtual-machine',
+    owner: 'workplace',
+    criticality: 'high',
+    env: 'prod',
+    cpus: 4,
+    memoryMiB: 8192,
+    diskGiB: 200,
+  },
+  git: {
+    kind: 'virtual-machine',
+    owner: 'platform',
+    criticality: 'high',
+    env: 'prod',
+    cpus: 8,
+    memoryMiB: 16384,
+    diskGiB: 400,
+  },
 };
 
 type Row = readonly [name: string, role: DemoRole, os: DemoOs, more?: Partial<DemoHostProfile>];

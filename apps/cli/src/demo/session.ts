@@ -60,7 +60,13 @@ export class DemoSession {
       const shell = new Shell(machine, { name: user, uid: 1000, home: machine.homeOf(user) }, io, this.pid);
       const script = command ?? (await io.takeStdin()).toString('utf8');
       const env = { ...this.variables, ...shell.environment() };
-      const result = await shell.run(script, 'sh', [], { env, cwd: shell.user.home, stdin: undefined, inheritsStdin: true, terminal: true });
+      const result = await shell.run(script, 'sh', [], {
+        env,
+        cwd: shell.user.home,
+        stdin: undefined,
+        inheritsStdin: true,
+        terminal: true,
+      });
       ending = this.endedBy === undefined ? { exitCode: result.exitCode & 0xff } : { signal: this.endedBy };
     } catch {
       ending = this.endedBy === undefined ? { exitCode: 255 } : { signal: this.endedBy };

@@ -69,7 +69,9 @@ export class Shell {
   ) {
     this.pid = pid ?? machine.newPid();
     this.view = new HostView(machine, user, io.write);
-    const customCommands = Object.entries(demoCommands).map(([name, run]) => defineCommand(name, (args, context) => run(args, context, this)));
+    const customCommands = Object.entries(demoCommands).map(([name, run]) =>
+      defineCommand(name, (args, context) => run(args, context, this)),
+    );
     this.bash = new Bash({
       fs: this.view,
       cwd: '/',
@@ -121,7 +123,10 @@ export class Shell {
       if (options.terminal) ({ source, needsStdinFirst: waits } = streamToTerminal(script));
       else waits = options.inheritsStdin && needsStdinFirst(script);
     } catch (error) {
-      return this.finish(done(2, '', `${name}: ${error instanceof Error ? error.message : String(error)}\n`), options.terminal);
+      return this.finish(
+        done(2, '', `${name}: ${error instanceof Error ? error.message : String(error)}\n`),
+        options.terminal,
+      );
     }
     let { stdin } = options;
     if (waits && options.inheritsStdin && !stdin) stdin = (await this.io.takeStdin()).toString('latin1');
@@ -140,7 +145,13 @@ export class Shell {
     if (!trap) return;
     try {
       // Not under the session's signal: cleaning up is what the handler is for when the session is killed.
-      await this.bash.exec(trap.script, { rawScript: true, replaceEnv: true, env: trap.env, cwd: trap.cwd, signal: AbortSignal.timeout(5000) });
+      await this.bash.exec(trap.script, {
+        rawScript: true,
+        replaceEnv: true,
+        env: trap.env,
+        cwd: trap.cwd,
+        signal: AbortSignal.timeout(5000),
+      });
     } catch {
       // Nobody is left to read what a handler says.
     }
@@ -156,9 +167,16 @@ export class Shell {
     // Through the view, because a result as text no longer tells bytes from characters.
     const capture = this.view.openCapture();
     try {
-      const result = await this.execute(`${[name, ...args].map(quote).join(' ')} >>${capture.path}`, { ...options, stdin });
+      const result = await this.execute(`${[name, ...args].map(quote).join(' ')} >>${capture.path}`, {
+        ...options,
+        stdin,
+      });
       const rest = outputBytes(result.stdout, 'utf8');
-      return { ...bytesOutput(unsafeBytesFromLatin1(Buffer.concat([...capture.chunks, rest]).toString('latin1'))), stderr: result.stderr, exitCode: result.exitCode };
+      return {
+        ...bytesOutput(unsafeBytesFromLatin1(Buffer.concat([...capture.chunks, rest]).toString('latin1'))),
+        stderr: result.stderr,
+        exitCode: result.exitCode,
+      };
     } finally {
       capture.close();
     }

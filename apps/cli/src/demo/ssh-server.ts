@@ -128,7 +128,8 @@ export class HostServer {
 
   private mayEnter(context: AuthContext): boolean {
     if (context.method !== 'publickey' || context.username !== this.options.machine.profile.user) return false;
-    if (context.key.algo !== this.clientKey.type || !context.key.data.equals(this.clientKey.getPublicSSH())) return false;
+    if (context.key.algo !== this.clientKey.type || !context.key.data.equals(this.clientKey.getPublicSSH()))
+      return false;
     // Without a signature the client only asks whether the key would do.
     if (context.signature === undefined || context.blob === undefined) return true;
     return this.clientKey.verify(context.blob, context.signature, context.hashAlgo);
@@ -138,16 +139,20 @@ export class HostServer {
     const variables: Record<string, string> = {};
     let variableBytes = 0;
     let running: DemoSession | undefined;
-    session.on('env', (accept: (() => void) | undefined, reject: (() => void) | undefined, info: { key: string; val: string }) => {
-      variableBytes += info.key.length + info.val.length;
-      const isWanted = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(info.key) && Object.keys(variables).length < maxVariables;
-      if (!isWanted || variableBytes > maxVariableBytes) {
-        reject?.();
-        return;
-      }
-      variables[info.key] = info.val;
-      accept?.();
-    });
+    session.on(
+      'env',
+      (accept: (() => void) | undefined, reject: (() => void) | undefined, info: { key: string; val: string }) => {
+        variableBytes += info.key.length + info.val.length;
+        const isWanted =
+          /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(info.key) && Object.keys(variables).length < maxVariables;
+        if (!isWanted || variableBytes > maxVariableBytes) {
+          reject?.();
+          return;
+        }
+        variables[info.key] = info.val;
+        accept?.();
+      },
+    );
     session.on('pty', (accept: (() => void) | undefined) => accept?.());
     session.on('window-change', (accept: (() => void) | undefined) => accept?.());
     session.on('signal', (accept: (() => void) | undefined, _reject: unknown, info: { name: string }) => {

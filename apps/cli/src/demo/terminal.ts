@@ -1,4 +1,12 @@
-import { parse, serialize, type CommandNode, type PipelineNode, type ScriptNode, type StatementNode, type WordNode } from 'just-bash';
+import {
+  parse,
+  serialize,
+  type CommandNode,
+  type PipelineNode,
+  type ScriptNode,
+  type StatementNode,
+  type WordNode,
+} from 'just-bash';
 
 /** Paths at which a shell's file system view passes bytes on to the SSH channel. */
 export const TERMINAL_STDOUT = '/dev/fettle/stdout';
@@ -35,7 +43,23 @@ const stdinReaders: Readonly<Record<string, number>> = {
   sha256sum: 0, gzip: 0, gunzip: 0, zcat: 0, tee: 99, xargs: 99, tr: 99, tar: 99, dd: 99, cut: 0, grep: 1, egrep: 1,
   fgrep: 1, sed: 1, awk: 1, jq: 1, paste: 0, fold: 0, column: 0,
 }; // prettier-ignore
-const flagsWithValue = new Set(['-n', '-c', '-d', '-f', '-b', '-k', '-t', '-w', '-A', '-B', '-C', '-m', '-F', '-v', '-s']);
+const flagsWithValue = new Set([
+  '-n',
+  '-c',
+  '-d',
+  '-f',
+  '-b',
+  '-k',
+  '-t',
+  '-w',
+  '-A',
+  '-B',
+  '-C',
+  '-m',
+  '-F',
+  '-v',
+  '-s',
+]);
 
 function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
@@ -82,7 +106,9 @@ function prefixed(command: SimpleCommand, isWholePipeline: boolean): SimpleComma
 function redirected(command: CommandNode, stdout: boolean): CommandNode {
   if (command.type === 'FunctionDef') return command;
   const base = [
-    ...(stdout ? [{ type: 'Redirection' as const, fd: 1, operator: '>>' as const, target: word(TERMINAL_STDOUT) }] : []),
+    ...(stdout
+      ? [{ type: 'Redirection' as const, fd: 1, operator: '>>' as const, target: word(TERMINAL_STDOUT) }]
+      : []),
     { type: 'Redirection' as const, fd: 2, operator: '>>' as const, target: word(TERMINAL_STDERR) },
   ];
   // First, so that the command's own redirections (`2>&1`, `>file`) see them as a real shell's do.
@@ -91,12 +117,16 @@ function redirected(command: CommandNode, stdout: boolean): CommandNode {
 
 /** Bodies of a compound command are streamed one by one; a redirected one is streamed as a whole. */
 function streamCompound(command: CommandNode): CommandNode | undefined {
-  if (command.type === 'SimpleCommand' || command.type === 'FunctionDef' || command.redirections.length > 0) return undefined;
+  if (command.type === 'SimpleCommand' || command.type === 'FunctionDef' || command.redirections.length > 0)
+    return undefined;
   switch (command.type) {
     case 'If':
       return {
         ...command,
-        clauses: command.clauses.map((clause) => ({ condition: streamAll(clause.condition), body: streamAll(clause.body) })),
+        clauses: command.clauses.map((clause) => ({
+          condition: streamAll(clause.condition),
+          body: streamAll(clause.body),
+        })),
         elseBody: command.elseBody ? streamAll(command.elseBody) : null,
       };
     case 'While':
@@ -119,7 +149,13 @@ function endAfterExec(command: CommandNode): CommandNode {
   if (command.type !== 'SimpleCommand' || literal(command.name) !== 'exec' || command.args.length === 0) return command;
   const exit: StatementNode = {
     type: 'Statement',
-    pipelines: [{ type: 'Pipeline', commands: [{ type: 'SimpleCommand', name: word('exit'), args: [], assignments: [], redirections: [] }], negated: false }],
+    pipelines: [
+      {
+        type: 'Pipeline',
+        commands: [{ type: 'SimpleCommand', name: word('exit'), args: [], assignments: [], redirections: [] }],
+        negated: false,
+      },
+    ],
     operators: [],
     background: false,
   };
@@ -150,7 +186,9 @@ function hasReadingBuiltin(node: unknown): boolean {
   if (Array.isArray(node)) return node.some(hasReadingBuiltin);
   if (typeof node !== 'object' || node === null) return false;
   if ('redirections' in node && Array.isArray(node.redirections)) {
-    const fromElsewhere = node.redirections.some((redirection: { operator?: string }) => redirection.operator?.startsWith('<'));
+    const fromElsewhere = node.redirections.some((redirection: { operator?: string }) =>
+      redirection.operator?.startsWith('<'),
+    );
     if (fromElsewhere) return false;
   }
   if ('type' in node && node.type === 'SimpleCommand') {

@@ -19,6 +19,7 @@ export function connect(row: DemoInventoryRow, inventory: DemoInventory, more: C
       resolve(client);
     });
     client.once('error', reject);
+    client.once('close', () => reject(new Error('closed before it was ready')));
     client.connect({
       host: row.address,
       port: row.port,
@@ -33,18 +34,34 @@ export function connect(row: DemoInventoryRow, inventory: DemoInventory, more: C
 
 export interface OpenCommand {
   readonly channel: ClientChannel;
+  /** The first piece of standard output. */
+  readonly first: Promise<string>;
   readonly ended: Promise<CommandResult>;
 }
 
 /** Starts a command. Its end is listened for at once: a fast host sends the exit status with the answer to the request. */
-export function open(client: Client, command: string, env?: Record<string, string>): Promise<OpenCommand> {
+export function open(
+  client: Client,
+  command: string,
+  env?: Record<string, string>,
+  encoding: BufferEncoding = 'utf8',
+): Promise<OpenCommand> {
   return new Promise((resolve, reject) =>
-    client.exec(command, env ? { env } : {}, (error, channel) => (error ? reject(error) : resolve({ channel, ended: gather(channel) }))),
+    client.exec(command, env ? { env } : {}, (error, channel) => {
+      if (error) {
+        reject(error);
+        return;
+      }
+      const first = new Promise<string>((said) =>
+        channel.once('data', (chunk: Buffer) => said(chunk.toString('utf8').trim())),
+      );
+      resolve({ channel, first, ended: gather(channel, encoding) });
+    }),
   );
 }
 
 /** Gathers a channel's output until it closes. */
-function gather(channel: ClientChannel): Promise<CommandResult> {
+function gather(channel: ClientChannel, encoding: BufferEncoding): Promise<CommandResult> {
   return new Promise((resolve) => {
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
@@ -58,14 +75,25 @@ function gather(channel: ClientChannel): Promise<CommandResult> {
     });
     channel.on('error', () => undefined);
     channel.on('close', () =>
-      resolve({ exitCode, signal, stdout: Buffer.concat(stdout).toString('utf8'), stderr: Buffer.concat(stderr).toString('utf8') }),
+      resolve({
+        exitCode,
+        signal,
+        stdout: Buffer.concat(stdout).toString(encoding),
+        stderr: Buffer.concat(stderr).toString(encoding),
+      }),
     );
   });
 }
 
 /** Runs a command with all of its stdin; `stdin: null` leaves stdin open, as an interactive client does. */
-export async function run(client: Client, command: string, stdin: string | Buffer | null = '', env?: Record<string, string>): Promise<CommandResult> {
-  const { channel, ended } = await open(client, command, env);
+export async function run(
+  client: Client,
+  command: string,
+  stdin: string | Buffer | null = '',
+  env?: Record<string, string>,
+  encoding?: BufferEncoding,
+): Promise<CommandResult> {
+  const { channel, ended } = await open(client, command, env, encoding);
   if (stdin !== null) channel.end(stdin);
   return ended;
 }

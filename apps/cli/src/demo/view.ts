@@ -103,7 +103,8 @@ export class HostView implements IFileSystem {
 
   private async assertFolder(path: string): Promise<void> {
     const cut = path.lastIndexOf('/');
-    if (cut > 0 && !(await this.base.exists(path.slice(0, cut)))) throw denied('ENOENT', 'no such file or directory', path);
+    if (cut > 0 && !(await this.base.exists(path.slice(0, cut))))
+      throw denied('ENOENT', 'no such file or directory', path);
   }
 
   async readFile(path: string, options?: Parameters<IFileSystem['readFile']>[1]): Promise<string> {
@@ -121,7 +122,12 @@ export class HostView implements IFileSystem {
     return this.base.readFileBuffer(path);
   }
 
-  private async put(how: 'writeFile' | 'appendFile', path: string, content: FileContent, options?: WriteOptions): Promise<void> {
+  private async put(
+    how: 'writeFile' | 'appendFile',
+    path: string,
+    content: FileContent,
+    options?: WriteOptions,
+  ): Promise<void> {
     if (path === TERMINAL_STDOUT || path === TERMINAL_STDERR) {
       const encoding = typeof options === 'string' ? options : options?.encoding;
       const bytes = outputBytes(content, encoding);

@@ -63,7 +63,9 @@ const stat: DemoCommand = async (args, context, shell) => {
     try {
       const entry = follow ? await shell.view.stat(path) : await shell.view.lstat(path);
       const fields = statFields(shell, path, shown, entry);
-      const text = format ?? '  File: %n\n  Size: %s\t\tBlocks: %b\tIO Block: 4096   %F\nAccess: (0%a/%A)  Uid: ( %u/ %U)   Gid: ( %g/ %G)\nModify: %y';
+      const text =
+        format ??
+        '  File: %n\n  Size: %s\t\tBlocks: %b\tIO Block: 4096   %F\nAccess: (0%a/%A)  Uid: ( %u/ %U)   Gid: ( %g/ %G)\nModify: %y';
       out += text.replaceAll(/%([A-Za-z%])/g, (_, key: string) => fields[key] ?? '?') + newline;
     } catch {
       err += `stat: cannot statx '${shown}': No such file or directory\n`;
@@ -123,7 +125,11 @@ const mktemp: DemoCommand = async (args, context, shell) => {
     else await shell.view.writeFile(path, '');
     await shell.view.chmod(path, isDirectory ? 0o700 : 0o600);
   } catch {
-    return done(1, '', `mktemp: failed to create ${isDirectory ? 'directory' : 'file'} via template '${pattern}': No such file or directory\n`);
+    return done(
+      1,
+      '',
+      `mktemp: failed to create ${isDirectory ? 'directory' : 'file'} via template '${pattern}': No such file or directory\n`,
+    );
   }
   return done(0, `${shown}\n`);
 };

@@ -72,7 +72,11 @@ function parseSudo(args: readonly string[]): SudoCall | null {
     else if (flag === '-p' || flag === '--prompt' || flag === '-g' || flag === '-C') index += 1;
     else if (/^-[nSHEkibA]+$/.test(flag)) readsPassword ||= flag.includes('S');
     else if (flag === '-v' || flag === '-l') onlyCheck = true;
-    else if (!['--non-interactive', '--stdin', '--set-home', '--preserve-env', '--reset-timestamp'].includes(flag) && !flag.startsWith('--prompt=')) return null;
+    else if (
+      !['--non-interactive', '--stdin', '--set-home', '--preserve-env', '--reset-timestamp'].includes(flag) &&
+      !flag.startsWith('--prompt=')
+    )
+      return null;
   }
   return { argv: args.slice(index), user, readsPassword, variables, onlyCheck };
 }
@@ -80,12 +84,26 @@ function parseSudo(args: readonly string[]): SudoCall | null {
 async function runSudo(args: readonly string[], shell: Shell, options: LaunchOptions): Promise<ExecResult> {
   const call = parseSudo(args);
   if (!call) return done(1, '', 'sudo: unsupported option\n');
-  if (call.onlyCheck) return done(0, args.includes('-l') ? `User ${shell.user.name} may run the following commands:\n    (ALL) NOPASSWD: ALL\n` : '');
-  if (call.user !== 'root' && call.user !== shell.machine.profile.user) return done(1, '', `sudo: unknown user ${call.user}\n`);
+  if (call.onlyCheck)
+    return done(
+      0,
+      args.includes('-l') ? `User ${shell.user.name} may run the following commands:\n    (ALL) NOPASSWD: ALL\n` : '',
+    );
+  if (call.user !== 'root' && call.user !== shell.machine.profile.user)
+    return done(1, '', `sudo: unknown user ${call.user}\n`);
   if (call.argv.length === 0) return done(1, '', 'usage: sudo [-n] [-S] [-u user] command [arg ...]\n');
   const other = shell.as(call.user);
-  shell.machine.journal('sudo', other.pid, `${shell.user.name} : PWD=${options.cwd} ; USER=${call.user} ; COMMAND=${call.argv.join(' ').slice(0, 200)}`);
-  const env = { ...other.environment(), SUDO_USER: shell.user.name, SUDO_UID: String(shell.user.uid), ...call.variables };
+  shell.machine.journal(
+    'sudo',
+    other.pid,
+    `${shell.user.name} : PWD=${options.cwd} ; USER=${call.user} ; COMMAND=${call.argv.join(' ').slice(0, 200)}`,
+  );
+  const env = {
+    ...other.environment(),
+    SUDO_USER: shell.user.name,
+    SUDO_UID: String(shell.user.uid),
+    ...call.variables,
+  };
   return launch(call.argv, other, { ...options, env });
 }
 
@@ -110,7 +128,8 @@ async function runEnv(args: readonly string[], shell: Shell, options: LaunchOpti
 /** Options of nice, ionice and stdbuf all take their value in the same word here or as the next one. */
 function afterOptions(args: readonly string[]): readonly string[] {
   let index = 0;
-  while (index < args.length && (args[index] ?? '').startsWith('-')) index += /^-[noice]$/.test(args[index] ?? '') ? 2 : 1;
+  while (index < args.length && (args[index] ?? '').startsWith('-'))
+    index += /^-[noice]$/.test(args[index] ?? '') ? 2 : 1;
   return args.slice(index);
 }
 
@@ -133,14 +152,19 @@ export async function launch(argv: readonly string[], shell: Shell, options: Lau
     case 'ionice':
     case 'stdbuf': {
       const command = afterOptions(args);
-      return command.length === 0 ? done(name === 'nice' ? 0 : 125, name === 'nice' ? '0\n' : '', '') : launch(command, shell, options);
+      return command.length === 0
+        ? done(name === 'nice' ? 0 : 125, name === 'nice' ? '0\n' : '', '')
+        : launch(command, shell, options);
     }
     default:
       return shell.program(argv, options);
   }
 }
 
-function optionsFrom(context: ResolvedCommandContext, how: { terminal: boolean; inheritsStdin: boolean }): LaunchOptions {
+function optionsFrom(
+  context: ResolvedCommandContext,
+  how: { terminal: boolean; inheritsStdin: boolean },
+): LaunchOptions {
   return { env: variablesOf(context.exportedEnv), cwd: context.cwd, stdin: stdinBytes(context) || undefined, ...how };
 }
 
@@ -150,8 +174,10 @@ const launcher =
     launch([name, ...args], shell, optionsFrom(context, { terminal: false, inheritsStdin: false }));
 
 export const launchCommands: Readonly<Record<string, DemoCommand>> = {
-  __terminal: (args, context, shell) => launch(args, shell, optionsFrom(context, { terminal: true, inheritsStdin: true })),
-  __stdin: (args, context, shell) => launch(args, shell, optionsFrom(context, { terminal: false, inheritsStdin: true })),
+  __terminal: (args, context, shell) =>
+    launch(args, shell, optionsFrom(context, { terminal: true, inheritsStdin: true })),
+  __stdin: (args, context, shell) =>
+    launch(args, shell, optionsFrom(context, { terminal: false, inheritsStdin: true })),
   sh: launcher('sh'),
   bash: launcher('bash'),
   dash: launcher('dash'),
@@ -166,7 +192,11 @@ export const launchCommands: Readonly<Record<string, DemoCommand>> = {
     const [handler = '', ...signals] = operands;
     if (signals.includes('EXIT') || signals.includes('0')) {
       // The handler sees the variables as they are now: they are gone once the script has ended.
-      shell.setExitTrap(handler === '-' || handler === '' ? undefined : { script: handler, env: Object.fromEntries(context.env), cwd: context.cwd });
+      shell.setExitTrap(
+        handler === '-' || handler === ''
+          ? undefined
+          : { script: handler, env: Object.fromEntries(context.env), cwd: context.cwd },
+      );
     }
     return Promise.resolve(done(0));
   },
