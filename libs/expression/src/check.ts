@@ -1,7 +1,8 @@
 import { functions, type FunctionSpec } from './functions.js';
 import { compilePattern, type Pattern } from './pattern.js';
 import { closestName, invalidExpression, type Place } from './problem.js';
-import { macroNames, type BinaryOperator, type Node } from './syntax.js';
+import { literalType, literalTypeOf, requireBool, requireNumber } from './require-type.js';
+import { macroNames, type ArithmeticOperator, type BinaryOperator, type Node } from './syntax.js';
 import {
   assetFields,
   boolType,
@@ -15,7 +16,6 @@ import {
   joinTypes,
   listOf,
   mapOf,
-  nullType,
   stringType,
   type ExpressionEnvironment,
   type StaticType,
@@ -37,12 +37,6 @@ const leftOut =
 export function check(root: Node, environment: ExpressionEnvironment): Checked {
   const checker = new Checker(environment);
   return { type: checker.typeOf(root, environmentVariables[environment]), patterns: checker.patterns };
-}
-
-/** Requires that a type can be a bool. */
-export function requireBool(type: StaticType, place: Place, what: string): void {
-  if (type.kind !== 'bool' && type.kind !== 'dyn')
-    throw invalidExpression(place, `${what} must be a bool, this is ${describeType(type)}`);
 }
 
 class Checker {
@@ -68,7 +62,7 @@ class Checker {
         requireBool(this.typeOf(node.operand, variables), node.operand.place, 'the operand of !');
         return boolType;
       case 'negate':
-        return this.#number(node.operand, '-', variables);
+        return this.#negative(node.operand, variables);
       case 'and':
       case 'or':
         for (const operand of node.operands) {
@@ -164,10 +158,9 @@ class Checker {
     return mapOf(element ?? dynType);
   }
 
-  #number(operand: Node, operator: string, variables: Variables): StaticType {
+  #negative(operand: Node, variables: Variables): StaticType {
     const type = this.typeOf(operand, variables);
-    if (!isNumeric(type) && type.kind !== 'dyn')
-      throw invalidExpression(operand.place, `${operator} takes numbers, this is ${describeType(type)}`);
+    requireNumber(type, operand.place, '-');
     return type;
   }
 
@@ -196,17 +189,29 @@ class Checker {
         return boolType;
       }
       case '+':
-        if (a.kind === b.kind && (a.kind === 'string' || a.kind === 'list')) return joinTypes(a, b);
-        if (
-          [a, b].some((type) => type.kind === 'string' || type.kind === 'list') &&
-          [a, b].some((type) => type.kind === 'dyn')
-        ) {
-          return a.kind === 'dyn' ? b : a;
-        }
+      case '-':
+      case '*':
+      case '/':
+      case '%':
+        return this.#arithmetic(operator, [a, left], [b, right]);
     }
-    const [x, y] = [this.#number(left, operator, variables), this.#number(right, operator, variables)];
-    if (x.kind === 'dyn' || y.kind === 'dyn') return dynType;
-    return x.kind === 'int' && y.kind === 'int' ? intType : doubleType;
+  }
+
+  #arithmetic(
+    operator: ArithmeticOperator,
+    [a, left]: readonly [StaticType, Node],
+    [b, right]: readonly [StaticType, Node],
+  ): StaticType {
+    const isJoinable = (type: StaticType): boolean => type.kind === 'string' || type.kind === 'list';
+    if (operator === '+' && (isJoinable(a) || isJoinable(b))) {
+      if (a.kind === b.kind) return joinTypes(a, b);
+      if (a.kind === 'dyn') return b.kind === 'list' ? listOf(dynType) : b;
+      if (b.kind === 'dyn') return a.kind === 'list' ? listOf(dynType) : a;
+    }
+    requireNumber(a, left.place, operator);
+    requireNumber(b, right.place, operator);
+    if (a.kind === 'dyn' || b.kind === 'dyn') return dynType;
+    return a.kind === 'int' && b.kind === 'int' ? intType : doubleType;
   }
 
   #comparable(a: StaticType, b: StaticType, left: Node, right: Node): void {
@@ -323,16 +328,4 @@ class Checker {
     requireBool(body, node.body.place, `the condition of ${node.name}()`);
     return node.name === 'filter' ? listOf(element) : boolType;
   }
-}
-
-function literalType(value: unknown): StaticType {
-  if (value === null) return nullType;
-  if (typeof value === 'boolean') return boolType;
-  if (typeof value === 'bigint') return intType;
-  return typeof value === 'number' ? doubleType : stringType;
-}
-
-/** Only literals are compared one by one with the left side of `in`; the rest is known at evaluation. */
-function literalTypeOf(node: Node): StaticType {
-  return node.op === 'literal' ? literalType(node.value) : dynType;
 }

@@ -3,7 +3,7 @@ import { calculate, functions, inIntRange, misfit, type Outcome } from './functi
 import { Meter, Unknown } from './meter.js';
 import type { Pattern } from './pattern.js';
 import type { Place } from './problem.js';
-import { constantKey, type Node } from './syntax.js';
+import { constantKey, type ArithmeticOperator, type Node } from './syntax.js';
 import {
   ListValue,
   MAX_VALUE_DEPTH,
@@ -155,14 +155,22 @@ export class Evaluator {
       case '>=':
         return this.#ordered(operator, a, b, right.place);
       case '+':
-        if (typeof a === 'string' && typeof b === 'string') {
-          this.#meter.chargeText(a.length + b.length, place);
-          return a + b;
-        }
-        if (a instanceof ListValue && b instanceof ListValue) {
-          this.#meter.charge(a.size + b.size, place);
-          return new ListValue([...a, ...b], false);
-        }
+      case '-':
+      case '*':
+      case '/':
+      case '%':
+        return this.#arithmetic(operator, a, b, place);
+    }
+  }
+
+  #arithmetic(operator: ArithmeticOperator, a: CelValue, b: CelValue, place: Place): Result {
+    if (operator === '+' && typeof a === 'string' && typeof b === 'string') {
+      this.#meter.chargeText(a.length + b.length, place);
+      return a + b;
+    }
+    if (operator === '+' && a instanceof ListValue && b instanceof ListValue) {
+      this.#meter.charge(a.size + b.size, place);
+      return new ListValue([...a, ...b], false);
     }
     return settle(calculate(operator, a, b), place);
   }

@@ -141,7 +141,14 @@ describe('hostile sources', () => {
     expect(() => parseExpression(`true${' && true'.repeat(300)}`, 'run')).not.toThrow();
   });
 
-  it('checks a list of lists in linear time', () => {
+  it('checks deep trees once', () => {
+    expect(parseExpression(`1${' + 1'.repeat(100)}`, 'run').type.kind).toBe('int');
+    expect(parseExpression(`inputs.a${' - inputs.b'.repeat(100)} < 1`, 'run').type.kind).toBe('bool');
+    expect(parseExpression(`${'-'.repeat(100)}inputs.a`, 'run').type.kind).toBe('dyn');
+    expect(parseExpression(`${'{"a": '.repeat(30)}1${'}'.repeat(30)}`, 'run').type.kind).toBe('map');
+    expect(parseExpression(`${'inputs.a ? 1 : '.repeat(50)}1`, 'run').type.kind).toBe('int');
+    expect(parseExpression(`${'(inputs.a == '.repeat(50)}inputs.b${')'.repeat(50)}`, 'run').type.kind).toBe('bool');
+
     expect(parseExpression(`${'['.repeat(60)}1${']'.repeat(60)}`, 'run').type.kind).toBe('list');
   });
 });

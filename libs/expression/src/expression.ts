@@ -1,6 +1,7 @@
-import { check, requireBool } from './check.js';
+import { check } from './check.js';
 import { parseSyntax } from './parse.js';
 import type { Pattern } from './pattern.js';
+import { requireBool } from './require-type.js';
 import type { Node } from './syntax.js';
 import type { ExpressionEnvironment, StaticType } from './types.js';
 

@@ -1,4 +1,4 @@
-import { ListValue, MapValue, isNumber, stringSize, typeName, type CelValue, type TypeName } from './values.js';
+import { ListValue, type MapValue, isNumber, stringSize, typeName, type CelValue, type TypeName } from './values.js';
 import { boolType, doubleType, intType, listOf, stringType, type StaticType } from './types.js';
 
 /** What a function call yields; a text instead of a value says why there is none. */
@@ -106,7 +106,7 @@ export const functions: ReadonlyMap<string, FunctionSpec> = new Map<string, Func
       },
     },
   ],
-  ['string', conversion(['string', 'int', 'double', 'bool'], stringType, (value) => ({ value: String(value) }))],
+  ['string', conversion(['string', 'int', 'double', 'bool'], stringType, (value) => ({ value: scalarText(value) }))],
   ['int', conversion(['int', 'double', 'string'], intType, toInt)],
   ['double', conversion(['int', 'double', 'string'], doubleType, toDouble)],
   [
@@ -126,11 +126,16 @@ export function inIntRange(value: bigint): boolean {
   return value >= INT_RANGE.min && value <= INT_RANGE.max;
 }
 
+/** The text of a string, number or bool, as JSON writes it. */
+function scalarText(value: CelValue): string {
+  return typeof value === 'object' ? '' : String(value);
+}
+
 function toInt(value: CelValue): Outcome {
   if (typeof value === 'string' && !/^[+-]?\d{1,19}$/.test(value))
     return { unknown: 'the string is not a whole number' };
   if (typeof value === 'number' && !Number.isFinite(value)) return { unknown: 'the double is not finite' };
-  const whole = typeof value === 'number' ? BigInt(Math.trunc(value)) : BigInt(String(value).replace(/^\+/, ''));
+  const whole = typeof value === 'number' ? BigInt(Math.trunc(value)) : BigInt(scalarText(value).replace(/^\+/, ''));
   return inIntRange(whole) ? { value: whole } : { unknown: 'the number does not fit in 64 bits' };
 }
 

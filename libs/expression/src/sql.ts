@@ -1,8 +1,8 @@
 import type { SelectorColumns } from './column-map.js';
 import { functions } from './functions.js';
 import { invalidExpression } from './problem.js';
-import { Statement, asJson, asScalar, constantJson, fenced, type ScalarKind, type SqlValue } from './sql-value.js';
-import { constantKey, type BinaryOperator, type Node } from './syntax.js';
+import { type Statement, asJson, asScalar, constantJson, fenced, type ScalarKind, type SqlValue } from './sql-value.js';
+import { constantKey, type BinaryOperator, type Literal, type Node } from './syntax.js';
 import { assetTextFields, type AssetTextField } from './types.js';
 
 const MAX_LIST_INDEX = 2n ** 31n - 1n;
@@ -82,7 +82,7 @@ class SelectorCompiler {
     return asScalar(this.statement, this.#value(node), kind);
   }
 
-  #literal(value: unknown): SqlValue {
+  #literal(value: Literal): SqlValue {
     if (value === null) return { kind: 'null' };
     if (typeof value === 'boolean') return { kind: 'bool', sql: value ? 'TRUE' : 'FALSE' };
     if (typeof value === 'string') return { kind: 'text', sql: this.statement.parameter(value, 'text') };

@@ -123,7 +123,8 @@ export function isNumber(value: CelValue): value is number | bigint {
  * it (what JSON writes and Postgres stores), so that comparing with an int beyond 2^53 agrees with the numeric of Postgres.
  */
 export function compareNumbers(a: number | bigint, b: number | bigint): number {
-  if (typeof a === typeof b || (isSmall(a) && isSmall(b))) return a < b ? -1 : a > b ? 1 : a == b ? 0 : Number.NaN;
+  if (typeof a === typeof b || (isSmall(a) && isSmall(b)))
+    return a < b ? -1 : a > b ? 1 : Number.isNaN(a) || Number.isNaN(b) ? Number.NaN : 0;
   if (typeof a === 'number') return -compareNumbers(b, a);
   const double = Number(b);
   if (!Number.isFinite(double)) return Number.isNaN(double) ? Number.NaN : double > 0 ? -1 : 1;
