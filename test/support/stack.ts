@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,17 @@ export class WorkerProcess {
 
   get log(): string {
     return this.#stderr;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** User and system time so far: fields 14 and 15 of proc(5) stat, in ticks of 10 ms. */
+  async cpuMs(): Promise<number> {
+    const stat = await readFile(`/proc/${this.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

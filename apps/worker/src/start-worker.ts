@@ -62,6 +62,8 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     maxConcurrentWorkflowTaskExecutions: MAX_WORKFLOW_TASKS,
     maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
     shutdownGraceTime: DRAIN_GRACE,
+    // After a crash the next task of a run waits this long for the dead worker's own queue.
+    stickyQueueScheduleToStartTimeout: '3 seconds',
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',
   });
