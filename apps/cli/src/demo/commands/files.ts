@@ -141,16 +141,18 @@ const ls: DemoCommand = async (args, context, shell) => {
   if (!args.some((argument) => /^-[A-Za-z]*l/.test(argument))) return result;
   const operands = args.filter((argument) => !argument.startsWith('-'));
   let folder = resolve(shell, context.cwd, operands.length === 1 ? (operands[0] ?? '.') : '.');
-  const lines = result.stdout.split('\n').map((line) => {
+  const lines: string[] = [];
+  for (const line of result.stdout.split('\n')) {
     const header = /^(\S.*):$/.exec(line);
     if (header?.[1] !== undefined) folder = resolve(shell, context.cwd, header[1]);
-    const match = /^([-dl]\S{9}\s+\d+) user user (\s*\d+ \S+ +\S+ +\S+ )(.*)$/.exec(line);
-    if (!match) return line;
-    const shown = (match[3] ?? '').replace(/ -> .*$/, '').replace(/[/*@]$/, '');
-    const isOperand = operands.includes(shown);
-    const path = resolve(shell, isOperand ? context.cwd : folder, shown);
-    return `${match[1] ?? ''} ${shell.machine.ownerOf(path).replace(':', ' ')} ${match[2] ?? ''}${match[3] ?? ''}`;
-  });
+    const match = /^[-dl]\S{9}(\s+\d+) user user (\s*\d+ \S+ +\S+ +\S+ )(.*)$/.exec(line);
+    const [, links = '', size = '', name = ''] = match ?? [];
+    const shown = name.replace(/ -> .*$/, '').replace(/[/*@]$/, '');
+    const path = resolve(shell, operands.includes(shown) ? context.cwd : folder, shown);
+    const entry = match ? await shell.view.lstat(path).catch(() => undefined) : undefined;
+    const owner = shell.machine.ownerOf(path).replace(':', ' ');
+    lines.push(entry ? `${permissions(entry)}${links} ${owner} ${size}${name}` : line);
+  }
   return { ...result, stdout: lines.join('\n') };
 };
 

@@ -1,7 +1,8 @@
+import { aptCommands } from './apt.js';
+import { dnfCommands } from './dnf.js';
 import { fileCommands } from './files.js';
 import { hardwareCommands } from './hardware.js';
 import { launchCommands } from './launch.js';
-import { packageCommands } from './packages.js';
 import { serviceCommands } from './services.js';
 import { systemCommands } from './system.js';
 import type { DemoCommand } from './types.js';
@@ -12,7 +13,8 @@ export const demoCommands: Readonly<Record<string, DemoCommand>> = {
   ...systemCommands,
   ...hardwareCommands,
   ...serviceCommands,
-  ...packageCommands,
+  ...aptCommands,
+  ...dnfCommands,
   ...fileCommands,
 };
 
