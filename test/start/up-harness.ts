@@ -24,6 +24,7 @@ const UP_PROGRAM = 'test/start/fixtures/up.mjs';
 export interface UpFixtureOptions {
   readonly port?: number;
   readonly detach?: boolean;
+  readonly demo?: boolean;
   readonly apiProgram?: string;
   readonly workerProgram?: string;
 }

@@ -54,7 +54,7 @@ afterEach(async () => {
 });
 
 describe('fettle up', () => {
-  it('runs five children, tells their numbers, and refuses a second start without changing anything', async () => {
+  it('runs five children, keeps secrets for their owner, and refuses a second start without changing anything', async () => {
     harness = new UpHarness({ folderMode: PASSABLE });
     const up = await start();
     const shown = capture();
@@ -67,21 +67,6 @@ describe('fettle up', () => {
     expect(local?.url).toBe(status.url);
     expect(up.text.split(local?.token ?? 'no token')).toHaveLength(2);
 
-    const before = harness.state();
-    const second = await harness.up();
-    expect(await second.exited).toBe(1);
-    expect(second.text).toContain('runs already');
-    expect(second.text).toContain('nothing was changed');
-    expect(harness.state()).toEqual(before);
-
-    expect(await up.interrupt()).toBe(0);
-    for (const child of before?.children ?? []) expect(isStillRunning(child)).toBe(false);
-    expect(await statusCommand({ dataDir: harness.dataDir }, capture(), {})).toBe(1);
-  }, 90_000);
-
-  it('keeps every secret for the owner alone', async () => {
-    harness = new UpHarness({ folderMode: PASSABLE });
-    const up = await start();
     const files = [
       'token',
       'keys/sealing.key',
@@ -94,10 +79,20 @@ describe('fettle up', () => {
     for (const folder of ['keys', 'logs', 'temporal']) {
       expect([folder, statSync(join(harness.dataDir, folder)).mode & 0o077]).toEqual([folder, 0]);
     }
-    const { port } = databaseOf(harness);
-    await expect(query({ port, password: 'guess' }, 'select 1')).rejects.toThrow('password authentication failed');
-    await up.interrupt();
-  }, 60_000);
+    const guess = { port: databaseOf(harness).port, password: 'guess' };
+    await expect(query(guess, 'select 1')).rejects.toThrow('password authentication failed');
+
+    const before = harness.state();
+    const second = await harness.up();
+    expect(await second.exited).toBe(1);
+    expect(second.text).toContain('runs already');
+    expect(second.text).toContain('nothing was changed');
+    expect(harness.state()).toEqual(before);
+
+    expect(await up.interrupt()).toBe(0);
+    for (const child of before?.children ?? []) expect(isStillRunning(child)).toBe(false);
+    expect(await statusCommand({ dataDir: harness.dataDir }, capture(), {})).toBe(1);
+  }, 90_000);
 
   it('restarts children that are killed, and keeps the data', async () => {
     harness = new UpHarness({ folderMode: PASSABLE });
@@ -164,13 +159,13 @@ describe('fettle up', () => {
 
   it('detaches when ready, and down stops it', async () => {
     harness = new UpHarness({ folderMode: PASSABLE });
-    const up = await harness.up({ detach: true });
+    const up = await harness.up({ detach: true, demo: false });
     expect(await up.exited).toBe(0);
     const token = readFileSync(join(harness.dataDir, 'token'), 'utf8').trim();
     expect(up.text.split(token)).toHaveLength(2);
     expect(readFileSync(join(harness.dataDir, 'logs/supervisor.log'), 'utf8')).not.toContain(token);
     const children = harness.state()?.children ?? [];
-    expect(children.map(({ name }) => name).sort()).toEqual(NAMES);
+    expect(children.map(({ name }) => name).sort()).toEqual(NAMES.filter((name) => name !== 'demo-estate'));
     expect(await downCommand({ dataDir: harness.dataDir }, capture(), {})).toBe(0);
     for (const child of children) expect(isStillRunning(child)).toBe(false);
     expect(await downCommand({ dataDir: harness.dataDir }, capture(), {})).toBe(0);

@@ -8,6 +8,8 @@ export interface Output {
 
 export interface TextSink {
   write(text: string): unknown;
+  /** True for a terminal, as on Node's own streams. */
+  readonly isTTY?: boolean;
 }
 
 /** Exit codes of the commands about the local stack. */

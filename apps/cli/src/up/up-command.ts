@@ -3,7 +3,7 @@ import { DEFAULT_HOST, DEFAULT_PORT } from '@fettle/config';
 import { FettleError } from '@fettle/contracts';
 import { checkDisk, checkLocale, checkPort, type PreflightResult } from '../../preflight.mjs';
 import { createDataDir, resolveDataDir, type DataDir } from './data-dir.js';
-import { loadDemo, runDemo, showEarlierRuns, type DemoOptions } from './demo.js';
+import { DEMO_JOB, type DemoJob, type DemoOptions } from './demo.js';
 import { upDetached } from './detached.js';
 import { Interruption } from './interruption.js';
 import { EXIT, printError, Progress, type Output } from './output.js';
@@ -31,6 +31,7 @@ export interface UpOptions {
   /** Do not print the sign-in token: set for the process behind `--detach`, whose output goes to a log. */
   readonly hideToken?: boolean | undefined;
   readonly programs?: StackPrograms | undefined;
+  readonly job?: DemoJob | undefined;
 }
 
 /**
@@ -137,13 +138,23 @@ class LocalStackRun {
       progress: this.#progress,
       signal,
     });
-    const demoOptions: DemoOptions = { url, token: secrets.token, dataDir: dataDir.path, output: this.output, signal };
-    if (demo) await loadDemo(demoOptions);
+    const isTerminal = this.output.stderr.isTTY === true;
+    const demoOptions: DemoOptions = {
+      ...{ url, token: secrets.token, dataDir: dataDir.path },
+      ...{ output: this.output, isTerminal, signal },
+    };
+    const job = options.job ?? DEMO_JOB;
+    if (demo) await job.load(demoOptions);
     this.#record({ phase: 'ready' });
     this.#progress.say('everything is ready');
-    if (options.once === true) return (await runDemo(demoOptions)) ? EXIT.ok : EXIT.runFailed;
-    const earlier = await showEarlierRuns(demoOptions);
-    if (demo && earlier === 0) await runDemo(demoOptions);
+    if (options.once === true) return (await job.run(demoOptions)) ? EXIT.ok : EXIT.runFailed;
+    try {
+      const earlier = await job.showEarlierRuns(demoOptions);
+      if (demo && earlier === 0) await job.run(demoOptions);
+    } catch (error) {
+      // What is up stays up: the person can look into it with the stack at hand.
+      if (!signal.aborted) printError(this.output, error);
+    }
     this.#printSummary(url, secrets);
     return new Promise(() => undefined);
   }
