@@ -22,3 +22,5 @@ export * from './repositories/run-views.js';
 export * from './notification-listener.js';
 export * from './repositories/fires.js';
 export * from './repositories/open-runs.js';
+export * from './repositories/import-assets.js';
+export * from './repositories/credentials.js';

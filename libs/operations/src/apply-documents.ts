@@ -7,10 +7,10 @@ import {
   type DocumentKey,
   type StoredDocument,
 } from '@fettle/database';
+import { diffDocuments, formatDiffLine } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
 import { checkDocuments, type CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
-import { diffLines } from './diff-lines.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { settlePending } from './resume-schedule.js';
@@ -101,13 +101,18 @@ async function previewOne(
   const current = known === undefined ? await findDocument(context.transaction, key) : known;
   const { document, digest } = checked;
   if (document.kind === 'Schedule') {
-    const together = all.find(({ key: other }) => isRunbookOf(other, document))?.checked.document;
-    await checkScheduleRunbook(context.transaction, checked, document, together?.kind === 'Runbook' ? together : null);
+    const isTogether = all.some(({ key: other }) => isRunbookOf(other, document));
+    await checkScheduleRunbook(context.transaction, checked, document, isTogether);
   }
   const item = { ...key, version: digest };
   if (!current) return { ...item, number: 1, result: 'created', diff: [`+ ${key.kind} ${key.space}/${key.name}`] };
   if (current.version === digest) return { ...item, number: current.number, result: 'unchanged', diff: [] };
-  return { ...item, number: current.number + 1, result: 'changed', diff: diffLines(current.parsed, document) };
+  return {
+    ...item,
+    number: current.number + 1,
+    result: 'changed',
+    diff: diffDocuments(current.parsed, document).map(formatDiffLine),
+  };
 }
 
 function isRunbookOf(key: DocumentKey, schedule: ScheduleDocument): boolean {

@@ -1,7 +1,7 @@
-import { FettleError, InvalidDocumentError, type FettleDocument, type Finding } from '@fettle/contracts';
+import { actionContracts } from '@fettle/activities/contracts';
 import { assertTimeZone, parseCron } from '@fettle/calendar';
-import { parseSelector } from '@fettle/expression';
-import { parseDocuments, type ParsedDocument } from '@fettle/runbook/source';
+import { InvalidDocumentError, type FettleDocument, type Finding } from '@fettle/contracts';
+import { parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
 
 /** A document whose shape and meaning are right. */
 export interface CheckedDocument extends ParsedDocument {
@@ -18,45 +18,18 @@ export function checkDocuments(
 ): { readonly documents: readonly CheckedDocument[]; readonly warnings: readonly Finding[] } {
   const parsed = parseDocuments(source, { file });
   const documents = parsed.documents.filter((document): document is CheckedDocument => document.document !== null);
-  const findings = [...parsed.findings, ...documents.flatMap(checkOne), ...findDuplicates(documents)];
+  // Runbooks first, so that a schedule is checked against its runbook wherever in the source that stands.
+  const runbooksFirst = [...documents].sort((left, right) => rank(left) - rank(right));
+  const validated = validateDocuments(runbooksFirst, {
+    actions: actionContracts,
+    validateCron: parseCron,
+    validateTimeZone: assertTimeZone,
+  });
+  const findings = [...parsed.findings, ...validated];
   if (findings.some((finding) => finding.severity === 'error')) throw new InvalidDocumentError(file, findings);
   return { documents, warnings: findings };
 }
 
-function checkOne(document: CheckedDocument): Finding[] {
-  const { spec } = document.document;
-  const findings: Finding[] = [];
-  const { targets } = spec;
-  if (targets !== undefined) findings.push(...found(document, ['spec', 'targets'], () => parseSelector(targets)));
-  if ('cron' in spec) {
-    findings.push(...found(document, ['spec', 'cron'], () => parseCron(spec.cron)));
-    findings.push(...found(document, ['spec', 'timeZone'], () => assertTimeZone(spec.timeZone)));
-  }
-  return findings;
-}
-
-function found(document: CheckedDocument, path: readonly string[], check: () => unknown): Finding[] {
-  try {
-    check();
-    return [];
-  } catch (error) {
-    if (!(error instanceof FettleError)) throw error;
-    const { position, text } = document.places.valueAt(path);
-    return [{ code: error.code, severity: 'error', message: error.message, path: path.join('.'), position, text }];
-  }
-}
-
-function findDuplicates(documents: readonly CheckedDocument[]): Finding[] {
-  const seen = new Set<string>();
-  const findings: Finding[] = [];
-  for (const { document, places } of documents) {
-    const key = `${document.kind}/${document.metadata.space}/${document.metadata.name}`;
-    if (seen.has(key)) {
-      const { position, text } = places.valueAt(['metadata', 'name']);
-      const message = `the ${document.kind} ${document.metadata.name} is there twice`;
-      findings.push({ code: 'duplicate-document', severity: 'error', message, path: 'metadata.name', position, text });
-    }
-    seen.add(key);
-  }
-  return findings;
+function rank({ document }: CheckedDocument): number {
+  return document.kind === 'Runbook' ? 0 : 1;
 }

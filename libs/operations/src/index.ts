@@ -31,3 +31,7 @@ export * from './schedule-view.js';
 export * from './list-schedules.js';
 export * from './pause-schedule.js';
 export * from './resume-schedule.js';
+export * from './import-assets.js';
+export * from './set-credential.js';
+export * from './rotate-credentials.js';
+export * from './list-credentials.js';

@@ -7,6 +7,7 @@ import {
 } from '@fettle/contracts';
 import { nextInstants, parseCron } from '@fettle/calendar';
 import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes, type Transaction } from '@fettle/database';
+import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
 
@@ -49,29 +50,34 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
 }
 
 /**
- * Checks a schedule against its runbook, which is applied together with it or stored already.
- * @throws InvalidDocumentError at the place of `spec.runbook`.
+ * Checks that a schedule's runbook exists, and its inputs against the stored one; where both are applied together, validation
+ * has compared them already.
+ * @throws InvalidDocumentError at the place of `spec.runbook` or `spec.inputs`.
  */
 export async function checkScheduleRunbook(
   transaction: Transaction,
-  checked: CheckedDocument,
+  { file, places }: CheckedDocument,
   schedule: ScheduleDocument,
-  together: RunbookDocument | null,
+  isTogether: boolean,
 ): Promise<void> {
-  if (together) return;
+  if (isTogether) return;
   const { space } = schedule.metadata;
-  const { runbook } = schedule.spec;
+  const { runbook, inputs } = schedule.spec;
   const stored = await findDocument(transaction, { space, kind: 'Runbook', name: runbook });
-  if (stored) return;
-  const { position, text } = checked.places.valueAt(['spec', 'runbook']);
-  throw new InvalidDocumentError(checked.file, [
-    {
-      code: 'unknown-runbook',
-      severity: 'error',
-      message: `there is no runbook ${runbook} in the space ${space}`,
-      path: 'spec.runbook',
-      position,
-      text,
-    },
-  ]);
+  if (!stored) {
+    const message = `there is no runbook ${runbook} in the space ${space}`;
+    const place = places.valueAt(['spec', 'runbook']);
+    throw new InvalidDocumentError(file, [
+      { code: 'unknown-runbook', severity: 'error', message, path: 'spec.runbook', ...place },
+    ]);
+  }
+  const checked = validateInputs((stored.parsed as RunbookDocument).spec, inputs);
+  if (checked.inputs !== null) return;
+  const place = places.valueAt(['spec', 'inputs']);
+  const findings = checked.findings.map((finding) => ({
+    ...finding,
+    path: `spec.${finding.path ?? 'inputs'}`,
+    ...place,
+  }));
+  throw new InvalidDocumentError(file, findings);
 }
