@@ -129,138 +129,123 @@ const textLiteral = text.map(quote);
 const numberLiteral = fc.constantFrom(...intLiterals, ...doubleLiterals);
 const scalarLiteral = fc.oneof(textLiteral, numberLiteral, fc.constantFrom('true', 'false', 'null'));
 
-interface Shapes {
-  bool: string;
-  text: string;
-  number: string;
-  dyn: string;
-  constant: string;
+/** The forms of expression that are made of each other, by what they yield. */
+type Shape = 'bool' | 'text' | 'number' | 'dyn' | 'constant';
+type Tie = (shape: Shape) => fc.Arbitrary<string>;
+type Source = fc.Arbitrary<string>;
+
+const binary = (left: Source, operator: Source, right: Source): Source =>
+  fc.tuple(left, operator, right).map(([a, op, b]) => `(${a} ${op} ${b})`);
+const choice = (tie: Tie, whenTrue: Source, whenFalse: Source): Source =>
+  fc.tuple(tie('bool'), whenTrue, whenFalse).map(([condition, a, b]) => `(${condition} ? ${a} : ${b})`);
+const list = (item: Source): Source => fc.array(item, { maxLength: 4 }).map((items) => `[${items.join(', ')}]`);
+
+function comparisons(tie: Tie): Source {
+  const ordering = fc.constantFrom('<', '<=', '>', '>=', '==', '!=');
+  const equality = fc.constantFrom('==', '!=');
+  return fc.oneof(
+    binary(tie('text'), ordering, tie('text')),
+    binary(tie('text'), ordering, tie('dyn')),
+    binary(tie('dyn'), ordering, tie('text')),
+    binary(tie('dyn'), ordering, tie('number')),
+    binary(tie('number'), ordering, tie('dyn')),
+    binary(tie('number'), ordering, tie('number')),
+    binary(tie('dyn'), ordering, tie('dyn')),
+    binary(tie('dyn'), equality, fc.oneof(tie('bool'), fc.constant('null'), tie('constant'))),
+    binary(tie('bool'), equality, fc.oneof(tie('dyn'), tie('bool'))),
+  );
+}
+
+function memberships(tie: Tie): Source {
+  const isIn = fc.constant('in');
+  const orDyn = (item: Source): Source => fc.oneof(item, tie('dyn'));
+  const any = fc.oneof(tie('text'), tie('dyn'), tie('number'), tie('bool'), tie('constant'));
+  return fc.oneof(
+    binary(tie('text'), isIn, fc.oneof(list(textLiteral), list(orDyn(textLiteral)), list(tie('text')))),
+    binary(tie('number'), isIn, fc.oneof(list(numberLiteral), list(orDyn(numberLiteral)))),
+    binary(tie('dyn'), isIn, fc.oneof(list(textLiteral), list(numberLiteral), list(scalarLiteral))),
+    binary(tie('dyn'), isIn, list(orDyn(scalarLiteral))),
+    binary(tie('bool'), isIn, list(orDyn(tie('bool')))),
+    binary(any, isIn, tie('dyn')),
+    binary(orDyn(tie('text')), isIn, fc.constant('asset.labels')),
+    binary(textLiteral, isIn, fc.constantFrom('asset.labels', 'asset.facts')),
+  );
+}
+
+function tests(tie: Tie): Source {
+  const field = fc.constantFrom(...textFields, 'quarantined', 'facts', 'labels').map((name) => `asset.${name}`);
+  const text = fc.oneof(tie('text'), tie('dyn'));
+  const method = fc.tuple(text, fc.constantFrom('startsWith', 'endsWith', 'contains'), text);
+  return fc.oneof(
+    fc.oneof(factPath, factPath, labelPath, field).map((path) => `has(${path})`),
+    method.map(([subject, name, part]) => `${subject}.${name}(${part})`),
+  );
+}
+
+function junctions(tie: Tie): Source {
+  const operand = fc.oneof(tie('bool'), tie('dyn'));
+  const operands = fc.array(operand, { minLength: 2, maxLength: 4 });
+  return fc.oneof(
+    operands.map((parts) => `(${parts.join(' && ')})`),
+    operands.map((parts) => `(${parts.join(' || ')})`),
+    operand.map((negated) => `!${negated}`),
+    choice(tie, tie('bool'), tie('bool')),
+  );
+}
+
+function numbersOf(tie: Tie): Source {
+  const sized = fc.oneof(tie('dyn'), tie('text'), fc.constant('asset.labels'), tie('constant'));
+  return fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    { weight: 4, arbitrary: numberLiteral },
+    { weight: 1, arbitrary: sized.map((subject) => `size(${subject})`) },
+    { weight: 1, arbitrary: tie('dyn').map((operand) => `-${operand}`) },
+    { weight: 1, arbitrary: choice(tie, tie('number'), tie('number')) },
+  );
+}
+
+function dynsOf(tie: Tie): Source {
+  const part = fc.tuple(choice(tie, tie('dyn'), tie('dyn')), step).map(([chosen, last]) => `${chosen}${last}`);
+  return fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    { weight: 8, arbitrary: factPath },
+    { weight: 1, arbitrary: choice(tie, tie('dyn'), tie('text')) },
+    { weight: 1, arbitrary: choice(tie, tie('dyn'), scalarLiteral) },
+    { weight: 1, arbitrary: part },
+  );
+}
+
+function constantsOf(tie: Tie): Source {
+  const value = fc.oneof(scalarLiteral, tie('constant'));
+  const entries = fc.uniqueArray(fc.tuple(key.map(quote), value), { maxLength: 2, selector: ([name]) => name });
+  return fc.oneof(
+    { maxDepth: 3 },
+    list(scalarLiteral),
+    entries.map((pairs) => `{${pairs.map((pair) => pair.join(': ')).join(', ')}}`),
+  );
 }
 
 /** Selectors that pass the type check by construction, of every form that selectors support. */
-export const selectorArbitrary: fc.Arbitrary<string> = fc.letrec<Shapes>((untyped) => {
-  const tie = (shape: keyof Shapes): fc.Arbitrary<string> => untyped(shape) as fc.Arbitrary<string>;
-  const ordering = fc.constantFrom('<', '<=', '>', '>=', '==', '!=');
-  const binary = (
-    left: fc.Arbitrary<string>,
-    operator: fc.Arbitrary<string>,
-    right: fc.Arbitrary<string>,
-  ): fc.Arbitrary<string> => fc.tuple(left, operator, right).map(([a, op, b]) => `(${a} ${op} ${b})`);
-  const choice = (shape: fc.Arbitrary<string>): fc.Arbitrary<string> =>
-    fc.tuple(tie('bool'), shape, shape).map(([condition, a, b]) => `(${condition} ? ${a} : ${b})`);
-  const method = fc.tuple(
-    fc.oneof(tie('text'), tie('dyn')),
-    fc.constantFrom('startsWith', 'endsWith', 'contains'),
-    fc.oneof(tie('text'), tie('dyn')),
-  );
-  const list = (item: fc.Arbitrary<string>): fc.Arbitrary<string> =>
-    fc.array(item, { maxLength: 4 }).map((items) => `[${items.join(', ')}]`);
+export const selectorArbitrary: Source = fc.letrec<Record<Shape, string>>((untyped) => {
+  const tie: Tie = (shape) => untyped(shape);
   return {
     bool: fc.oneof(
       { maxDepth: 5, depthSize: 'small' },
-      fc.constantFrom('true', 'false', 'asset.quarantined'),
-      binary(tie('text'), ordering, tie('text')),
-      binary(tie('text'), ordering, tie('dyn')),
-      binary(tie('dyn'), ordering, tie('text')),
-      binary(tie('dyn'), ordering, tie('number')),
-      binary(tie('number'), ordering, tie('dyn')),
-      binary(tie('number'), ordering, tie('number')),
-      binary(tie('dyn'), ordering, tie('dyn')),
-      binary(tie('dyn'), fc.constantFrom('==', '!='), fc.oneof(tie('bool'), fc.constant('null'), tie('constant'))),
-      binary(tie('bool'), fc.constantFrom('==', '!='), fc.oneof(tie('dyn'), tie('bool'))),
-      binary(
-        tie('text'),
-        fc.constant('in'),
-        fc.oneof(list(textLiteral), list(fc.oneof(textLiteral, tie('dyn'))), list(tie('text'))),
-      ),
-      binary(
-        tie('number'),
-        fc.constant('in'),
-        fc.oneof(list(numberLiteral), list(fc.oneof(numberLiteral, tie('dyn')))),
-      ),
-      binary(
-        tie('dyn'),
-        fc.constant('in'),
-        fc.oneof(
-          list(textLiteral),
-          list(numberLiteral),
-          list(scalarLiteral),
-          list(fc.oneof(scalarLiteral, tie('dyn'))),
-        ),
-      ),
-      binary(tie('bool'), fc.constant('in'), list(fc.oneof(tie('bool'), tie('dyn')))),
-      binary(
-        fc.oneof(tie('text'), tie('dyn'), tie('number'), tie('bool'), tie('constant')),
-        fc.constant('in'),
-        tie('dyn'),
-      ),
-      binary(fc.oneof(tie('text'), tie('dyn')), fc.constant('in'), fc.constant('asset.labels')),
-      binary(textLiteral, fc.constant('in'), fc.constantFrom('asset.labels', 'asset.facts')),
-      fc
-        .oneof(
-          factPath,
-          factPath,
-          labelPath,
-          fc.constantFrom(...textFields, 'quarantined', 'facts', 'labels').map((name) => `asset.${name}`),
-        )
-        .map((path) => `has(${path})`),
-      method.map(([subject, name, part]) => `${subject}.${name}(${part})`),
-      fc
-        .array(fc.oneof(tie('bool'), tie('dyn')), { minLength: 2, maxLength: 4 })
-        .map((parts) => `(${parts.join(' && ')})`),
-      fc
-        .array(fc.oneof(tie('bool'), tie('dyn')), { minLength: 2, maxLength: 4 })
-        .map((parts) => `(${parts.join(' || ')})`),
-      fc.oneof(tie('bool'), tie('dyn')).map((operand) => `!${operand}`),
-      choice(tie('bool')),
+      { weight: 1, arbitrary: fc.constantFrom('true', 'false', 'asset.quarantined') },
+      { weight: 9, arbitrary: comparisons(tie) },
+      { weight: 8, arbitrary: memberships(tie) },
+      { weight: 2, arbitrary: tests(tie) },
+      { weight: 4, arbitrary: junctions(tie) },
     ),
     text: fc.oneof(
       { maxDepth: 4, depthSize: 'small' },
       { weight: 3, arbitrary: fc.constantFrom(...textFields).map((field) => `asset.${field}`) },
       { weight: 3, arbitrary: textLiteral },
       { weight: 3, arbitrary: labelPath },
-      { weight: 1, arbitrary: choice(tie('text')) },
+      { weight: 1, arbitrary: choice(tie, tie('text'), tie('text')) },
     ),
-    number: fc.oneof(
-      { maxDepth: 4, depthSize: 'small' },
-      { weight: 4, arbitrary: numberLiteral },
-      {
-        weight: 1,
-        arbitrary: fc
-          .oneof(tie('dyn'), tie('text'), fc.constant('asset.labels'), tie('constant'))
-          .map((subject) => `size(${subject})`),
-      },
-      { weight: 1, arbitrary: tie('dyn').map((operand) => `-${operand}`) },
-      { weight: 1, arbitrary: choice(tie('number')) },
-    ),
-    dyn: fc.oneof(
-      { maxDepth: 4, depthSize: 'small' },
-      { weight: 8, arbitrary: factPath },
-      {
-        weight: 1,
-        arbitrary: fc.tuple(tie('bool'), tie('dyn'), tie('text')).map(([c, a, b]) => `(${c} ? ${a} : ${b})`),
-      },
-      {
-        weight: 1,
-        arbitrary: fc.tuple(tie('bool'), tie('dyn'), scalarLiteral).map(([c, a, b]) => `(${c} ? ${a} : ${b})`),
-      },
-      {
-        weight: 1,
-        arbitrary: fc
-          .tuple(tie('bool'), tie('dyn'), tie('dyn'), step)
-          .map(([c, a, b, last]) => `(${c} ? ${a} : ${b})${last}`),
-      },
-    ),
-    constant: fc.oneof(
-      { maxDepth: 3 },
-      list(scalarLiteral),
-      fc
-        .uniqueArray(key, { maxLength: 2 })
-        .chain((names) =>
-          fc
-            .tuple(...names.map(() => fc.oneof(scalarLiteral, tie('constant'))))
-            .map((values) => `{${names.map((name, i) => `${quote(name)}: ${String(values[i])}`).join(', ')}}`),
-        ),
-    ),
+    number: numbersOf(tie),
+    dyn: dynsOf(tie),
+    constant: constantsOf(tie),
   };
 }).bool;

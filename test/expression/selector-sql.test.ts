@@ -231,7 +231,7 @@ const oddValues: readonly unknown[] = [
     {},
     { a: 1 },
     { '0': 'a', __proto__x: 2 },
-    JSON.parse('{"__proto__": {"a": true}}'),
+    JSON.parse('{"__proto__": {"a": true}}') as unknown,
   ],
 ];
 
