@@ -138,7 +138,7 @@ export class DemoEstate {
   async stop(): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
-    await Promise.all([...this.hosts.values()].map((host) => host.server?.close()));
+    await Promise.all([...this.hosts.values()].map(async (host) => host.server?.close()));
     for (const [name, timer] of this.pendingSaves) {
       clearTimeout(timer);
       this.save(name);

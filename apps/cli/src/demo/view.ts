@@ -21,7 +21,7 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Whether each character stands for one byte of valid UTF-8 with at least one multi-byte sequence. */
 function isUtf8AsLatin1(text: string): boolean {
-  if (!/[\u0080-\u00ff]/.test(text) || /[^\u0000-\u00ff]/.test(text)) return false; // eslint-disable-line no-control-regex -- byte range
+  if (!/[\u0080-\u00ff]/.test(text) || /[^\u0000-\u00ff]/.test(text)) return false;
   try {
     strictUtf8.decode(Buffer.from(text, 'latin1'));
     return true;
@@ -38,7 +38,7 @@ export function outputBytes(content: FileContent, encoding: string | undefined):
   if (typeof content !== 'string') return Buffer.from(content);
   const isBytes = encoding === 'binary' || encoding === 'latin1' || isUtf8AsLatin1(content);
   // A character above 0xff cannot be a byte, whatever the mark says.
-  return isBytes && !/[^\u0000-\u00ff]/.test(content) ? Buffer.from(content, 'latin1') : Buffer.from(content, 'utf8'); // eslint-disable-line no-control-regex -- byte range
+  return isBytes && !/[^\u0000-\u00ff]/.test(content) ? Buffer.from(content, 'latin1') : Buffer.from(content, 'utf8');
 }
 
 /**

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { osFacts, type PackageState } from '../catalogue.js';
+import type { PackageState } from '../catalogue.js';
 import type { Machine } from '../machine.js';
 import { done, type DemoCommand } from './types.js';
 
