@@ -20,8 +20,13 @@ export function patternProblem(pattern: string): string | null {
   }
 }
 
+interface LinearPattern {
+  readonly test: (text: string) => boolean;
+  readonly toString: () => string;
+}
+
 /** What ajv asks of a regular expression. A text for which matching would take too much work does not match. */
-export function linearPattern(pattern: string): { readonly test: (text: string) => boolean } {
+export function linearPattern(pattern: string): LinearPattern {
   const expression = matcher(pattern);
   return {
     // ajv keeps one matcher for each text that toString gives.

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isRecord, type JsonPath, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
 import { finding } from './findings.js';
-import type { DocumentPlaces } from './parse-documents.js';
+import type { DocumentPlaces } from './document-places.js';
 
 type Issue = z.core.$ZodIssue;
 
@@ -196,6 +196,8 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   while (current instanceof z.ZodDefault || current instanceof z.ZodOptional || current instanceof z.ZodNullable) {
     current = current.unwrap();
   }
+  // Of a choice, the object is the one that has fields.
+  if (current instanceof z.ZodUnion) return current.options.find((option) => option instanceof z.ZodObject) ?? current;
   return current;
 }
 

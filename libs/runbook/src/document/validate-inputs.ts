@@ -42,7 +42,7 @@ function compileSchema(
 ): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
   const findings = walkInputsSchema(schema);
   if (findings.length > 0) return { findings };
-  const ajv = newAjv();
+  const ajv = sharedAjv();
   if (ajv.validateSchema(schema) !== true) {
     const errors = (ajv.errors ?? []).slice(0, 20);
     return { findings: errors.map((error) => schemaFinding(error)) };
@@ -55,7 +55,16 @@ function compileSchema(
   }
 }
 
-/** One for each use: an instance keeps what it compiled for ever, and schemas come from users. */
+/** An instance keeps what it compiled for ever, and schemas come from users; making one takes as long as ten compilations. */
+const MAX_SCHEMAS_BY_INSTANCE = 50;
+let current: { readonly ajv: Ajv2020; schemas: number } | null = null;
+
+function sharedAjv(): Ajv2020 {
+  if (current === null || current.schemas >= MAX_SCHEMAS_BY_INSTANCE) current = { ajv: newAjv(), schemas: 0 };
+  current.schemas += 1;
+  return current.ajv;
+}
+
 function newAjv(): Ajv2020 {
   const regExp = Object.assign((pattern: string) => linearPattern(pattern), { code: 'linearPattern' });
   const ajv = new Ajv2020({

@@ -1,0 +1,75 @@
+import type { Finding, ScheduleDocument } from '@fettle/contracts';
+import { parseSelector } from '@fettle/expression';
+import type { ActionRegistry } from '../engine/program.js';
+import { checkExpression } from './expression-findings.js';
+import { finding, orderedFindings } from './findings.js';
+import type { ParsedDocument } from './parse-documents.js';
+import { validateInputs } from './validate-inputs.js';
+import { validateRunbook } from './validate-runbook.js';
+
+export interface ValidateOptions {
+  readonly actions: ActionRegistry;
+  /** Throws FettleError for a cron text that is wrong, with its position in the text (`parseCron` of the calendar room). */
+  readonly validateCron?: ((cron: string) => unknown) | undefined;
+  /** Throws FettleError for a zone that is not known (`assertTimeZone` of the calendar room). */
+  readonly validateTimeZone?: ((timeZone: string) => unknown) | undefined;
+}
+
+/**
+ * What is wrong with documents of right shape, beyond their shape: actions and their inputs, expressions and what they may
+ * read, schemas, selectors, schedules. Works offline. Documents of wrong shape are left out, their findings came from parsing.
+ */
+export function validateDocuments(documents: readonly ParsedDocument[], options: ValidateOptions): readonly Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Map<string, ParsedDocument>();
+  for (const parsed of documents) {
+    const { document, places } = parsed;
+    if (document === null) continue;
+    const key = `${document.kind}/${document.metadata.space}/${document.metadata.name}`;
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, parsed);
+    else findings.push(duplicate(parsed, first, key));
+    if (document.kind === 'Runbook') validateRunbook(document.spec, places, options.actions, findings);
+    else validateSchedule(document, parsed, options, seen, findings);
+  }
+  // A file may be one of several, so findings stay together by file.
+  const files = [...new Set(documents.map((parsed) => parsed.file))];
+  return files.flatMap((file) => orderedFindings(findings.filter((found) => found.position?.file === file)));
+}
+
+function duplicate(parsed: ParsedDocument, first: ParsedDocument, key: string): Finding {
+  const place = parsed.places.valueAt(['metadata', 'name']);
+  const { file, line, column } = first.places.valueAt(['metadata', 'name']).position;
+  return finding('duplicate-document', `${key} is given twice; first at ${file}:${line}:${column}`, {
+    path: ['metadata', 'name'],
+    ...place,
+  });
+}
+
+function validateSchedule(
+  { spec, metadata }: ScheduleDocument,
+  { places }: ParsedDocument,
+  { validateCron, validateTimeZone }: ValidateOptions,
+  seen: ReadonlyMap<string, ParsedDocument>,
+  findings: Finding[],
+): void {
+  const at = (field: 'cron' | 'timeZone' | 'targets', source: string) => ({
+    places,
+    path: ['spec', field],
+    offset: 0,
+    source,
+  });
+  checkExpression(at('cron', spec.cron), findings, () => validateCron?.(spec.cron));
+  checkExpression(at('timeZone', spec.timeZone), findings, () => validateTimeZone?.(spec.timeZone));
+  const { targets } = spec;
+  if (targets !== undefined) checkExpression(at('targets', targets), findings, () => parseSelector(targets));
+  // The runbook may stand elsewhere; the server checks the inputs against the version it knows.
+  const runbook = seen.get(`Runbook/${metadata.space}/${spec.runbook}`)?.document;
+  if (runbook?.kind !== 'Runbook') return;
+  for (const found of validateInputs(runbook.spec, spec.inputs).findings) {
+    if (found.code !== 'invalid-inputs') continue;
+    const name = /^inputs\.([\w$-]+)/.exec(found.path ?? '')?.[1];
+    const path = name === undefined ? ['spec', 'inputs'] : ['spec', 'inputs', name];
+    findings.push({ ...found, path: `spec.${found.path ?? 'inputs'}`, position: places.keyAt(path).position });
+  }
+}
