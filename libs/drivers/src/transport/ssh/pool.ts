@@ -49,12 +49,22 @@ interface Target {
   readonly waiters: Set<Waiter>;
 }
 
+/** Digests of credentials by object: hosts share a credential, and each command asks for its digest. */
+const digests = new WeakMap<SshCredential, string>();
+
+function credentialDigest(credential: SshCredential): string {
+  let digest = digests.get(credential);
+  if (digest === undefined) {
+    digest = createHash('sha256').update(JSON.stringify(credential)).digest('base64');
+    digests.set(credential, digest);
+  }
+  return digest;
+}
+
+/** The secret is part of the key as a digest only; pins are part of it so that a change of pins never reuses a connection. */
 function targetKey(endpoint: SshEndpoint, credential: SshCredential): string {
-  // The secret is part of the key only as a digest; pins are part of it so that a change of pins never reuses a connection.
-  const digest = createHash('sha256')
-    .update(JSON.stringify([credential, endpoint.hostKeys]))
-    .digest('base64');
-  return JSON.stringify([endpoint.host, endpoint.port, endpoint.user, digest]);
+  const { host, port, user, hostKeys } = endpoint;
+  return [host, port, user, credentialDigest(credential), ...hostKeys].join('\n');
 }
 
 /** Connections by endpoint, user and credential, with limits on all of them. */

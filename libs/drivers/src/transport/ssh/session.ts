@@ -191,7 +191,8 @@ export class Session {
   }
 
   private sendStdin(): void {
-    const { stdin } = this.options;
+    const { stdin, command } = this.options;
+    if (!command.readsStdin) return;
     if (stdin === undefined) this.channel.end();
     else if (Buffer.isBuffer(stdin)) this.channel.end(stdin);
     else {

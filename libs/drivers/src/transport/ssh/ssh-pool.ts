@@ -71,7 +71,8 @@ export class SshPool {
    */
   async exec(endpoint: SshEndpoint, credential: SshCredential, request: ExecRequest): Promise<ExecResult> {
     const env = request.token === undefined ? request.env : { ...request.env, FETTLE_TOKEN: request.token };
-    const command = wrapCommand(endpoint, { argv: request.argv, env, cwd: request.cwd, become: request.become });
+    const { argv, cwd, become, stdin } = request;
+    const command = wrapCommand(endpoint, { argv, env, cwd, become, stdin });
     const { session, lease } = await this.open(endpoint, credential, command, request);
     try {
       return await this.supervise(endpoint, credential, session, lease, request);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { sshError } from './errors.js';
 import { quoteArgument, quoteArgv } from './quote.js';
 import type { Become, SshEndpoint } from './types.js';
@@ -16,6 +16,8 @@ export interface WrappedCommand {
   readonly becomes: boolean;
   /** What sudo prints when it wants a password. */
   readonly prompt: string | undefined;
+  /** The channel must be told where input ends; else the command reads from /dev/null. */
+  readonly readsStdin: boolean;
 }
 
 export interface CommandToWrap {
@@ -23,6 +25,8 @@ export interface CommandToWrap {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly become?: Become | undefined;
+  /** Only whether there is any matters here. */
+  readonly stdin?: unknown;
 }
 
 function invalid(endpoint: SshEndpoint, what: string, remedy: string): never {
@@ -78,7 +82,8 @@ function announce(nonce: string, what: 'login' | 'become'): string {
  */
 export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): WrappedCommand {
   checkCommand(endpoint, command);
-  const nonce = `fettle-${randomBytes(16).toString('hex')}`;
+  // randomUUID draws from a store of random bytes; asking the system for each command costs more than all else here.
+  const nonce = `fettle-${randomUUID()}`;
   const becomeUser = command.become === undefined ? undefined : (command.become.user ?? 'root');
   // A user who already is the one to become needs no sudo, which such hosts often lack.
   const becomes = becomeUser !== undefined && becomeUser !== endpoint.user;
@@ -94,6 +99,9 @@ export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): Wrap
     const sudo = ['sudo', ...asking, '-H', '-u', becomeUser, '--', '/bin/sh', '-c', inner, 'fettle', ...command.argv];
     line = `${guard}${announce(nonce, 'login')}exec ${quoteArgv(sudo)}`;
   }
+  // Saves the packet, and so the system call, that would end the input of each command.
+  const readsStdin = command.stdin !== undefined || prompt !== undefined;
+  if (!readsStdin) line += ' </dev/null';
   const lineBytes = Buffer.byteLength(line);
   if (lineBytes > MAX_LINE_BYTES) {
     invalid(
@@ -102,7 +110,7 @@ export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): Wrap
       'Pass long values through stdin, as ssh.script does, or put a file on the host first.',
     );
   }
-  return { line, nonce, becomes, prompt };
+  return { line, nonce, becomes, prompt, readsStdin };
 }
 
 export type StartEvent =
@@ -120,7 +128,7 @@ export class StartScanner {
   constructor(private readonly command: WrappedCommand) {}
 
   feed(chunk: Buffer): StartEvent[] {
-    this.pending = Buffer.concat([this.pending, chunk]);
+    this.pending = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk]);
     const events: StartEvent[] = [];
     if (this.pending.includes(`\n${this.command.nonce}-directory\n`)) return [{ kind: 'no-directory' }];
     if (!this.loggedIn) {
@@ -156,12 +164,18 @@ export class StartScanner {
     return [{ kind: 'prompt' }];
   }
 
+  /** Finds a whole line `NONCE-what PID` and takes it, and all before it, from what is pending. */
   private takeAnnouncement(what: 'login' | 'become'): number | undefined {
-    // Latin-1 keeps one character a byte, so that positions in the text are positions in the buffer.
-    const found = new RegExp(`\\n${this.command.nonce}-${what} (\\d{1,10})\\n`).exec(this.pending.toString('latin1'));
-    if (found === null) return undefined;
-    this.pending = this.pending.subarray(found.index + found[0].length);
-    return Number(found[1]);
+    const start = `\n${this.command.nonce}-${what} `;
+    for (let at = this.pending.indexOf(start); at >= 0; at = this.pending.indexOf(start, at + 1)) {
+      const end = this.pending.indexOf(10, at + start.length);
+      if (end < 0) return undefined;
+      const pid = this.pending.toString('latin1', at + start.length, end);
+      if (!/^\d{1,10}$/.test(pid)) continue;
+      this.pending = this.pending.subarray(end + 1);
+      return Number(pid);
+    }
+    return undefined;
   }
 
   private takePending(): Buffer {
