@@ -35,3 +35,13 @@ export {
   type StepDecision,
   type StepError,
 } from './engine/decide-step.js';
+export {
+  knownAfterText,
+  pendingCounts,
+  planProgram,
+  planSummary,
+  type Plan,
+  type PlannedStep,
+  type PlanRequest,
+  type PlanTarget,
+} from './engine/plan.js';

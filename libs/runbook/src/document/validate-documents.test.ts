@@ -216,7 +216,7 @@ describe('validateDocuments', () => {
       '4:79 invalid-expression spec.targets [nam] name',
     ]);
     const both = `${step('    - {id: a, uses: ssh.run, with: {argv: [x]}}')}\n---\n${schedule('{runbook: a, cron: "0 1 * * *", inputs: {path: 3}}')}`;
-    expect(brief(check(both))).toEqual(['13:41 invalid-inputs spec.inputs.path []']);
+    expect(brief(check(both))).toEqual(['13:48 invalid-inputs spec.inputs.path []']);
     expect(check(schedule('{runbook: elsewhere, cron: "0 1 * * *", inputs: {path: 3}}'))).toEqual([]);
   });
 
