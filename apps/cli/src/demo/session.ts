@@ -67,6 +67,7 @@ export class DemoSession {
         inheritsStdin: true,
         terminal: true,
       });
+      await Promise.allSettled(io.jobs.values());
       ending = this.endedBy === undefined ? { exitCode: result.exitCode & 0xff } : { signal: this.endedBy };
     } catch {
       ending = this.endedBy === undefined ? { exitCode: 255 } : { signal: this.endedBy };
@@ -93,6 +94,7 @@ export class DemoSession {
       takeStdin: () => this.takeStdin(),
       signal: this.controller.signal,
       groupId: this.pid,
+      jobs: new Map(),
     };
   }
 

@@ -156,3 +156,20 @@ it('answers 200 commands at once on shared files', async () => {
     for (const each of clients) each.end();
   }
 }, 60_000);
+
+describe('background jobs', () => {
+  it('run beside the script, answer to $! and wait, and hold the session until they end', async () => {
+    const result = await run(client, '(sleep 0.3; echo late; exit 3) & p=$!; echo early; wait $p; echo "code $?"');
+    expect(result).toMatchObject({ exitCode: 0, stdout: 'early\nlate\ncode 3\n' });
+    expect((await run(client, 'v=x; (sleep 0.2; echo "$v" last) & echo first')).stdout).toBe('first\nx last\n');
+  });
+
+  it('outlive the session under setsid, and can be ended from another', async () => {
+    const { stdout } = await run(client, "setsid sh -c 'echo on > detached; sleep 60; echo off > detached' & echo $!");
+    const pid = stdout.trim();
+    expect(Number(pid)).toBeGreaterThan(1);
+    expect((await run(client, `kill -0 -- -${pid}; echo $?; cat detached`)).stdout).toBe('0\non\n');
+    expect((await run(client, `kill -TERM -- -${pid}; sleep 0.1; kill -0 ${pid}`)).exitCode).toBe(1);
+    expect((await run(client, 'cat detached')).stdout).toBe('on\n');
+  });
+});

@@ -13,6 +13,8 @@ export interface SessionIo {
   takeStdin(): Promise<Buffer>;
   readonly signal: AbortSignal;
   readonly groupId: number;
+  /** What runs in the background, by process id -> exit code; the session lasts until it ends, unless it has detached itself. */
+  readonly jobs: Map<number, Promise<number>>;
 }
 
 export interface LaunchOptions {
@@ -25,6 +27,8 @@ export interface LaunchOptions {
   /** Output goes to the channel while the command runs, rather than into the result. */
   readonly terminal: boolean;
 }
+
+const maxJobs = 64;
 
 const limits = {
   // A busy loop holds up the whole estate, since all hosts share one thread.
@@ -91,6 +95,47 @@ export class Shell {
     const shell = new Shell(this.machine, { name: userName, uid, home: this.machine.homeOf(userName) }, this.io);
     shell.view.umask = this.view.umask;
     return shell;
+  }
+
+  /** Runs a script beside this one and returns its process id. One under setsid or nohup outlives the session. */
+  background(script: string, options: LaunchOptions): number {
+    const { machine } = this;
+    const detached = /^\s*(setsid|nohup)\b/.test(script);
+    if (this.io.jobs.size >= maxJobs) throw new Error('too many background jobs');
+    if (!detached) {
+      const shell = new Shell(machine, this.user, this.io);
+      shell.view.umask = this.view.umask;
+      this.io.jobs.set(
+        shell.pid,
+        shell
+          .run(script, 'sh', [], { ...options, stdin: '', inheritsStdin: false, terminal: true })
+          .then((result) => result.exitCode),
+      );
+      return shell.pid;
+    }
+    const pid = machine.newPid();
+    const controller = new AbortController();
+    const io: SessionIo = {
+      write: () => Promise.resolve(),
+      takeStdin: () => Promise.resolve(Buffer.alloc(0)),
+      signal: controller.signal,
+      groupId: pid,
+      jobs: new Map(),
+    };
+    machine.processes.set(pid, {
+      pid,
+      groupId: pid,
+      user: this.user.name,
+      command: script.slice(0, 200),
+      startedAtMs: Date.now(),
+      signal: () => controller.abort(),
+    });
+    const shell = new Shell(machine, this.user, io, pid);
+    shell.view.umask = this.view.umask;
+    void shell
+      .run(script, 'sh', [], { ...options, stdin: '', inheritsStdin: false, terminal: true })
+      .finally(() => machine.processes.delete(pid));
+    return pid;
   }
 
   async reboot(): Promise<ExecResult> {

@@ -72,6 +72,8 @@ export class HostServer {
 
   private dropAll(): void {
     for (const session of this.sessions) session.signal('HUP');
+    // Detached commands end with the host, too.
+    for (const process of this.options.machine.processes.values()) process.signal('HUP');
     for (const socket of this.sockets) socket.destroy();
   }
 

@@ -13,6 +13,12 @@ export const TERMINAL_STDOUT = '/dev/fettle/stdout';
 export const TERMINAL_STDERR = '/dev/fettle/stderr';
 /** Runs its arguments with output straight to the channel and stdin straight from it. */
 export const TERMINAL_COMMAND = '__terminal';
+/** Runs its argument, a script, beside the one that calls it. */
+export const BACKGROUND_COMMAND = '__background';
+/** `wait` for what `__background` started. */
+export const WAIT_COMMAND = '__wait';
+/** The variable that stands for `$!`. */
+export const BACKGROUND_PID = 'fettle_background_pid';
 /** Runs its arguments with stdin from the channel; its output goes where the shell sends it. */
 export const STDIN_COMMAND = '__stdin';
 
@@ -84,6 +90,16 @@ function isStandaloneExec(command: CommandNode): boolean {
   return command.type === 'SimpleCommand' && literal(command.name) === 'exec' && command.args.length === 0;
 }
 
+function simpleStatement(command: { name: WordNode; args: WordNode[] }): StatementNode {
+  const simple: SimpleCommand = { type: 'SimpleCommand', ...command, assignments: [], redirections: [] };
+  return {
+    type: 'Statement',
+    pipelines: [{ type: 'Pipeline', commands: [simple], negated: false }],
+    operators: [],
+    background: false,
+  };
+}
+
 /** Puts a launcher or reader under the command that feeds it from the channel. */
 function prefixed(command: SimpleCommand, isWholePipeline: boolean): SimpleCommand {
   const name = literal(command.name);
@@ -147,18 +163,7 @@ function streamCompound(command: CommandNode): CommandNode | undefined {
 /** `exec CMD` does not end the script in just-bash: say so explicitly. */
 function endAfterExec(command: CommandNode): CommandNode {
   if (command.type !== 'SimpleCommand' || literal(command.name) !== 'exec' || command.args.length === 0) return command;
-  const exit: StatementNode = {
-    type: 'Statement',
-    pipelines: [
-      {
-        type: 'Pipeline',
-        commands: [{ type: 'SimpleCommand', name: word('exit'), args: [], assignments: [], redirections: [] }],
-        negated: false,
-      },
-    ],
-    operators: [],
-    background: false,
-  };
+  const exit = simpleStatement({ name: word('exit'), args: [] });
   const run: StatementNode = { ...exit, pipelines: [{ type: 'Pipeline', commands: [command], negated: false }] };
   return { type: 'Group', body: [run, exit], redirections: [] };
 }
@@ -177,8 +182,36 @@ function streamPipeline(pipeline: PipelineNode): PipelineNode {
   return { ...pipeline, commands };
 }
 
+/** `CMD &`: just-bash would run it here and now, so it is handed over as text. */
+function inBackground(statement: StatementNode): StatementNode {
+  const script = serialize({ type: 'Script', statements: [{ ...statement, background: false }] });
+  // In Base64, so that no quoting is at stake.
+  const text = word(Buffer.from(script).toString('base64'));
+  return simpleStatement({ name: word(BACKGROUND_COMMAND), args: [text] });
+}
+
 function streamAll(statements: readonly StatementNode[]): StatementNode[] {
-  return statements.map((statement) => ({ ...statement, pipelines: statement.pipelines.map(streamPipeline) }));
+  return statements.map((statement) =>
+    statement.background
+      ? inBackground(statement)
+      : { ...statement, background: false, pipelines: statement.pipelines.map(streamPipeline) },
+  );
+}
+
+/** `$!` and `wait` know only just-bash's own jobs: give them ours. */
+function withOwnJobs<T>(node: T): T {
+  if (Array.isArray(node)) return node.map(withOwnJobs) as T;
+  if (typeof node !== 'object' || node === null) return node;
+  const copy = Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [key, withOwnJobs<unknown>(value)]),
+  ) as T & {
+    type?: string;
+    parameter?: string;
+    name?: WordNode | null;
+  };
+  if (copy.type === 'ParameterExpansion' && copy.parameter === '!') return { ...copy, parameter: BACKGROUND_PID };
+  if (copy.type === 'SimpleCommand' && literal(copy.name) === 'wait') return { ...copy, name: word(WAIT_COMMAND) };
+  return copy;
 }
 
 /** True if a builtin that runs in the shell itself (`read`, `mapfile`) takes stdin, so that it has to be there first. */
@@ -220,7 +253,8 @@ export interface TerminalScript {
  * Throws the parser's error if the text is no shell script.
  */
 export function streamToTerminal(script: string): TerminalScript {
-  const ast: ScriptNode = parse(script);
+  const parsed: ScriptNode = parse(script);
+  const ast = /&|\$!|\bwait\b/.test(script) ? withOwnJobs(parsed) : parsed;
   const needsStdin = hasReadingBuiltin(ast);
   const redirectsItself = ast.statements.some((statement) =>
     statement.pipelines.some((pipeline) => pipeline.commands.some(isStandaloneExec)),

@@ -178,6 +178,19 @@ export const launchCommands: Readonly<Record<string, DemoCommand>> = {
     launch(args, shell, optionsFrom(context, { terminal: true, inheritsStdin: true })),
   __stdin: (args, context, shell) =>
     launch(args, shell, optionsFrom(context, { terminal: false, inheritsStdin: true })),
+  __background: async ([encoded = ''], context, shell) => {
+    const script = Buffer.from(encoded, 'base64').toString('utf8');
+    const options = optionsFrom(context, { terminal: true, inheritsStdin: false });
+    const pid = shell.background(script, { ...options, env: Object.fromEntries(context.env) });
+    await context.assignShellVariable?.('fettle_background_pid', String(pid));
+    return done(0);
+  },
+  __wait: async (args, _context, { io }) => {
+    const pids = args.map(Number);
+    const jobs = pids.length === 0 ? [...io.jobs.values()] : pids.flatMap((pid) => io.jobs.get(pid) ?? []);
+    const codes = await Promise.all(jobs);
+    return done(pids.length === 0 ? 0 : (codes.at(-1) ?? 127));
+  },
   sh: launcher('sh'),
   bash: launcher('bash'),
   dash: launcher('dash'),
