@@ -10,7 +10,7 @@ const tokens = new Map<string, string>();
 beforeAll(async () => {
   api = await startApi();
   for (const role of roles) tokens.set(role, await api.tokenOf(`the-${role}`, role));
-}, 60_000);
+}, 180_000);
 afterAll(() => api?.close());
 
 const unknownRun = '01900000-0000-7000-8000-000000000000';
@@ -108,7 +108,7 @@ describe('signing in', () => {
     const dump =
       JSON.stringify(await api.sql("SELECT *, encode(hash, 'escape') FROM api_token")) +
       JSON.stringify(await api.sql(`SELECT convert_from(canonical, 'UTF8') FROM audit_record`));
-    for (const token of [api.adminToken, ...tokens.values()]) expect(dump).not.toContain(token.split('_')[2]);
+    for (const token of [api.adminToken, ...tokens.values()]) expect(dump).not.toContain(token.slice(-43));
   });
 });
 

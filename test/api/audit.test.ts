@@ -16,7 +16,7 @@ beforeAll(async () => {
   api = await startApi();
   actor = await api.tokenOf('acting', 'admin');
   dataSource = await createDataSource({ url: api.databaseUrl, poolSize: 4, applicationName: 'test' });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await dataSource?.destroy();
   await api?.close();

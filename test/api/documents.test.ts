@@ -5,7 +5,7 @@ import { startApi, type TestApi } from './api-server.js';
 let api: TestApi;
 beforeAll(async () => {
   api = await startApi();
-}, 60_000);
+}, 180_000);
 afterAll(() => api?.close());
 
 const runbook = (name: string, argv = '[uptime]', extra = ''): string => `# what ${name} is for
@@ -57,7 +57,7 @@ describe('apply', () => {
     expect(reworded.body.items[0]).toMatchObject({ result: 'unchanged' });
     const changed = await apply(runbook('plain', '[uptime, -p]'));
     expect(changed.body.items[0]).toMatchObject({ number: 2, result: 'changed' });
-    expect(changed.body.items[0]!.diff.join('\n')).toContain('spec.steps[0].with.argv');
+    expect(changed.body.items[0]!.diff.join('\n')).toContain('+ spec.steps[look].with.argv[1]: "-p"');
     const back = await apply(runbook('plain'));
     expect(back.body.items[0]).toMatchObject({ number: 3, result: 'changed', version: first.body.items[0]!.version });
 

@@ -10,7 +10,7 @@ const numRuns = isLong ? 2000 : 300;
 let api: TestApi;
 beforeAll(async () => {
   api = await startApi();
-}, 60_000);
+}, 180_000);
 afterAll(() => api?.close());
 
 const deep = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;

@@ -2,8 +2,11 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
+import { AssetsController } from './assets/assets.controller.js';
 import { AuditController } from './audit/audit.controller.js';
 import { ApiLogger } from './common/logger.js';
+import { CredentialsController } from './credentials/credentials.controller.js';
+import { SealingKeys } from './credentials/sealing-keys.js';
 import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
@@ -29,6 +32,8 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  AssetsController,
+  CredentialsController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */
@@ -50,6 +55,7 @@ export class AppModule {
         { provide: ApiLogger, useValue: logger },
         { provide: Authenticator, useFactory: () => new Authenticator(dataSource) },
         OperationRunner,
+        SealingKeys,
         Metrics,
         RunWakeups,
         EventStreams,

@@ -3,25 +3,22 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { IncomingMessage } from 'node:http';
 import type { FettleRequest, FettleResponse, Next } from './request.js';
 
-/** Routes that take more than the usual; others have `defaultBodyBytes`. */
-export const bodyLimits: readonly { readonly path: string; readonly maxBytes: number }[] = [
-  { path: '/api/v1/assets/import', maxBytes: 128 * 1024 * 1024 },
-];
 export const defaultBodyBytes = 2 * 1024 * 1024;
+const NDJSON_ROUTE = '/api/v1/assets/import';
 
 /** Reads JSON bodies within their limits; anything else with a body is 415. */
 export function readBodies(app: NestExpressApplication): void {
   app.use(requireJson);
-  for (const { path, maxBytes } of bodyLimits) {
-    app.useBodyParser('json', {
-      limit: maxBytes,
-      strict: true,
-      type: (request: IncomingMessage) => pathOf(request) === path,
-    });
-  }
-  const special = new Set(bodyLimits.map(({ path }) => path));
-  const isUsual = (request: IncomingMessage): boolean => !special.has(pathOf(request));
-  app.useBodyParser('json', { limit: defaultBodyBytes, strict: true, type: isUsual });
+  app.useBodyParser('json', { limit: defaultBodyBytes, strict: true, type: isJson });
+}
+
+/** NDJSON is read by its own route, as a stream. */
+function isNdjsonRoute(request: IncomingMessage): boolean {
+  return pathOf(request) === NDJSON_ROUTE;
+}
+
+function isJson(request: IncomingMessage): boolean {
+  return !isNdjsonRoute(request);
 }
 
 function pathOf(request: IncomingMessage): string {
@@ -31,9 +28,14 @@ function pathOf(request: IncomingMessage): string {
 function requireJson(request: FettleRequest, _response: FettleResponse, next: Next): void {
   const { headers } = request;
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (!hasBody || /^application\/json(\s*;.*)?$/i.test(headers['content-type'] ?? '')) {
+  const type = headers['content-type'] ?? '';
+  const isRead = isNdjsonRoute(request)
+    ? /^application\/(x-ndjson|jsonl)(\s*;.*)?$/i.test(type)
+    : /^application\/json(\s*;.*)?$/i.test(type);
+  if (!hasBody || isRead) {
     next();
     return;
   }
-  next(new HttpException('A body must have the type application/json.', 415));
+  const wanted = isNdjsonRoute(request) ? 'application/x-ndjson' : 'application/json';
+  next(new HttpException(`A body must have the type ${wanted}.`, 415));
 }

@@ -21,7 +21,8 @@ export interface StreamRequest {
 
 export const maxStreams = 500;
 export const maxStreamsOfPrincipal = 50;
-const pageEvents = 100;
+/** A chunk of log has at most 64 KiB, so a stream holds a few MiB at worst. */
+const pageEvents = 32;
 const pollMs = 2000;
 const heartbeatMs = 15_000;
 /** A reader may rest this long; its stream holds one page meanwhile. */

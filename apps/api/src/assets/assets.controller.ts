@@ -1,0 +1,90 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Put, Query, Req } from '@nestjs/common';
+import {
+  assetDetailSchema,
+  assetParamSchema,
+  assetSchema,
+  importQuerySchema,
+  importResultSchema,
+  listAssetsQuerySchema,
+  pageOf,
+  retireAssetRequestSchema,
+  setAssetRequestSchema,
+  spaceOnlyQuerySchema,
+} from '@fettle/contracts';
+import type { Asset, AssetDetail, ImportQuery, ImportResult, Page, SetAssetRequest } from '@fettle/contracts';
+import { getAsset, importAssets, listAssets, retireAsset, setAsset } from '@fettle/operations';
+import type { z } from 'zod';
+import { Answers, Resource } from '../common/openapi.js';
+import { OperationRunner } from '../common/operation-runner.js';
+import { CurrentCaller, RequirePermission } from '../common/permission.js';
+import type { Caller, FettleRequest } from '../common/request.js';
+import { readImportBody } from './import-body.js';
+
+type Named = z.output<typeof assetParamSchema>;
+type InSpace = z.output<typeof spaceOnlyQuerySchema>;
+
+@Resource('assets')
+@Controller('api/v1/assets')
+export class AssetsController {
+  constructor(private readonly runner: OperationRunner) {}
+
+  @Get()
+  @RequirePermission('asset:read')
+  @Answers(200, pageOf(assetSchema))
+  list(
+    @CurrentCaller() caller: Caller,
+    @Query({ schema: listAssetsQuerySchema }) query: z.output<typeof listAssetsQuerySchema>,
+  ): Promise<Page<Asset>> {
+    return this.runner.readAs(caller, (context) => listAssets(context, query));
+  }
+
+  /** NDJSON, a row a line; all rows or none. */
+  @Post('import')
+  @HttpCode(200)
+  @RequirePermission('asset:import')
+  @Answers(200, importResultSchema)
+  async import(
+    @CurrentCaller() caller: Caller,
+    @Query({ schema: importQuerySchema }) query: ImportQuery,
+    @Req() request: FettleRequest,
+  ): Promise<ImportResult> {
+    const body = await readImportBody(request);
+    return this.runner.write(caller, (context) => importAssets(context, { ...query, ...body }));
+  }
+
+  @Get(':name')
+  @RequirePermission('asset:read')
+  @Answers(200, assetDetailSchema)
+  get(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: assetParamSchema }) { name }: Named,
+    @Query({ schema: spaceOnlyQuerySchema }) { space }: InSpace,
+  ): Promise<AssetDetail> {
+    return this.runner.readAs(caller, (context) => getAsset(context, { space, name }));
+  }
+
+  @Put(':name')
+  @RequirePermission('asset:write')
+  @Answers(200, assetSchema)
+  set(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: assetParamSchema }) { name }: Named,
+    @Query({ schema: spaceOnlyQuerySchema }) { space }: InSpace,
+    @Body({ schema: setAssetRequestSchema }) body: SetAssetRequest,
+  ): Promise<Asset> {
+    return this.runner.write(caller, (context) => setAsset(context, { space, name }, body));
+  }
+
+  @Post(':name/retire')
+  @HttpCode(200)
+  @RequirePermission('asset:write')
+  @Answers(200, assetSchema)
+  retire(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: assetParamSchema }) { name }: Named,
+    @Query({ schema: spaceOnlyQuerySchema }) { space }: InSpace,
+    @Body({ schema: retireAssetRequestSchema }) body: z.output<typeof retireAssetRequestSchema>,
+  ): Promise<Asset> {
+    return this.runner.write(caller, (context) => retireAsset(context, { space, name }, body));
+  }
+}
