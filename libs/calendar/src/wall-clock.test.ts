@@ -53,7 +53,7 @@ describe('every zone around each change of 2026, against the wall clock that lux
 
   it('with the defaults, a daily time comes once for each local day, whatever the clock does', () => {
     for (const { zone, days } of zones) {
-      for (const minute of [0, 15, 30, 45]) {
+      for (const minute of [0, 30]) {
         for (const hour of [0, 1, 2, 3, 23]) {
           for (const dayMs of days) {
             const from = DateTime.fromMillis(dayMs - 2 * DAY_MS, { zone }).startOf('day');
