@@ -1,0 +1,191 @@
+import type { Entry, RunDetail, RunState, RunSummary } from '@fettle/contracts';
+import type { ApiClient } from '../../client/api-client.js';
+import { followRun, type RunEvent } from '../../client/run-events.js';
+import { paintState } from '../../output/colours.js';
+import { LiveLine } from '../../output/live-line.js';
+import type { Output, OutputFormat } from '../../output/output.js';
+import { duration, neutralise, oneLine } from '../../output/text.js';
+import { InterruptedError, UnreachableError } from '../../session/errors.js';
+import { EXIT, exitCodeOfRun } from '../../session/exit-codes.js';
+import type { Session } from '../../session/session.js';
+import { LogPrinter } from './log-printer.js';
+import { readRun, readWholeRun } from './read-run.js';
+import { RunProgress, type BadEnd } from './run-progress.js';
+import { paintCounts, writeTargets } from './run-text.js';
+import { shown } from './show-run.js';
+
+export interface FollowView {
+  readonly format: OutputFormat;
+  /** Print what the hosts write, as it comes. */
+  readonly logs?: boolean | undefined;
+  /** At the end, list only the targets that did not succeed: what the others said has been shown. */
+  readonly onlyBad?: boolean | undefined;
+}
+
+export interface Followed {
+  readonly state: RunState;
+  readonly exitCode: number;
+}
+
+/** Beyond these, failures are only counted while the run goes on; the table at the end has them. */
+const MAX_SHOWN_FAILURES = 40;
+const REDRAW_MS = 250;
+
+/**
+ * Shows a run's progress until it ends, then its table. Ctrl-C leaves the run alone and says how to follow it again.
+ * @returns exit code 0, 6, 7 or 8 by the run's state, 130 after Ctrl-C
+ */
+export async function followToEnd(
+  session: Session,
+  client: ApiClient,
+  run: RunSummary,
+  view: FollowView,
+): Promise<Followed> {
+  const follower = new Follower(session, run, view);
+  try {
+    const isOver = run.endedAt !== null || run.state === 'waiting-approval';
+    if (!isOver || view.logs === true) await follower.follow(client);
+  } catch (error) {
+    follower.clear();
+    const again = `fettle run follow ${run.id}`;
+    if (error instanceof InterruptedError) {
+      session.output.note(`Detached; the run goes on. Follow it again: ${again}; end it: fettle run cancel ${run.id}`);
+      return { state: run.state, exitCode: EXIT.interrupted };
+    }
+    if (error instanceof UnreachableError) session.output.note(`Run ${run.id} was accepted. Follow it again: ${again}`);
+    throw error;
+  }
+  follower.clear();
+  const ended = await readWholeRun(client, run.id);
+  follower.finish(ended);
+  return { state: ended.state, exitCode: exitCodeOfRun(ended.state) };
+}
+
+class Follower {
+  readonly #output: Output;
+  readonly #line: LiveLine;
+  readonly #progress: RunProgress;
+  readonly #logs: LogPrinter | null;
+  readonly #startedAtMs = Date.now();
+  #shownFailures = 0;
+  #isLost = false;
+
+  constructor(
+    private readonly session: Session,
+    private readonly run: RunSummary,
+    private readonly view: FollowView,
+  ) {
+    this.#output = session.output;
+    this.#line = new LiveLine(session.output.stderr);
+    this.#progress = new RunProgress(run.targetCount);
+    this.#logs = view.logs === true && view.format === 'table' ? new LogPrinter(session.output) : null;
+  }
+
+  async follow(client: ApiClient): Promise<void> {
+    const { run } = this;
+    this.#output.note(`Run ${run.id} of ${run.runbook} on ${run.targetCount} targets`);
+    const timer = setInterval(() => this.#draw(), REDRAW_MS);
+    try {
+      for await (const event of followRun(client, run.id, { logs: this.#logs !== null })) {
+        this.#take(event);
+        if (event.type === 'entry' && mayWait(event.data) && (await isWaiting(client, run.id))) return;
+      }
+    } finally {
+      clearInterval(timer);
+      this.clear();
+      this.#logs?.end();
+    }
+  }
+
+  clear(): void {
+    this.#line.clear();
+  }
+
+  #take(event: RunEvent): void {
+    if (event.type === 'log') {
+      this.clear();
+      this.#logs?.print(event.data);
+    } else if (event.type === 'entry') {
+      const bad = this.#progress.take(event.data);
+      if (bad !== null) this.#showFailure(bad);
+    } else {
+      this.#showConnection(event);
+    }
+    this.#draw();
+  }
+
+  #showConnection(event: Extract<RunEvent, { type: 'lost' | 'back' }>): void {
+    this.#isLost = event.type === 'lost';
+    this.clear();
+    if (event.type === 'lost') this.#output.warn(`the API is away (${event.reason}); the run goes on, trying again`);
+    else this.#output.note('The API is back.');
+  }
+
+  #showFailure({ asset, state, step, message }: BadEnd): void {
+    this.#shownFailures += 1;
+    if (this.#shownFailures > MAX_SHOWN_FAILURES) return;
+    this.clear();
+    const colours = this.#output.errorColours;
+    const where = step === null ? '' : ` at ${step}`;
+    const why = message === null ? '' : `: ${message}`;
+    this.#output.stderr.write(
+      `${colours.bold(oneLine(asset))} ${paintState(colours, state)}${oneLine(`${where}${why}`)}\n`,
+    );
+    if (this.#shownFailures === MAX_SHOWN_FAILURES)
+      this.#output.note('(further ones are counted; the table at the end names them)');
+  }
+
+  #draw(): void {
+    const { counts, ended, targetCount } = this.#progress;
+    const took = duration(Math.floor((Date.now() - this.#startedAtMs) / 100) * 100);
+    const text = [
+      `${bar(ended, targetCount, this.#output.stderr.isTTY === true)} ${ended}/${targetCount}`,
+      ...(['running', 'succeeded', 'failed', 'unreachable', 'quarantined', 'cancelled', 'skipped', 'unknown'] as const)
+        .filter((state) => counts[state] > 0)
+        .map((state) => `${counts[state]} ${state}`),
+      took,
+      ...(this.#isLost ? ['waiting for the API'] : []),
+    ].join('  ');
+    const colours = this.#output.errorColours;
+    this.#line.set(neutralise(text), (cut) =>
+      cut.replace(/(\d+) (succeeded|failed|unreachable|quarantined|unknown|running)/g, (whole, _count, state: string) =>
+        paintState(colours, state).replace(state, whole),
+      ),
+    );
+  }
+
+  /** The table of the ended run on stdout and its last word on stderr. */
+  finish(run: RunDetail): void {
+    const { output } = this.session;
+    if (this.view.format !== 'table') output.data(this.view.format, shown(run), () => '');
+    else if (this.view.onlyBad === true)
+      writeTargets(output, { ...run, targets: run.targets.filter(({ state }) => state !== 'succeeded') });
+    else writeTargets(output, run);
+    const took =
+      run.startedAt !== null && run.endedAt !== null
+        ? ` in ${duration(Date.parse(run.endedAt) - Date.parse(run.startedAt))}`
+        : '';
+    const state = paintState(output.errorColours, run.state);
+    output.stderr.write(`Run ${run.id} ${state}${took}: ${paintCounts(output, run.counts, 'stderr')}\n`);
+    if (run.error !== null && run.error.code !== 'targets-failed')
+      output.stderr.write(`  ${oneLine(run.error.message)} (${oneLine(run.error.code)})\n`);
+    if (run.state === 'waiting-approval') output.note('It waits for an approval.');
+  }
+}
+
+/** Entries about the run itself, other than those of its ordinary course. */
+function mayWait({ asset, step, kind }: Entry): boolean {
+  return asset === null && step === null && !['run-queued', 'run-started', 'run-ended'].includes(kind);
+}
+
+async function isWaiting(client: ApiClient, id: string): Promise<boolean> {
+  return (await readRun(client, id)).state === 'waiting-approval';
+}
+
+const BAR_WIDTH = 24;
+
+function bar(done: number, all: number, isTerminal: boolean): string {
+  if (!isTerminal) return 'done';
+  const filled = all === 0 ? BAR_WIDTH : Math.floor((BAR_WIDTH * done) / all);
+  return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
+}

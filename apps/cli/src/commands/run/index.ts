@@ -1,0 +1,64 @@
+import { runStates } from '@fettle/contracts';
+import { Option, type Command } from 'commander';
+import { collect, limitOption, parseName, withApi, withSpace } from '../../session/options.js';
+import type { Session } from '../../session/session.js';
+import { cancelRun } from './cancel-run.js';
+import { followExistingRun } from './follow-existing-run.js';
+import { listRuns } from './list-runs.js';
+import { showLogs } from './show-logs.js';
+import { showRun } from './show-run.js';
+import { startRun } from './start-run.js';
+
+export function addRunCommands(program: Command, session: Session): void {
+  const run = program.command('run').description('start runbooks and see what became of them');
+  withSpace(run.command('start'))
+    .description('start a run of a runbook')
+    .argument('<runbook>', 'name of the runbook')
+    .option(
+      '--input <name=value>',
+      'an input; text, unless the runbook says number, boolean, array or object; name:=JSON forces JSON (repeatable)',
+      collect,
+    )
+    .option('--inputs-file <file>', 'inputs as a YAML or JSON object; "-" reads standard input')
+    .option('--on <selector>', "narrow the runbook's targets, e.g. 'asset.labels.site == \"ber\"'")
+    .option('--runbook-version <version>', 'number or digest of a version; default: the current one')
+    .option('--allow-empty', 'accept that no target matches')
+    .option('--reason <text>', 'why, for the audit log')
+    .option('--idempotency-key <key>', 'the same key and request give the same run')
+    .option(
+      '-f, --follow',
+      'wait for its end and show progress; exit 6 failed or cancelled, 7 timed out, 8 waiting for approval',
+    )
+    .action(session.act(startRun));
+  withSpace(run.command('list'))
+    .alias('ls')
+    .description('list runs, newest first')
+    .addOption(new Option('--state <state>', 'only runs in this state').choices(runStates))
+    .addOption(new Option('--runbook <name>', 'only runs of this runbook').argParser(parseName))
+    .addOption(limitOption('at most so many', 20))
+    .option('--all', 'all of them')
+    .action(session.act(listRuns));
+  withApi(run.command('show'))
+    .description('show a run and its targets')
+    .argument('<id>', 'id of the run')
+    .option('--all', 'all targets, not only the first lines')
+    .action(session.act(showRun));
+  withApi(run.command('logs'))
+    .description('print what the hosts wrote')
+    .argument('<id>', 'id of the run')
+    .option('--asset <name>', 'only this target, without its name before each line')
+    .option('--step <id>', 'only this step')
+    .option('-f, --follow', 'go on until the run ends (exit 0 then, whatever became of it)')
+    .action(session.act(showLogs));
+  withApi(run.command('follow'))
+    .description('follow a run to its end, with the exit codes of "run start --follow"')
+    .argument('<id>', 'id of the run')
+    .option('--logs', 'with what the hosts write')
+    .action(session.act(followExistingRun));
+  withApi(run.command('cancel'))
+    .description('cancel a run: ends what is under way on the hosts')
+    .argument('<id>', 'id of the run')
+    .option('--reason <text>', 'why, for the audit log')
+    .option('-f, --follow', 'wait until it has ended (exit 0 when it was cancelled)')
+    .action(session.act(cancelRun));
+}

@@ -1,0 +1,123 @@
+import { targetStates, type RunDetail, type RunTarget, type TargetCounts, type TargetState } from '@fettle/contracts';
+import { paintState } from '../../output/colours.js';
+import type { Output } from '../../output/output.js';
+import type { Column } from '../../output/table.js';
+import { duration } from '../../output/text.js';
+
+/** What a person must look at first. */
+const severity: readonly TargetState[] = [
+  'unknown',
+  'failed',
+  'unreachable',
+  'quarantined',
+  'cancelled',
+  'running',
+  'pending',
+  'skipped',
+  'succeeded',
+];
+
+/** `21 succeeded, 1 failed`; states without targets are left out. */
+export function countsText(
+  counts: Partial<TargetCounts>,
+  paint: (text: string, state: string) => string = plain,
+): string {
+  const shown = [...severity].reverse().filter((state) => (counts[state] ?? 0) > 0);
+  if (shown.length === 0) return 'none';
+  return shown.map((state) => paint(`${counts[state]} ${state}`, state)).join(', ');
+}
+
+function plain(text: string): string {
+  return text;
+}
+
+export function paintCounts(output: Output, counts: Partial<TargetCounts>, where: 'stdout' | 'stderr'): string {
+  const colours = where === 'stdout' ? output.colours : output.errorColours;
+  return countsText(counts, (text, state) => paintState(colours, state).replace(state, text));
+}
+
+/** Targets that ended badly first, then by name. */
+export function bySeverity(targets: readonly RunTarget[]): RunTarget[] {
+  const rank = new Map(severity.map((state, index) => [state, index]));
+  return [...targets].sort(
+    (a, b) =>
+      (rank.get(a.state) ?? 0) - (rank.get(b.state) ?? 0) || (a.asset < b.asset ? -1 : a.asset > b.asset ? 1 : 0),
+  );
+}
+
+export function targetColumns(output: Output): Column<RunTarget>[] {
+  return [
+    { title: 'TARGET', value: (target) => target.asset },
+    { title: 'STATE', value: (target) => target.state, paint: (cell) => paintState(output.colours, cell) },
+    { title: 'STEP', value: (target) => lastStepText(target) },
+    { title: 'EXIT', value: (target) => target.steps.at(-1)?.exitCode, align: 'right' },
+    { title: 'TOOK', value: (target) => tookOf(target), align: 'right' },
+    { title: 'DETAIL', value: (target) => detailOf(target) },
+  ];
+}
+
+/** The last step, and which attempt it was where it was not the first. */
+function lastStepText({ steps }: RunTarget): string {
+  const last = steps.at(-1);
+  if (last === undefined) return '';
+  return last.attempt > 1 ? `${last.step} (attempt ${last.attempt})` : last.step;
+}
+
+function tookOf({ steps }: RunTarget): string {
+  const first = steps[0]?.startedAt;
+  const last = steps.at(-1)?.endedAt;
+  return first === undefined || last === undefined || last === null
+    ? ''
+    : duration(Date.parse(last) - Date.parse(first));
+}
+
+function detailOf(target: RunTarget): string {
+  const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
+  return error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
+}
+
+/** What `run show` and the end of a followed run say about the run itself. */
+export function runFields(output: Output, run: RunDetail): string {
+  const took =
+    run.startedAt !== null && run.endedAt !== null ? Date.parse(run.endedAt) - Date.parse(run.startedAt) : null;
+  return output.fields(
+    [
+      ['run', run.id],
+      ['runbook', `${run.runbook} (${run.version.slice(0, 19)})`],
+      ['state', run.state],
+      ['targets', countsText(run.counts)],
+      [
+        'undetermined',
+        run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,
+      ],
+      ['selector', run.selector],
+      ['inputs', Object.keys(run.inputs).length === 0 ? null : JSON.stringify(run.inputs)],
+      ['by', run.requestedBy],
+      ['schedule', run.schedule === null ? null : `${run.schedule}${run.fireAt === null ? '' : `, due ${run.fireAt}`}`],
+      ['reason', run.reason],
+      ['created', run.createdAt],
+      ['took', took === null ? null : duration(took)],
+      ['error', run.error === null ? null : `${run.error.message} (${run.error.code})`],
+    ],
+    (name, text) => (name === 'state' ? paintState(output.colours, text) : text),
+  );
+}
+
+/** Lines of the table of targets that are shown without `--all`. */
+export const SHOWN_TARGETS = 40;
+
+/** The table of targets, the bad ones first; says on stderr how many more there are. */
+export function writeTargets(output: Output, run: RunDetail, maxRows = SHOWN_TARGETS): void {
+  if (run.targets.length === 0) return;
+  const sorted = bySeverity(run.targets);
+  output.stdout.write(output.table(sorted.slice(0, maxRows), targetColumns(output)));
+  const rest = sorted.slice(maxRows);
+  if (rest.length === 0) return;
+  const counts: Partial<Record<TargetState, number>> = {};
+  for (const { state } of rest) counts[state] = (counts[state] ?? 0) + 1;
+  output.note(`... and ${rest.length} more targets (${countsText(counts)}): fettle run show ${run.id} --all`);
+}
+
+export function emptyTargetCounts(): Record<TargetState, number> {
+  return Object.fromEntries(targetStates.map((state) => [state, 0])) as Record<TargetState, number>;
+}

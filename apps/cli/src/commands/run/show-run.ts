@@ -1,0 +1,41 @@
+import type { RunDetail } from '@fettle/contracts';
+import { paintState } from '../../output/colours.js';
+import type { Output } from '../../output/output.js';
+import { EXIT } from '../../session/exit-codes.js';
+import { requireRunId } from '../../session/options.js';
+import type { ApiOptions, Session } from '../../session/session.js';
+import { readWholeRun } from './read-run.js';
+import { runFields, writeTargets } from './run-text.js';
+
+export async function showRun(
+  session: Session,
+  idText: string,
+  options: ApiOptions & { readonly all?: boolean },
+): Promise<number> {
+  const id = requireRunId(idText);
+  const { output } = session;
+  const run = await readWholeRun(session.connect(options), id);
+  output.data(options.output, shown(run), () => runFields(output, run));
+  if (options.output !== 'table') return EXIT.ok;
+  writeControlSteps(output, run);
+  if (run.targets.length > 0) output.stdout.write('\n');
+  writeTargets(output, run, options.all === true ? run.targets.length : undefined);
+  return EXIT.ok;
+}
+
+/** For programs: every target is there, so the cursor of the API's first page says nothing. */
+export function shown(run: RunDetail): Omit<RunDetail, 'targetsNext'> {
+  const { targetsNext: _all, ...rest } = run;
+  return rest;
+}
+
+function writeControlSteps(output: Output, run: RunDetail): void {
+  if (run.controlSteps.length === 0) return;
+  const table = output.table(run.controlSteps, [
+    { title: 'CONTROL STEP', value: (step) => step.step },
+    { title: 'ATTEMPT', value: (step) => step.attempt, align: 'right' },
+    { title: 'STATE', value: (step) => step.state, paint: (cell) => paintState(output.colours, cell) },
+    { title: 'DETAIL', value: (step) => step.error?.message },
+  ]);
+  output.stdout.write(`\n${table}`);
+}

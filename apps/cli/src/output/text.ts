@@ -1,0 +1,69 @@
+/** Control characters that a terminal may obey, other than newline and tab; C1 and the line separators included. */
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * Makes text from hosts and other people safe for a terminal: what it could obey (escape sequences, direction overrides) becomes
+ * visible, such as `\x1b`. Newlines and tabs stay.
+ */
+export function neutralise(text: string): string {
+  return text.replace(controls, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** The same for one line: newlines and tabs become visible too. */
+export function oneLine(text: string): string {
+  return neutralise(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t');
+}
+
+const wide =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+const zeroWidth = /[\p{Mn}\p{Me}\u200b-\u200d\ufe0f]/u;
+
+/** Columns that a terminal gives the text (no control characters in it). */
+export function displayWidth(text: string): number {
+  // eslint-disable-next-line no-control-regex -- plain ASCII is the common case and needs no look at each character
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) width += zeroWidth.test(character) ? 0 : wide.test(character) ? 2 : 1;
+  return width;
+}
+
+/** At most `maxWidth` columns, with an ellipsis where something was cut. */
+export function truncate(text: string, maxWidth: number): string {
+  if (displayWidth(text) <= maxWidth) return text;
+  let width = 0;
+  let kept = '';
+  for (const character of text) {
+    const next = displayWidth(character);
+    if (width + next > maxWidth - 1) break;
+    kept += character;
+    width += next;
+  }
+  return `${kept}…`;
+}
+
+/** `1 host`, `3 hosts`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `850 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+}
+
+/** How long ago, for tables. */
+export function age(time: string | null, now: Date): string {
+  return time === null
+    ? ''
+    : `${duration(Math.max(1000, now.getTime() - Date.parse(time))).replace(/\.\d s$/, ' s')} ago`;
+}
