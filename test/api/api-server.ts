@@ -60,6 +60,7 @@ export async function startApi(
     logLevel: 'fatal',
     auditKeyFile,
     bootstrapTokenFile,
+    sealingKeyFile: join(dataDir, 'sealing.key'),
     metricsPublic: false,
     ...overrides,
   };

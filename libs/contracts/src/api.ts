@@ -58,6 +58,14 @@ export const endpointSchema = z.strictObject({
   hostKeys: z.array(z.string().min(1).max(2048)).max(10).default([]),
 });
 export type Endpoint = z.infer<typeof endpointSchema>;
+/** What is absent stays as it is; written out, because a default would count as given. */
+export const endpointPatchSchema = z.strictObject({
+  address: z.string().min(1).max(253).optional(),
+  port: z.int().min(1).max(65535).optional(),
+  username: z.string().min(1).max(64).nullable().optional(),
+  credential: nameSchema.nullable().optional(),
+  hostKeys: z.array(z.string().min(1).max(2048)).max(10).optional(),
+});
 
 export const assetSchema = z.object({
   id: idSchema,
@@ -95,7 +103,7 @@ export const setAssetRequestSchema = z.strictObject({
   criticality: z.enum(criticalities).nullable().optional(),
   lifecycle: z.enum(lifecycleStates).optional(),
   labels: z.record(labelKeySchema, z.string().max(256).nullable()).optional(),
-  endpoint: endpointSchema.partial().optional(),
+  endpoint: endpointPatchSchema.optional(),
   /** `false` lifts a quarantine; needs a reason. */
   quarantined: z.literal(false).optional(),
   reason: z.string().max(500).optional(),
@@ -127,6 +135,18 @@ export const importResultSchema = z.object({
   warnings: z.array(z.record(z.string(), z.unknown())),
 });
 export type ImportResult = z.infer<typeof importResultSchema>;
+
+export const retireAssetRequestSchema = z.strictObject({ reason: z.string().max(500).optional() });
+export const assetParamSchema = z.object({ name: assetNameSchema });
+export const credentialParamSchema = z.object({ name: nameSchema });
+export const spaceOnlyQuerySchema = z.object({ space });
+export const importQuerySchema = z.object({
+  space,
+  format: z.enum(['csv', 'ansible']).default('csv'),
+  dryRun: z.stringbool().default(false),
+});
+export type ImportQuery = z.infer<typeof importQuerySchema>;
+export const rotateResultSchema = z.object({ rotated: z.int(), more: z.boolean(), keyId: z.string() });
 
 export const enrolRequestSchema = z.strictObject({
   /** Fingerprint the person expects (`SHA256:...`); absent: whatever the host offers now is pinned. */

@@ -89,5 +89,6 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'run-ended': 409,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
+  'unknown-value': 422,
   unavailable: 503,
 };

@@ -24,3 +24,4 @@ export * from './repositories/fires.js';
 export * from './repositories/open-runs.js';
 export * from './repositories/import-assets.js';
 export * from './repositories/credentials.js';
+export * from './repositories/assets.js';

@@ -35,3 +35,6 @@ export * from './import-assets.js';
 export * from './set-credential.js';
 export * from './rotate-credentials.js';
 export * from './list-credentials.js';
+export * from './asset-scope.js';
+export * from './read-assets.js';
+export * from './set-asset.js';

@@ -52,7 +52,7 @@ export async function loadDemo(options: DemoOptions): Promise<void> {
   if (isLoaded && readText(marker) === digest) return;
   const credential = { kind: 'ssh-private-key', value: inventory.clientPrivateKey };
   await request(options, 'PUT', `credentials/${DEMO_CREDENTIAL_NAME}`, JSON.stringify(credential));
-  await request(options, 'POST', 'assets/import?source=csv', body, 'application/x-ndjson');
+  await request(options, 'POST', 'assets/import?format=csv', body, 'application/x-ndjson');
   if (!isLoaded) {
     const source = { source: demoRunbook, file: `${DEMO_RUNBOOK_NAME}.yaml` };
     await request(options, 'POST', 'documents/apply', JSON.stringify(source));

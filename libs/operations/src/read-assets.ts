@@ -1,0 +1,84 @@
+import { FettleError, type Asset, type AssetDetail, type Page } from '@fettle/contracts';
+import {
+  ASSET_CONDITION_FIRST_PARAMETER,
+  assetFulfils,
+  findAssetRow,
+  listAssetRows,
+  readAssetRelated,
+  type AssetRow,
+} from '@fettle/database';
+import { parseSelector } from '@fettle/expression';
+import type { Permission } from '@fettle/security';
+import { assetCondition } from './asset-scope.js';
+import type { OperationContext } from './context.js';
+import { decodeCursor, pageFrom } from './cursor.js';
+
+export function assetView(row: AssetRow): Asset {
+  const { quarantinedAt, quarantineReason, sources: _sources, ...rest } = row;
+  return {
+    ...(rest as unknown as Asset),
+    quarantine: quarantinedAt === null ? null : { since: quarantinedAt.toISOString(), reason: quarantineReason ?? '' },
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}
+
+/** Assets that the actor may see, by name; a selector narrows them. */
+export async function listAssets(
+  context: OperationContext,
+  query: {
+    readonly space: string;
+    readonly limit: number;
+    readonly after?: string | undefined;
+    readonly on?: string | undefined;
+    readonly retired?: boolean | undefined;
+  },
+): Promise<Page<Asset>> {
+  const selector = query.on === undefined ? null : parseSelector(query.on, { origin: 'on' });
+  const allowed = context.scopeOf('asset:read', query.space);
+  const rows = await listAssetRows(context.transaction, {
+    space: query.space,
+    after: decodeCursor(query.after, ['string'])?.[0] ?? null,
+    limit: query.limit + 1,
+    retired: query.retired ?? false,
+    condition: assetCondition(selector, allowed, ASSET_CONDITION_FIRST_PARAMETER),
+  });
+  return pageFrom(rows, query.limit, assetView, (row) => [row.name]);
+}
+
+/** An asset that the actor has the permission for; one outside his selectors is as if it were not there. */
+export async function requireAsset(
+  context: OperationContext,
+  permission: Permission,
+  key: { readonly space: string; readonly name: string },
+  options: { readonly lock?: boolean } = {},
+): Promise<AssetRow> {
+  const row = await findAssetRow(context.transaction, key.space, key.name, options);
+  const condition = assetCondition(null, context.scopeOf(permission, key.space), 2);
+  if (row && (condition === null || (await assetFulfils(context.transaction, row.id, condition)))) return row;
+  throw new FettleError({
+    code: 'not-found',
+    message: `There is no asset "${key.name}" in space "${key.space}" that you may see.`,
+    remedy: 'See `fettle asset list`.',
+  });
+}
+
+export async function getAsset(
+  context: OperationContext,
+  key: { readonly space: string; readonly name: string },
+): Promise<AssetDetail> {
+  const row = await requireAsset(context, 'asset:read', key);
+  const related = await readAssetRelated(context.transaction, row.id);
+  return {
+    ...assetView(row),
+    facts: Object.fromEntries(
+      related.facts.map(({ name, value, source, observedAt }) => [
+        name,
+        { value, source, observedAt: observedAt.toISOString() },
+      ]),
+    ),
+    identifiers: [...related.identifiers],
+    relations: [...related.relations],
+    sources: row.sources,
+  };
+}
