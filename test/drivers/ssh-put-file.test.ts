@@ -130,7 +130,7 @@ describe('putFile', () => {
     const path = join(folder, 'kept');
     await put({ path });
     const before = await readdir(folder);
-    for (const stop of [(abort: AbortController) => abort.abort(), () => sshd.cutSessions()]) {
+    for (const stop of [async (abort: AbortController) => abort.abort(), () => sshd.cutSessions()]) {
       const abort = new AbortController();
       // Large enough to be under way when the stop comes.
       const failed = failureOf(put({ path, content: Buffer.alloc(300_000_000), signal: abort.signal }));

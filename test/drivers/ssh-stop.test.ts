@@ -132,6 +132,17 @@ describe('a connection that is lost', () => {
     expect((await run(pool, endpoint, credential, { argv: ['true'] })).result).toMatchObject({ exitCode: 0 });
   }, 60_000);
 
+  it('is noticed when the host hangs', async () => {
+    const own = new SshPool({ keepaliveIntervalMs: 200 });
+    const mark = newMark();
+    const failed = failureOf(run(own, endpoint, credential, { argv: ['sleep', mark] }));
+    await untilMarked(mark, 1);
+    await sshd.freezeSessions();
+    expect(await failed).toMatchObject({ code: 'connection-lost', detail: { mayHaveStarted: true } });
+    await sshd.cutSessions();
+    await own.close();
+  }, 60_000);
+
   it('does not fail commands that come later', async () => {
     await run(pool, endpoint, credential, { argv: ['true'] });
     await sshd.restart();

@@ -1,4 +1,4 @@
-import { SshPool, type ExecRequest, type ExecResult, type SshCredential, type SshEndpoint } from '@fettle/drivers';
+import type { ExecRequest, ExecResult, SshCredential, SshEndpoint, SshPool } from '@fettle/drivers';
 import { FettleError } from '@fettle/contracts';
 import type { Sshd } from './sshd.js';
 

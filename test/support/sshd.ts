@@ -59,6 +59,8 @@ export interface Sshd {
   kill(): Promise<void>;
   /** Ends the sessions' sshd processes and leaves the listening one. */
   cutSessions(): Promise<void>;
+  /** Stops them without ending them, as a host that hangs: connections stay open and nothing answers. */
+  freezeSessions(): Promise<void>;
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -105,7 +107,7 @@ async function makeAccount(directory: string, options: SshdUser, index: number):
 async function removeAccount(account: SshdAccount): Promise<void> {
   await rm(`/etc/sudoers.d/${account.user}`, { force: true });
   // Processes of tests that failed would keep the user; they belong to this user alone.
-  for (const pid of await listProcesses(['-U', String(account.uid)])) endProcess(pid);
+  for (const pid of await listProcesses(['-U', String(account.uid)])) signalProcess(pid, 'SIGKILL');
   await run('userdel', ['--force', account.user]).catch(() => undefined);
 }
 
@@ -178,11 +180,19 @@ class RealSshd implements Sshd {
     }
   }
 
-  async cutSessions(): Promise<void> {
+  cutSessions(): Promise<void> {
+    return this.signalSessions('SIGKILL');
+  }
+
+  freezeSessions(): Promise<void> {
+    return this.signalSessions('SIGSTOP');
+  }
+
+  private async signalSessions(signal: NodeJS.Signals): Promise<void> {
     // Children of the listener, one a connection, each with a child of its own that runs as the user.
     for (const pid of await listProcesses(['-P', String(this.pid)])) {
       const inner = await listProcesses(['-P', String(pid), '-x', 'sshd']);
-      for (const each of [pid, ...inner]) endProcess(each);
+      for (const each of [pid, ...inner]) signalProcess(each, signal);
     }
   }
 
@@ -217,9 +227,9 @@ async function listProcesses(filter: readonly string[]): Promise<number[]> {
   return stdout.split('\n').filter(Boolean).map(Number);
 }
 
-function endProcess(pid: number): void {
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // It ended by itself.
   }

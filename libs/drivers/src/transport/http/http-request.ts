@@ -1,3 +1,4 @@
+import type { ReadableStream } from 'node:stream/web';
 import { FettleError } from '@fettle/contracts';
 
 export interface HttpRequest {
@@ -111,7 +112,8 @@ async function readBody(response: Response, maxBytes: number): Promise<{ body: B
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   if (response.body === null) return { body: Buffer.alloc(0), truncated: false };
-  const reader = response.body.getReader();
+  // The global's type leaves open what the stream carries; fetch gives bytes.
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return { body: Buffer.concat(chunks), truncated: false };

@@ -132,7 +132,7 @@ export class Session {
         this.failSink(name, error);
         return;
       }
-      if (taken === undefined) return;
+      if (taken === undefined || typeof taken.then !== 'function') return;
       stream.pause();
       this.pendingWrites += 1;
       taken

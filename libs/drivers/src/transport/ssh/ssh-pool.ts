@@ -17,6 +17,7 @@ import type {
   SshCredential,
   SshEndpoint,
 } from './types.js';
+import { settledWithin, watchEnd } from './watch-end.js';
 import { wrapCommand, type WrappedCommand } from './wrapper.js';
 
 export interface SshPoolOptions extends ConnectionPoolOptions {
@@ -42,7 +43,6 @@ const MAX_SEND_ATTEMPTS = 8;
 const MAX_BUFFERED_OUTPUT_BYTES = 1024 ** 4;
 /** Beside the grace: what connecting, sudo and the last look at the processes may take. */
 const KILL_TIMEOUT_MS = 15_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface OpenSession {
   readonly session: Session;
@@ -310,37 +310,4 @@ export class SshPool {
       return await this.open(endpoint, credential, command, request);
     }
   }
-}
-
-/** Tells when a command must end: `cancelled` by its signal or `timeout`. Stop it to free its timer. */
-function watchEnd(
-  signal: AbortSignal,
-  timeoutMs: number,
-): { ended: Promise<'cancelled' | 'timeout'>; stop: () => void } {
-  let stop = (): void => undefined;
-  const ended = new Promise<'cancelled' | 'timeout'>((resolve) => {
-    const onAbort = (): void => resolve('cancelled');
-    // A longer delay than a timer takes would end at once.
-    const timer = setTimeout(() => resolve('timeout'), Math.min(timeoutMs, MAX_TIMER_MS));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    stop = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-    };
-  });
-  return { ended, stop };
-}
-
-async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
-  await Promise.race([
-    promise.then(
-      () => undefined,
-      () => undefined,
-    ),
-    timeout,
-  ]);
-  clearTimeout(timer);
 }
