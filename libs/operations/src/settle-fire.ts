@@ -1,4 +1,4 @@
-import { nextInstants, parseCron, settleInstants, type FireDecision, type Recurrence } from '@fettle/calendar';
+import { assertTimeZone, nextInstants, parseCron, settleInstants, type FireDecision, type Recurrence } from '@fettle/calendar';
 import { durationMs, FettleError, type ScheduleSpec } from '@fettle/contracts';
 import {
   findPrincipalById,
@@ -22,8 +22,9 @@ export interface SettledFires {
   readonly more: boolean;
 }
 
-/** When a schedule is due. @throws FettleError `invalid-schedule` */
+/** When a schedule is due. @throws FettleError `invalid-schedule`, `invalid-time-zone` */
 export function recurrenceOf(spec: ScheduleSpec): Recurrence {
+  assertTimeZone(spec.timeZone);
   return { cron: parseCron(spec.cron), timeZone: spec.timeZone };
 }
 
