@@ -77,15 +77,22 @@ function isForThisPlatform({ os, cpu, libc }) {
   );
 }
 
+/**
+ * `npm install --no-save` and not `npm ci`: it keeps what is there, changes neither package.json nor the lockfile, and takes
+ * the same versions with the same integrity. `npm ci` refuses a lockfile made where optional packages for other platforms
+ * cannot be fetched.
+ */
 export async function install() {
   await runQuietly(
-    'installing the packages that package-lock.json names (npm ci)',
+    'installing the packages that package-lock.json names',
     'npm',
-    ['ci', '--no-audit', '--no-fund'],
+    ['install', '--no-save', '--no-audit', '--no-fund'],
     {
       env: withoutScriptSettings(process.env),
     },
   );
+  if (!isInstalled())
+    throw new StageError('npm has not installed what package-lock.json names: remove node_modules and try again');
 }
 
 /** What npm tells its scripts about themselves would mislead a second npm. */
