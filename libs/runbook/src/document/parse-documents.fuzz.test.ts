@@ -146,7 +146,7 @@ describe('parseDocuments on anything', () => {
     '%s',
     (_name, arbitrary) => {
       const count = arbitrary === flood ? Math.ceil(runs / 10) : runs;
-      fc.assert(fc.property(arbitrary as fc.Arbitrary<string>, expectOrderly), { seed, numRuns: count });
+      fc.assert(fc.property(arbitrary, expectOrderly), { seed, numRuns: count });
     },
     600_000,
   );

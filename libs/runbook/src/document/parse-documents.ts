@@ -1,5 +1,4 @@
 import { API_VERSION, documentKinds, type DocumentKind, type FettleDocument, type Finding } from '@fettle/contracts';
-import type { ParsedNode } from 'yaml';
 import { digestOf, isRecord, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
 import { DocumentPlaces } from './document-places.js';
@@ -43,7 +42,7 @@ export function parseDocuments(text: string, options: { readonly file: string })
   const reader = new SourceReader(source, findings);
   const documents: ParsedDocument[] = [];
   for (const [index, document] of yaml.documents.entries()) {
-    const contents = document.contents as ParsedNode | null;
+    const contents = document.contents;
     // Comments between two `---` make a document without a value; it says nothing.
     if (contents === null) continue;
     const before = findings.length;

@@ -15,7 +15,7 @@ export const sourceLimits = Object.freeze({
   maxNodes: 50_000,
   /** Characters of all texts in a source, those brought in by aliases counted each time. */
   maxTextChars: 4 << 20,
-  maxAliases: 100,
+  maxAliases: 200,
   maxSyntaxErrors: 20,
 });
 
@@ -30,7 +30,7 @@ class Refused extends Error {
 }
 
 /** Only what YAML 1.2 calls printable (section 5.1): the rest hides from readers and is not storable as text. */
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+
 const unprintable = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|[\u{d800}-\u{dfff}]|[\u{fffe}\u{ffff}]/u;
 
 /** The position of the first character that no text of a document may hold, or -1. */
@@ -171,7 +171,7 @@ function checkLexeme(
   if (sign === '!' && ++counts.tags <= sourceLimits.maxSyntaxErrors) {
     findings.push(finding('tag-refused', 'tags are not allowed in documents', place()));
   }
-  if ((sign === '*' || sign === '&') && lexeme.length > 1 && ++counts.aliases > sourceLimits.maxAliases * 2) {
+  if ((sign === '*' || sign === '&') && lexeme.length > 1 && ++counts.aliases > sourceLimits.maxAliases) {
     throw new Refused(
       finding('too-many-aliases', `a source holds at most ${sourceLimits.maxAliases} anchors and aliases`, place()),
     );

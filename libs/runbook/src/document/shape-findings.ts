@@ -141,7 +141,7 @@ function describeFound(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'an object';
   if (typeof value === 'string') return 'text';
-  return String(value);
+  return JSON.stringify(value);
 }
 
 function describeSize(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
@@ -202,5 +202,5 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
 }
 
 function fieldNames(schema: z.core.$ZodType | undefined): readonly string[] {
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape as object) : [];
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }

@@ -92,7 +92,7 @@ export class SourceReader {
     if (isSeq(node)) {
       const children = new Map<string | number, SourceNode>();
       const value = node.items.map((item, index) => {
-        const read = this.#read(item as ParsedNode, [...path, index], undefined);
+        const read = this.#read(item, [...path, index], undefined);
         children.set(index, read.node);
         return read.value;
       });
@@ -107,7 +107,7 @@ export class SourceReader {
     const members: [string, JsonValue][] = [];
     for (const pair of map.items) {
       if (this.#isOverBudget) break;
-      const key = this.#readKey(pair.key as ParsedNode | null, place.start, path);
+      const key = this.#readKey(pair.key, place.start, path);
       if (key === null) continue;
       const before = children.get(key.name);
       if (before?.key !== undefined) {
@@ -118,7 +118,7 @@ export class SourceReader {
       }
       const keyPlace = { start: key.start, end: key.end };
       const read = pair.value
-        ? this.#read(pair.value as ParsedNode, [...path, key.name], keyPlace)
+        ? this.#read(pair.value, [...path, key.name], keyPlace)
         : { value: null, node: { ...keyPlace, key: keyPlace, children: noChildren } };
       children.set(key.name, read.node);
       members.push([key.name, read.value]);

@@ -137,7 +137,7 @@ describe('checkInputsSchema', () => {
     [{ type: 'object', required: 'a' }, 'required', 'must be array', undefined],
     [{ type: 'object', $schema: 'http://json-schema.org/draft-07/schema#' }, '$schema', 'the dialect is', undefined],
   ])('%j', (wrong, path, message, suggestion) => {
-    const [first] = checkInputsSchema(wrong as Record<string, unknown>);
+    const [first] = checkInputsSchema(wrong);
     expect(first).toMatchObject({ code: 'invalid-inputs-schema', path });
     expect(first?.message).toContain(message);
     if (suggestion !== undefined) expect(first?.suggestion).toBe(suggestion);
