@@ -46,8 +46,8 @@ function start(environment: Record<string, string> = {}): Started {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let errors = '';
-  child.stderr!.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-  const lines = createInterface({ input: child.stdout! });
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const lines = createInterface({ input: child.stdout });
   const ready = once(lines, 'line') as Promise<[string]>;
   const url = async (): Promise<string> => {
     const { msg, port } = JSON.parse((await ready)[0]) as { msg: string; port: number };

@@ -4,7 +4,7 @@ import {
   type followQuerySchema,
   type listRunsQuerySchema,
   type logsQuerySchema,
-  createdTokenSchema,
+  type createdTokenSchema,
   documentDetailSchema,
   documentSummarySchema,
   pageOf,

@@ -1,6 +1,6 @@
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
-import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { type DiscoveryService, type MetadataScanner, type Reflector } from '@nestjs/core';
 import { ROUTE_ACCESS } from './permission.js';
 
 /**
