@@ -4,4 +4,5 @@ export * from './states.js';
 export * from './action.js';
 export * from './documents.js';
 export * from './api.js';
+export * from './api-inventory.js';
 export * from './api-queries.js';
