@@ -45,6 +45,14 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', '/api/v1/schedules/none/pause', 'schedule:operate', {}],
   ['POST', '/api/v1/schedules/none/resume', 'schedule:operate'],
   ['POST', '/api/v1/schedules/none/trigger', 'schedule:operate'],
+  ['GET', '/api/v1/assets', 'asset:read'],
+  ['POST', '/api/v1/assets/import', 'asset:import'],
+  ['GET', '/api/v1/assets/none', 'asset:read'],
+  ['PUT', '/api/v1/assets/none', 'asset:write', { kind: 'nothing' }],
+  ['POST', '/api/v1/assets/none/retire', 'asset:write', {}],
+  ['GET', '/api/v1/credentials', 'credential:read'],
+  ['PUT', '/api/v1/credentials/none', 'credential:write', {}],
+  ['POST', '/api/v1/credentials/rotate', 'credential:write', {}],
   ['GET', '/metrics', 'system:read'],
 ];
 

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { createApi } from '../../apps/api/dist/create-app.js';
-import { createNoteSigner, createToken, generateSigningKeyPem, type NoteSigner } from '@fettle/security';
+import {
+  createNoteSigner,
+  createToken,
+  generateSealingKeyLine,
+  generateSigningKeyPem,
+  type NoteSigner,
+} from '@fettle/security';
 import { AUDIT_ORIGIN } from '@fettle/operations';
 import { createTestDatabase } from '../support/postgres.js';
 
@@ -35,6 +41,8 @@ export interface TestApi {
   sql<Row = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Creates a principal with one role and gives a token of it. */
   tokenOf(name: string, role: string, selector?: string | null): Promise<string>;
+  /** Stops serving; the database stays. */
+  stop(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -51,6 +59,7 @@ export async function startApi(
   const auditKeyFile = join(dataDir, 'audit.pem');
   await writeFile(bootstrapTokenFile, `${admin.token}\n`, { mode: 0o600 });
   await writeFile(auditKeyFile, pem, { mode: 0o600 });
+  await writeFile(join(dataDir, 'sealing.key'), generateSealingKeyLine(), { mode: 0o600 });
   const settings: ApiOptions[0] = {
     databaseUrl: database.url,
     databasePoolSize: 8,
@@ -59,6 +68,7 @@ export async function startApi(
     port: 0,
     logLevel: 'fatal',
     auditKeyFile,
+    sealingKeyFile: join(dataDir, 'sealing.key'),
     bootstrapTokenFile,
     sealingKeyFile: join(dataDir, 'sealing.key'),
     metricsPublic: false,
@@ -71,6 +81,8 @@ export async function startApi(
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
   pool.on('error', () => undefined);
   const call = caller(url, admin.token);
+  let stopped: Promise<void> | null = null;
+  const stop = (): Promise<void> => (stopped ??= api.close());
   return {
     url,
     databaseUrl: database.url,
@@ -87,9 +99,10 @@ export async function startApi(
       });
       return token.body.token;
     },
+    stop,
     close: async () => {
       await pool.end();
-      await api.close();
+      await stop();
       await database.close();
       await rm(dataDir, { recursive: true, force: true });
     },

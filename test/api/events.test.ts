@@ -267,3 +267,22 @@ describe('slow readers', () => {
     expect(await metric()).toContain('fettle_event_streams 0');
   }, 180_000);
 });
+
+describe('stopping', () => {
+  it('ends open streams without an end event, and refuses what comes after', async () => {
+    const runId = await newRun();
+    const path = `/api/v1/runs/${runId}/events`;
+    const received: Event[] = [];
+    const reading = Array.from({ length: 3 }, async () => {
+      for await (const event of follow(path)) received.push(event);
+    });
+    for (let attempt = 0; attempt < 100 && received.length < 3; attempt += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await api.stop();
+    await Promise.all(reading);
+    expect(received.length).toBeGreaterThanOrEqual(3);
+    expect(received.filter((event) => event.event === 'end')).toEqual([]);
+    await expect(fetch(`${api.url}/healthz`)).rejects.toThrow();
+  }, 180_000);
+});

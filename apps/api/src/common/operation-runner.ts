@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { fromDatabaseError, isRetryable, type Transaction } from '@fettle/database';
+import { fromDatabaseError, isRetryable, isUniqueViolation, type Transaction } from '@fettle/database';
 import { Authenticator, type OperationContext } from '@fettle/operations';
 import { decide } from '@fettle/security';
 import { DataSource } from 'typeorm';
@@ -21,7 +21,7 @@ export class OperationRunner {
       try {
         return await this.dataSource.transaction((transaction) => operation(contextOf(transaction, caller)));
       } catch (error) {
-        if (!isRetryable(error) || attempt >= maxAttempts) throw fromDatabaseError(error);
+        if (!mayTryAgain(error) || attempt >= maxAttempts) throw fromDatabaseError(error);
       }
     }
   }
@@ -51,6 +51,11 @@ export class OperationRunner {
   readAs<Result>(caller: Caller, operation: (context: OperationContext) => Promise<Result>): Promise<Result> {
     return this.read((transaction) => operation(contextOf(transaction, caller)));
   }
+}
+
+/** Of two requests with one idempotency key at once, the second finds the run of the first when it is tried again. */
+function mayTryAgain(error: unknown): boolean {
+  return isRetryable(error) || isUniqueViolation(error, 'run_idempotency');
 }
 
 function contextOf(transaction: Transaction, { principal, requestId }: Caller): OperationContext {
