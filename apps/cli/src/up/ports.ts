@@ -1,5 +1,7 @@
+import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
+import { FettleError } from '@fettle/contracts';
 import { identifyProcess } from './process-identity.js';
 
 export const LOOPBACK = '127.0.0.1';
@@ -12,19 +14,23 @@ export function isPortFree(port: number, host: string = LOOPBACK): Promise<boole
   });
 }
 
-/** The preferred port when it is free, otherwise one that the kernel picks. */
+// Below the ports that the kernel hands to outgoing connections: one of those could take a remembered port while the stack
+// is down, or a chosen one before its server listens.
+const FIRST_PORT = 10_000;
+const LAST_PORT = 19_999;
+const MAX_TRIES = 200;
+
+/** The preferred port when it is free, otherwise another free one between 10000 and 19999. */
 export async function findFreePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && preferred > 0 && (await isPortFree(preferred))) return preferred;
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ port: 0, host: LOOPBACK, exclusive: true }, () => {
-      const address = server.address();
-      server.close(() => {
-        if (typeof address === 'object' && address !== null) resolve(address.port);
-        else reject(new Error('the kernel gave no port'));
-      });
-    });
+  for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1);
+    if (await isPortFree(port)) return port;
+  }
+  throw new FettleError({
+    code: 'no-free-port',
+    message: `no free port between ${FIRST_PORT} and ${LAST_PORT} on ${LOOPBACK} after ${MAX_TRIES} tries`,
+    remedy: 'See with `ss -ltn` what holds them.',
   });
 }
 
