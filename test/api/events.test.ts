@@ -181,15 +181,20 @@ describe('events of a run', () => {
   });
 });
 
-/** A reader that asks and then takes nothing. */
+/** A reader that takes the beginning of the stream and then nothing more. */
 function slowReader(path: string, token: string): Promise<Socket> {
   const { hostname, port } = new URL(api.url);
   return new Promise((resolve, reject) => {
     const socket = createConnection(Number(port), hostname, () => {
-      socket.pause();
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`, () => resolve(socket));
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
     });
     socket.on('error', reject);
+    socket.once('data', (chunk: Buffer) => {
+      socket.pause();
+      socket.unshift(chunk);
+      if (chunk.toString('latin1').startsWith('HTTP/1.1 200')) resolve(socket);
+      else reject(new Error(chunk.toString('latin1')));
+    });
   });
 }
 
