@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SHARED_ROOT } from './postgres-binaries.js';
@@ -63,8 +63,21 @@ export function clusterFolder(dataDir: DataDir, user: SystemUser | undefined): s
   mkdirSync(parent, { recursive: true, mode: 0o711 });
   chmodSync(SHARED_ROOT, 0o755);
   const folder = join(parent, 'postgres');
+  writeFileAtomically(join(parent, OWNER_FILE), `${dataDir.path}\n`);
   writeFileAtomically(recordFile, `${folder}\n`);
   return folder;
+}
+
+const OWNER_FILE = 'data-dir';
+
+/** Databases under `/var/lib/fettle` whose data directory has been deleted. They are named, never removed. */
+export function abandonedClusters(): string[] {
+  const parents = existsSync(SHARED_ROOT) ? readdirSync(SHARED_ROOT).map((name) => join(SHARED_ROOT, name)) : [];
+  return parents.filter((parent) => {
+    const ownerFile = join(parent, OWNER_FILE);
+    if (!existsSync(ownerFile)) return false;
+    return !existsSync(readFileSync(ownerFile, 'utf8').trim());
+  });
 }
 
 /** Ports of the embedded parts, kept between starts so that addresses stay the same. */

@@ -3,7 +3,14 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { DEFAULT_HOST, DEFAULT_NAMESPACE, describeDatabase, httpUrl } from '@fettle/config';
 import { FettleError } from '@fettle/contracts';
-import { CHECKOUT, clusterFolder, readPorts, writeFileAtomically, type DataDir } from './data-dir.js';
+import {
+  abandonedClusters,
+  CHECKOUT,
+  clusterFolder,
+  readPorts,
+  writeFileAtomically,
+  type DataDir,
+} from './data-dir.js';
 import type { ChildSpec, Readiness } from './managed-child.js';
 import type { Progress } from './output.js';
 import { canConnect, findFreePort, LOOPBACK } from './ports.js';
@@ -122,6 +129,12 @@ async function startDatabase(supervisor: Supervisor, options: StackOptions, port
   const folder = clusterFolder(dataDir, user);
   if (!folder.startsWith(dataDir.path)) {
     progress.say(`user ${user?.name} cannot enter ${dataDir.path}: the database lies in ${folder}`);
+    const abandoned = abandonedClusters();
+    if (abandoned.length > 0) {
+      progress.say(
+        `note: no data directory uses these databases any more, remove what you do not need: ${abandoned.join(' ')}`,
+      );
+    }
   }
   const cluster: ClusterOptions = {
     folder,
