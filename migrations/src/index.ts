@@ -6,6 +6,8 @@ import { CreateRuns1790000000004 } from './1790000000004-create-runs.js';
 import { CreateSchedules1790000000005 } from './1790000000005-create-schedules.js';
 import { CreateOutbox1790000000006 } from './1790000000006-create-outbox.js';
 import { CreateAudit1790000000007 } from './1790000000007-create-audit.js';
+import { CreateEnrolments1790000000008 } from './1790000000008-create-enrolments.js';
+import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-commands.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -17,4 +19,6 @@ export const migrations = [
   CreateSchedules1790000000005,
   CreateOutbox1790000000006,
   CreateAudit1790000000007,
+  CreateEnrolments1790000000008,
+  AllowEnrolCommands1790000000009,
 ];

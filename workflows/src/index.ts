@@ -1,2 +1,3 @@
 export { runRunbook } from './run/run-runbook.workflow.js';
+export { enrolAsset } from './asset/enrol-asset.workflow.js';
 export { settleSchedule } from './schedule/settle-schedule.workflow.js';

@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
 import { AssetsController } from './assets/assets.controller.js';
+import { Enrolments } from './assets/enrolments.js';
 import { AuditController } from './audit/audit.controller.js';
 import { ApiLogger } from './common/logger.js';
 import { CredentialsController } from './credentials/credentials.controller.js';
@@ -10,6 +11,7 @@ import { SealingKeys } from './credentials/sealing-keys.js';
 import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
+import { InventoryController } from './inventory/inventory.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -33,6 +35,7 @@ export const controllers = [
   SchedulesController,
   RunsController,
   AssetsController,
+  InventoryController,
   CredentialsController,
 ];
 
@@ -56,6 +59,7 @@ export class AppModule {
         { provide: Authenticator, useFactory: () => new Authenticator(dataSource) },
         OperationRunner,
         SealingKeys,
+        Enrolments,
         Metrics,
         RunWakeups,
         EventStreams,

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
-import { runActivities, scheduleActivities, type WorkerServices } from '@fettle/activities';
+import { assetActivities, runActivities, scheduleActivities, type WorkerServices } from '@fettle/activities';
 import type { ProcessConfig } from '@fettle/config';
 import { NotificationListener } from '@fettle/database';
 import { SshPool } from '@fettle/drivers';
@@ -56,7 +56,11 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     namespace: config.temporalNamespace,
     taskQueue: config.temporalTaskQueue,
     workflowBundle: { codePath: createRequire(import.meta.url).resolve('@fettle/workflows/bundle') },
-    activities: { ...runActivities(services, () => state.draining), ...scheduleActivities(services) },
+    activities: {
+      ...runActivities(services, () => state.draining),
+      ...scheduleActivities(services),
+      ...assetActivities(services),
+    },
     maxConcurrentActivityTaskExecutions: MAX_ACTIVITIES,
     maxConcurrentLocalActivityExecutions: MAX_LOCAL_ACTIVITIES,
     maxConcurrentWorkflowTaskExecutions: MAX_WORKFLOW_TASKS,

@@ -1,6 +1,6 @@
 import { API_VERSION, runbookDocumentSchema, type ExecRequest, type RunSummary } from '@fettle/contracts';
 import { saveOneOffVersion } from '@fettle/database';
-import { digestOf, type JsonValue } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { acceptRun, findAccepted, type StartOptions } from './start-run.js';
@@ -47,7 +47,7 @@ export async function execCommand(
   if (known) return known;
   const document = execDocument(request);
   const parsed = runbookDocumentSchema.parse(document);
-  const digest = digestOf(document as JsonValue);
+  const digest = digestOf(document);
   const versionId = await saveOneOffVersion(context.transaction, {
     id: uuidv7(),
     space: request.space,
@@ -69,7 +69,7 @@ export async function execCommand(
     reason: request.reason,
     permission: 'exec:run',
     action: 'run.exec',
-    requestDigest: digestOf(request as unknown as JsonValue),
+    requestDigest: digestOf(request),
     options,
   });
 }

@@ -1,6 +1,7 @@
-import { FettleError, type ImportAssetRow, type ImportResult } from '@fettle/contracts';
+import type { ImportAssetRow, ImportResult } from '@fettle/contracts';
 import { importAssetRows } from '@fettle/database';
 import type { OperationContext } from './context.js';
+import { ImportFindings } from './import-findings.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 
@@ -40,19 +41,16 @@ export async function importAssets(context: OperationContext, request: ImportReq
   }
 }
 
+/** Whoever reads a request checks this already, line by line; the set-based statements depend on it. */
 function checkUnique(rows: readonly ImportAssetRow[]): void {
-  const lines = new Map<string, number>();
+  const findings = new ImportFindings();
+  const earlier = new Map<string, ImportAssetRow>();
   for (const row of rows) {
-    const earlier = lines.get(row.name);
-    if (earlier !== undefined) {
-      throw new FettleError({
-        code: 'invalid-import',
-        message: `Line ${row.line}: the asset "${row.name}" stands in line ${earlier} already.`,
-        remedy: 'Leave one of the lines out.',
-      });
-    }
-    lines.set(row.name, row.line);
+    const same = earlier.get(row.name);
+    if (same !== undefined) findings.addDuplicate(row, same);
+    else earlier.set(row.name, row);
   }
+  findings.throwIfAny();
 }
 
 async function importNow(context: OperationContext, request: ImportRequest): Promise<ImportResult> {

@@ -1,13 +1,15 @@
-import { FettleError, type Asset, type AssetDetail, type Page } from '@fettle/contracts';
+import { FettleError, type Asset, type AssetDetail, type AssetPage, type ListAssetsQuery } from '@fettle/contracts';
 import {
   ASSET_CONDITION_FIRST_PARAMETER,
   assetFulfils,
+  countUndeterminedAssets,
   findAssetRow,
   listAssetRows,
   readAssetRelated,
+  UNDETERMINED_FIRST_PARAMETER,
   type AssetRow,
 } from '@fettle/database';
-import { parseSelector } from '@fettle/expression';
+import { assetColumnMap, compileSelector, parseSelector, type Selector } from '@fettle/expression';
 import type { Permission } from '@fettle/security';
 import { assetCondition } from './asset-scope.js';
 import type { OperationContext } from './context.js';
@@ -24,26 +26,39 @@ export function assetView(row: AssetRow): Asset {
 }
 
 /** Assets that the actor may see, by name; a selector narrows them. */
-export async function listAssets(
-  context: OperationContext,
-  query: {
-    readonly space: string;
-    readonly limit: number;
-    readonly after?: string | undefined;
-    readonly on?: string | undefined;
-    readonly retired?: boolean | undefined;
-  },
-): Promise<Page<Asset>> {
+export async function listAssets(context: OperationContext, query: ListAssetsQuery): Promise<AssetPage> {
+  const { transaction } = context;
+  const { space, limit, retired } = query;
   const selector = query.on === undefined ? null : parseSelector(query.on, { origin: 'on' });
-  const allowed = context.scopeOf('asset:read', query.space);
-  const rows = await listAssetRows(context.transaction, {
-    space: query.space,
+  const allowed = context.scopeOf('asset:read', space);
+  const rows = await listAssetRows(transaction, {
+    space,
     after: decodeCursor(query.after, ['string'])?.[0] ?? null,
-    limit: query.limit + 1,
-    retired: query.retired ?? false,
+    limit: limit + 1,
+    retired,
     condition: assetCondition(selector, allowed, ASSET_CONDITION_FIRST_PARAMETER),
   });
-  return pageFrom(rows, query.limit, assetView, (row) => [row.name]);
+  const page = pageFrom(rows, limit, assetView, (row) => [row.name]);
+  if (!query.undetermined) return { ...page, items: [...page.items] };
+  const undetermined = selector === null ? 0 : await countUndetermined(context, selector, query);
+  return { ...page, items: [...page.items], undetermined };
+}
+
+/** Among the assets that the actor may see: for how many the selector is neither true nor false. */
+function countUndetermined(
+  context: OperationContext,
+  selector: Selector,
+  { space, retired }: Pick<ListAssetsQuery, 'space' | 'retired'>,
+): Promise<number> {
+  const { sql, parameters } = compileSelector(selector, assetColumnMap, {
+    firstParameter: UNDETERMINED_FIRST_PARAMETER,
+  });
+  const among = assetCondition(
+    null,
+    context.scopeOf('asset:read', space),
+    UNDETERMINED_FIRST_PARAMETER + parameters.length,
+  );
+  return countUndeterminedAssets(context.transaction, { space, retired, value: { sql, parameters }, among });
 }
 
 /** An asset that the actor has the permission for; one outside his selectors is as if it were not there. */

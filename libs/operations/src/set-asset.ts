@@ -1,17 +1,18 @@
+import { isDeepStrictEqual } from 'node:util';
 import { FettleError, type Asset, type Endpoint, type SetAssetRequest } from '@fettle/contracts';
-import { findAssetRow, saveAsset, saveEndpoint, type AssetRow, type AssetWrite } from '@fettle/database';
+import { findAssetRow, lockAssetNames, saveAsset, saveEndpoint, type AssetRow, type AssetWrite } from '@fettle/database';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { assetView, requireAsset } from './read-assets.js';
 import { recordAudit } from './record-audit.js';
-import { requireUnnarrowed } from './require-unnarrowed.js';
 
 const columns = ['kind', 'site', 'owner', 'criticality', 'lifecycle'] as const;
 const PERSON = 'person';
 
 /**
  * Creates an asset or changes what is given; what a person sets belongs to him from then on, and no import overwrites it.
- * @throws FettleError `not-found` for one that the actor may not see, `invalid-request`
+ * Setting what is set already changes and records nothing.
+ * @throws FettleError `not-found` for one that the actor may not see or may not create, `invalid-request`
  */
 export async function setAsset(
   context: OperationContext,
@@ -19,10 +20,6 @@ export async function setAsset(
   request: SetAssetRequest,
 ): Promise<Asset> {
   const { transaction } = context;
-  const existing = await findAssetRow(transaction, key.space, key.name);
-  // A new asset cannot be measured by a selector beforehand, so whoever is narrowed to some may create none.
-  if (!existing) requireUnnarrowed(context, 'asset:write', key.space);
-  const before = existing ? await requireAsset(context, 'asset:write', key, { lock: true }) : null;
   if (request.quarantined === false && request.reason === undefined) {
     throw new FettleError({
       code: 'invalid-request',
@@ -30,16 +27,13 @@ export async function setAsset(
       remedy: 'Say why it is safe, with --reason.',
     });
   }
+  const before = await findOrReserve(context, key);
   const asset = mergeAsset(key, before, request);
+  const endpoint =
+    request.endpoint === undefined ? null : mergeEndpoint(key.name, before?.endpoint ?? null, request.endpoint);
+  if (before && isSame(before, asset, endpoint)) return assetView(before);
   await saveAsset(transaction, asset);
-  if (request.endpoint !== undefined) {
-    await saveEndpoint(
-      transaction,
-      asset.id,
-      mergeEndpoint(key.name, before?.endpoint ?? null, request.endpoint),
-      PERSON,
-    );
-  }
+  if (endpoint !== null) await saveEndpoint(transaction, asset.id, endpoint, PERSON);
   const after = (await findAssetRow(transaction, key.space, key.name))!;
   await recordAudit(context, {
     action: before ? 'asset.set' : 'asset.create',
@@ -52,6 +46,33 @@ export async function setAsset(
     },
   });
   return assetView(after);
+}
+
+/** The asset, locked; null where there is none and the actor may create it, with the space's names held until the end. */
+async function findOrReserve(
+  context: OperationContext,
+  key: { readonly space: string; readonly name: string },
+): Promise<AssetRow | null> {
+  const { transaction } = context;
+  // A new asset cannot be measured by a selector beforehand, so whoever is narrowed to some may create none; he is told the
+  // same as for one that he may not see.
+  const mayCreate = context.scopeOf('asset:write', key.space) === null;
+  if (mayCreate && (await findAssetRow(transaction, key.space, key.name)) === null) {
+    await lockAssetNames(transaction, key.space);
+    if ((await findAssetRow(transaction, key.space, key.name)) === null) return null;
+  }
+  return requireAsset(context, 'asset:write', key, { lock: true });
+}
+
+function isSame(before: AssetRow, asset: AssetWrite, endpoint: Endpoint | null): boolean {
+  const sameColumns = columns.every((column) => before[column] === asset[column]);
+  return (
+    sameColumns &&
+    isDeepStrictEqual(before.labels, asset.labels) &&
+    isDeepStrictEqual(before.sources, asset.sources) &&
+    (endpoint === null || isDeepStrictEqual(before.endpoint, endpoint)) &&
+    asset.isQuarantined === (before.quarantinedAt !== null)
+  );
 }
 
 function mergeAsset(
@@ -68,8 +89,11 @@ function mergeAsset(
     if (value === null) delete labels[name];
     else labels[name] = value;
   }
+  for (const [field, value] of Object.entries(request.endpoint ?? {})) {
+    if (value !== undefined) sources[`endpoint.${field}`] = PERSON;
+  }
   const pick = <Column extends (typeof columns)[number]>(column: Column): AssetRow[Column] | null | undefined =>
-    request[column] === undefined ? before?.[column] : (request[column] as AssetRow[Column] | null);
+    request[column] === undefined ? before?.[column] : (request[column]);
   return {
     id: before?.id ?? uuidv7(),
     ...key,
@@ -104,16 +128,4 @@ function changedPart(one: AssetRow, other: AssetRow | null): Record<string, unkn
   const names = [...columns, 'labels', 'endpoint', 'quarantineReason'] as const;
   const differing = names.filter((name) => other === null || JSON.stringify(one[name]) !== JSON.stringify(other[name]));
   return Object.fromEntries(differing.map((name) => [name, one[name] ?? null]));
-}
-
-/** Takes an asset out of use; it stays in the inventory and is never a target again. */
-export function retireAsset(
-  context: OperationContext,
-  key: { readonly space: string; readonly name: string },
-  request: { readonly reason?: string | undefined },
-): Promise<Asset> {
-  return setAsset(context, key, {
-    lifecycle: 'retired',
-    ...(request.reason === undefined ? {} : { reason: request.reason }),
-  });
 }

@@ -1,4 +1,11 @@
-import { assertTimeZone, nextInstants, parseCron, settleInstants, type FireDecision, type Recurrence } from '@fettle/calendar';
+import {
+  assertTimeZone,
+  nextInstants,
+  parseCron,
+  settleInstants,
+  type FireDecision,
+  type Recurrence,
+} from '@fettle/calendar';
 import { durationMs, FettleError, type ScheduleSpec } from '@fettle/contracts';
 import {
   findPrincipalById,

@@ -16,7 +16,7 @@ import {
   insertRun,
   readTargetSet,
 } from '@fettle/database';
-import { digestOf, type JsonValue } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
@@ -64,7 +64,7 @@ export async function startRun(
     version: stored.version,
     permission: 'run:start',
     action: 'run.start',
-    requestDigest: digestOf(request as unknown as JsonValue),
+    requestDigest: digestOf(request),
     options,
   });
 }
@@ -85,7 +85,7 @@ export async function findAccepted(
   if (idempotencyKey === undefined) return null;
   const earlier = await findRunByKey(context.transaction, space, requesterId(context), idempotencyKey);
   if (!earlier) return null;
-  if (earlier.requestDigest !== digestOf(request as JsonValue)) {
+  if (earlier.requestDigest !== digestOf(request)) {
     throw new FettleError({
       code: 'idempotency-conflict',
       message: `The idempotency key "${idempotencyKey}" was used for a different request, which made run ${earlier.id}.`,

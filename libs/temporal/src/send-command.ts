@@ -20,7 +20,8 @@ export type TemporalCommand =
       readonly subject: string;
       readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
     }
-  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } };
+  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } }
+  | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };
 
 /** A call that does not answer is given up after this; the relay tries again. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -33,7 +34,9 @@ export async function sendCommand(temporal: TemporalClient, command: TemporalCom
 async function dispatch(temporal: TemporalClient, command: TemporalCommand): Promise<void> {
   switch (command.kind) {
     case 'start-run':
-      return startRun(temporal, command.subject, command.payload);
+      return startOnce(temporal, 'runRunbook', command.subject, command.payload);
+    case 'enrol-asset':
+      return startOnce(temporal, 'enrolAsset', command.subject, command.payload);
     case 'cancel-run':
       return cancelRun(temporal, command.subject);
     case 'put-schedule':
@@ -43,17 +46,18 @@ async function dispatch(temporal: TemporalClient, command: TemporalCommand): Pro
   }
 }
 
-async function startRun(
+async function startOnce(
   { client, taskQueue }: TemporalClient,
+  workflowType: 'runRunbook' | 'enrolAsset',
   workflowId: string,
-  payload: { readonly runId: string; readonly timeoutMs: number },
+  payload: TemporalCommand['payload'],
 ): Promise<void> {
   try {
-    await client.workflow.start('runRunbook', {
+    await client.workflow.start(workflowType, {
       workflowId,
       taskQueue,
       args: [payload],
-      // A run is one execution for ever; a second start of the id is the same command sent again.
+      // A run or an enrolment is one execution for ever; a second start of the id is the same command sent again.
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
     });
   } catch (error) {
@@ -91,7 +95,7 @@ async function putSchedule(
   const handle = client.schedule.getHandle(subject);
   try {
     await handle.update(
-      (previous) => ({ ...previous, spec: options.spec, action: options.action, policies: options.policies! }) as never,
+      (previous) => ({ ...previous, spec: options.spec, action: options.action, policies: options.policies! }),
     );
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;

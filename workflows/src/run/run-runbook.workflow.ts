@@ -1,12 +1,13 @@
-import { advance, initialState, retryDelayMs, type EngineCommand, type EngineEvent, type EngineState } from '@fettle/runbook';
-import type { ClaimedRun, ControlStepReport, EndRunInput, RunActivities } from '@fettle/activities';
 import {
-  CancellationScope,
-  isCancellation,
-  proxyActivities,
-  proxyLocalActivities,
-  sleep,
-} from '@temporalio/workflow';
+  advance,
+  initialState,
+  retryDelayMs,
+  type EngineCommand,
+  type EngineEvent,
+  type EngineState,
+} from '@fettle/runbook';
+import type { ClaimedRun, ControlStepReport, EndRunInput, RunActivities } from '@fettle/activities';
+import { CancellationScope, isCancellation, proxyActivities, proxyLocalActivities, sleep } from '@temporalio/workflow';
 
 export interface RunRunbookInput {
   readonly runId: string;
@@ -132,7 +133,12 @@ function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>)
 }
 
 /** A lane comes back after about a minute, or when the next target is due later: the wait between is a timer. */
-async function serveLaneToEnd(input: { runId: string; lane: number; firstStep: number; lastStep: number }): Promise<void> {
+async function serveLaneToEnd(input: {
+  runId: string;
+  lane: number;
+  firstStep: number;
+  lastStep: number;
+}): Promise<void> {
   for (;;) {
     const report = await lanes.serveLane(input);
     if (report.done || report.stopped) return;
@@ -143,7 +149,16 @@ async function serveLaneToEnd(input: { runId: string; lane: number; firstStep: n
 async function runControl(runId: string, claimed: ClaimedRun, command: Command<'run-control'>): Promise<EngineEvent> {
   const { stepId, uses, input, outputs, timeoutMs, retry } = command;
   for (let attempt = 1; ; attempt += 1) {
-    const report = await lanes.runControlStep({ runId, space: claimed.space, stepId, uses, input, outputs, timeoutMs, attempt });
+    const report = await lanes.runControlStep({
+      runId,
+      space: claimed.space,
+      stepId,
+      uses,
+      input,
+      outputs,
+      timeoutMs,
+      attempt,
+    });
     const delayMs = report.state === 'failed' ? retryDelayMs(retry, attempt) : null;
     if (delayMs === null) return controlEnded(stepId, report);
     await sleep(delayMs);
@@ -159,4 +174,3 @@ function controlEnded(stepId: string, report: ControlStepReport): EngineEvent {
     ...(report.error === null ? {} : { error: { code: report.error.code, message: report.error.message } }),
   };
 }
-

@@ -1,23 +1,36 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Put, Query, Req } from '@nestjs/common';
 import {
   assetDetailSchema,
+  assetPageSchema,
   assetParamSchema,
   assetSchema,
+  enrolRequestSchema,
+  enrolResultSchema,
   importQuerySchema,
   importResultSchema,
   listAssetsQuerySchema,
-  pageOf,
   retireAssetRequestSchema,
   setAssetRequestSchema,
   spaceOnlyQuerySchema,
 } from '@fettle/contracts';
-import type { Asset, AssetDetail, ImportQuery, ImportResult, Page, SetAssetRequest } from '@fettle/contracts';
+import type {
+  Asset,
+  AssetDetail,
+  AssetPage,
+  EnrolRequest,
+  EnrolResult,
+  ImportQuery,
+  ImportResult,
+  ListAssetsQuery,
+  SetAssetRequest,
+} from '@fettle/contracts';
 import { getAsset, importAssets, listAssets, retireAsset, setAsset } from '@fettle/operations';
 import type { z } from 'zod';
 import { Answers, Resource } from '../common/openapi.js';
 import { OperationRunner } from '../common/operation-runner.js';
 import { CurrentCaller, RequirePermission } from '../common/permission.js';
 import type { Caller, FettleRequest } from '../common/request.js';
+import { Enrolments } from './enrolments.js';
 import { readImportBody } from './import-body.js';
 
 type Named = z.output<typeof assetParamSchema>;
@@ -26,15 +39,18 @@ type InSpace = z.output<typeof spaceOnlyQuerySchema>;
 @Resource('assets')
 @Controller('api/v1/assets')
 export class AssetsController {
-  constructor(private readonly runner: OperationRunner) {}
+  constructor(
+    private readonly runner: OperationRunner,
+    private readonly enrolments: Enrolments,
+  ) {}
 
   @Get()
   @RequirePermission('asset:read')
-  @Answers(200, pageOf(assetSchema))
+  @Answers(200, assetPageSchema)
   list(
     @CurrentCaller() caller: Caller,
-    @Query({ schema: listAssetsQuerySchema }) query: z.output<typeof listAssetsQuerySchema>,
-  ): Promise<Page<Asset>> {
+    @Query({ schema: listAssetsQuerySchema }) query: ListAssetsQuery,
+  ): Promise<AssetPage> {
     return this.runner.readAs(caller, (context) => listAssets(context, query));
   }
 
@@ -86,5 +102,19 @@ export class AssetsController {
     @Body({ schema: retireAssetRequestSchema }) body: z.output<typeof retireAssetRequestSchema>,
   ): Promise<Asset> {
     return this.runner.write(caller, (context) => retireAsset(context, { space, name }, body));
+  }
+
+  /** Waits until a worker has looked at the host, for at most 20 seconds. */
+  @Post(':name/enrol')
+  @HttpCode(200)
+  @RequirePermission('asset:write')
+  @Answers(200, enrolResultSchema)
+  enrol(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: assetParamSchema }) { name }: Named,
+    @Query({ schema: spaceOnlyQuerySchema }) { space }: InSpace,
+    @Body({ schema: enrolRequestSchema }) body: EnrolRequest,
+  ): Promise<EnrolResult> {
+    return this.enrolments.enrol(caller, { space, name }, body);
   }
 }

@@ -1,19 +1,13 @@
 import { TextDecoder } from 'node:util';
 import { createHash } from 'node:crypto';
-import {
-  FettleError,
-  importRowSchema,
-  InvalidDocumentError,
-  type Finding,
-  type ImportAssetRow,
-} from '@fettle/contracts';
+import { FettleError, importRowSchema, type Finding, type ImportAssetRow } from '@fettle/contracts';
+import { ImportFindings } from '@fettle/operations';
 import type { FettleRequest } from '../common/request.js';
 
 export const importBodyLimits = Object.freeze({
   maxBytes: 512 * 1024 * 1024,
   maxRows: 1_000_000,
   maxLineBytes: 1_048_576,
-  maxFindings: 1000,
 });
 
 export interface ImportBody {
@@ -24,7 +18,7 @@ export interface ImportBody {
 
 /**
  * Reads NDJSON (one row a line) as it arrives; all wrong rows are reported at once, with their line in the person's file.
- * @throws InvalidDocumentError, FettleError `limit-exceeded`
+ * @throws FettleError `invalid-import` with all findings, `limit-exceeded`, `invalid-request`
  */
 export async function readImportBody(request: FettleRequest): Promise<ImportBody> {
   const collector = new RowCollector();
@@ -59,60 +53,57 @@ function decode(decoder: TextDecoder, chunk?: Buffer): string {
   }
 }
 
+/** Checks rows as they come; once one is wrong, the others are only checked. */
 class RowCollector {
   readonly #rows: ImportAssetRow[] = [];
-  readonly #findings: Finding[] = [];
-  #errors = 0;
+  readonly #findings = new ImportFindings();
+  readonly #lineOfName = new Map<string, ImportAssetRow>();
+  #count = 0;
   #line = 0;
 
   add(line: string): void {
     this.#line += 1;
     if (line.trim() === '') return;
-    if (this.#rows.length >= importBodyLimits.maxRows) throw tooLarge(`more than ${importBodyLimits.maxRows} rows`);
+    this.#count += 1;
+    if (this.#count > importBodyLimits.maxRows) throw tooLarge(`more than ${importBodyLimits.maxRows} rows`);
     let value: unknown;
     try {
       value = JSON.parse(line);
     } catch {
-      this.#report({
-        code: 'invalid-json',
-        message: `line ${this.#line} of the request is not JSON`,
-        severity: 'error',
-      });
+      const message = `line ${this.#line} of the request is not JSON`;
+      this.#findings.add({ code: 'invalid-json', message, severity: 'error' });
       return;
     }
     const parsed = importRowSchema.safeParse(value);
-    if (parsed.success) {
-      this.#rows.push(parsed.data as ImportAssetRow);
-      return;
-    }
-    const place = placeOf(value, this.#line);
-    for (const issue of parsed.error.issues) {
-      const path = issue.path.join('.');
-      this.#report({
-        code: 'invalid-value',
-        message: `${path}: ${issue.message}`,
-        severity: 'error',
-        path,
-        position: place,
-      });
-    }
+    if (parsed.success) this.#take(parsed.data);
+    else for (const issue of parsed.error.issues) this.#findings.add(this.#findingOf(issue, value));
   }
 
-  #report(finding: Finding): void {
-    this.#errors += 1;
-    if (this.#findings.length < importBodyLimits.maxFindings) this.#findings.push(finding);
+  #take(row: ImportAssetRow): void {
+    const earlier = this.#lineOfName.get(row.name);
+    if (earlier !== undefined) return this.#findings.addDuplicate(row, earlier);
+    this.#lineOfName.set(row.name, row);
+    if (this.#findings.count === 0) this.#rows.push(row);
+    else this.#rows.length = 0;
+  }
+
+  #findingOf(issue: { readonly path: readonly PropertyKey[]; readonly message: string }, value: unknown): Finding {
+    const path = issue.path.map(String).join('.');
+    const message = path === '' ? issue.message : `${path}: ${issue.message}`;
+    return { code: 'invalid-value', message, severity: 'error', path, position: placeOf(value, this.#line) };
   }
 
   finish(): readonly ImportAssetRow[] {
-    if (this.#errors > 0) throw new InvalidDocumentError(`The import has ${this.#errors} errors`, this.#findings);
+    this.#findings.throwIfAny();
     return this.#rows;
   }
 }
 
-/** The line in the person's file where the row names it, else the line of the request. */
-function placeOf(value: unknown, line: number): { line: number; column: number } {
-  const own = typeof value === 'object' && value !== null && 'line' in value ? value.line : null;
-  return { line: typeof own === 'number' && Number.isSafeInteger(own) && own > 0 ? own : line, column: 1 };
+/** The place in the person's file where the row names it, else the line of the request. */
+function placeOf(value: unknown, line: number): NonNullable<Finding['position']> {
+  const row: { line?: unknown; file?: unknown } = typeof value === 'object' && value !== null ? value : {};
+  const own = typeof row.line === 'number' && Number.isSafeInteger(row.line) && row.line > 0 ? row.line : line;
+  return { ...(typeof row.file === 'string' ? { file: row.file.slice(0, 1000) } : {}), line: own, column: 1 };
 }
 
 function tooLarge(what: string): FettleError {

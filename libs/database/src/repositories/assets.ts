@@ -20,6 +20,9 @@ export interface AssetRow {
   readonly endpoint: Endpoint | null;
 }
 
+/** Namespace of advisory locks; the second key is the space. */
+const ASSET_NAMES_LOCK = 7_070_020;
+
 const columns = `a.id, a.space, a.name, a.kind, a.site, a.owner, a.criticality, a.lifecycle, a.labels, a.sources,
   a.quarantined_at AS "quarantinedAt", a.quarantine_reason AS "quarantineReason", a.created_at AS "createdAt",
   a.updated_at AS "updatedAt",
@@ -48,6 +51,32 @@ export async function listAssetRows(
      ORDER BY a.name LIMIT $3`,
     [query.space, query.after, query.limit, query.retired, ...(query.condition?.parameters ?? [])],
   );
+}
+
+/** First number of a parameter in the conditions that `countUndeterminedAssets` takes. */
+export const UNDETERMINED_FIRST_PARAMETER = 3;
+
+/** Assets for which `value` is NULL, of those for which `among` holds; the parameters of `value` come first. */
+export async function countUndeterminedAssets(
+  transaction: Transaction,
+  query: {
+    readonly space: string;
+    readonly retired: boolean;
+    readonly value: TargetCondition;
+    readonly among: TargetCondition | null;
+  },
+): Promise<number> {
+  const rows: { count: number }[] = await transaction.query(
+    `SELECT count(*) AS count FROM asset a
+     WHERE a.space = $1 AND ($2 OR a.lifecycle <> 'retired') AND (${query.value.sql}) IS NULL AND (${query.among?.sql ?? 'true'})`,
+    [query.space, query.retired, ...query.value.parameters, ...(query.among?.parameters ?? [])],
+  );
+  return rows[0]!.count;
+}
+
+/** Held to the end of the transaction by whoever adds assets to a space, so that two never add the same name. */
+export async function lockAssetNames(transaction: Transaction, space: string): Promise<void> {
+  await transaction.query(`SELECT pg_advisory_xact_lock($1, hashtext($2))`, [ASSET_NAMES_LOCK, space]);
 }
 
 export async function findAssetRow(

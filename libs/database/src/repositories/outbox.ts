@@ -13,7 +13,8 @@ export type OutboxCommand =
       readonly subject: string;
       readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
     }
-  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } };
+  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } }
+  | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };
 
 export type StoredCommand = OutboxCommand & { readonly id: number; readonly attempts: number };
 
