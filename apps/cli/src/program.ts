@@ -26,6 +26,9 @@ export function buildProgram(session: Session, version: string): Command {
       getOutHasColors: () => session.output.colours.isColorSupported,
       getErrHasColors: () => session.output.errorColours.isColorSupported,
     });
-  for (const add of commandGroups) add(program, session);
+  for (const { title, commands } of commandGroups) {
+    program.commandsGroup(title);
+    for (const add of commands) add(program, session);
+  }
   return program;
 }

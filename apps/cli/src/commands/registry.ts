@@ -1,19 +1,37 @@
 import type { Command } from 'commander';
 import type { Session } from '../session/session.js';
+import { addAssetCommands } from './asset/index.js';
+import { addAuditCommands } from './audit/index.js';
+import { addCompletionCommands } from './completion/index.js';
+import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
 import { addExecCommand } from './exec/index.js';
+import { addInventoryCommand } from './inventory/index.js';
+import { addPrincipalCommands } from './principal/index.js';
 import { addRunCommands } from './run/index.js';
+import { addScheduleCommands } from './schedule/index.js';
 import { addStackCommands } from './stack/index.js';
+import { addTokenCommands } from './token/index.js';
 import { addWhoamiCommand } from './whoami/index.js';
 
 /** Adds a noun with its verbs, or a verb that stands alone. */
 export type AddCommands = (program: Command, session: Session) => void;
 
+export interface CommandGroup {
+  /** Heading in the help. */
+  readonly title: string;
+  readonly commands: readonly AddCommands[];
+}
+
 /** Every command there is, in the order of the help. */
-export const commandGroups: readonly AddCommands[] = [
-  addStackCommands,
-  addDocumentCommands,
-  addRunCommands,
-  addExecCommand,
-  addWhoamiCommand,
+export const commandGroups: readonly CommandGroup[] = [
+  { title: 'Local stack:', commands: [addStackCommands] },
+  { title: 'Work:', commands: [addRunCommands, addExecCommand, addScheduleCommands] },
+  { title: 'Documents:', commands: [addDocumentCommands] },
+  { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
+  {
+    title: 'Who, and what they did:',
+    commands: [addWhoamiCommand, addPrincipalCommands, addTokenCommands, addAuditCommands],
+  },
+  { title: 'This program:', commands: [addCompletionCommands] },
 ];

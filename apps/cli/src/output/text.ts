@@ -1,5 +1,4 @@
 /** Control characters that a terminal may obey, other than newline and tab; C1 and the line separators included. */
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
@@ -24,7 +23,7 @@ const zeroWidth = /[\p{Mn}\p{Me}\u200b-\u200d\ufe0f]/u;
 
 /** Columns that a terminal gives the text (no control characters in it). */
 export function displayWidth(text: string): number {
-  // eslint-disable-next-line no-control-regex -- plain ASCII is the common case and needs no look at each character
+  // Plain ASCII is the common case and needs no look at each character.
   if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let width = 0;
   for (const character of text) width += zeroWidth.test(character) ? 0 : wide.test(character) ? 2 : 1;

@@ -22,7 +22,7 @@ export async function readStdin(host: CliHost, maxBytes = MAX_STDIN_BYTES): Prom
   const parts: Buffer[] = [];
   let bytes = 0;
   const signal = host.interruption();
-  for await (const part of host.stdin) {
+  for await (const part of host.stdin as AsyncIterable<Buffer | string>) {
     if (signal.aborted) throw new InterruptedError();
     const buffer = typeof part === 'string' ? Buffer.from(part) : part;
     bytes += buffer.length;

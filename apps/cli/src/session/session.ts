@@ -35,4 +35,11 @@ export class Session {
       this.exitCode = await useCase(this, ...args);
     };
   }
+
+  /** The same for a use case whose libraries take time to load, so that other commands start without them. */
+  later<Args extends unknown[]>(
+    load: () => Promise<(session: Session, ...args: Args) => Promise<number>>,
+  ): (...args: Args) => Promise<void> {
+    return this.act(async (session, ...args: Args) => (await load())(session, ...args));
+  }
 }

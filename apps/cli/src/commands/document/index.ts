@@ -2,9 +2,7 @@ import { documentKinds, type DocumentKind } from '@fettle/contracts';
 import { Argument, Option, type Command } from 'commander';
 import { collect, outputOption, withApi, withSpace } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
-import { applyFiles, diffFiles } from './apply-documents.js';
 import { exportDocuments, listDocuments, listVersions, showDocument } from './read-documents.js';
-import { validateFiles } from './validate-documents.js';
 
 export const kindNames = Object.keys(documentKinds) as DocumentKind[];
 
@@ -15,16 +13,16 @@ export function addDocumentCommands(program: Command, session: Session): void {
     .description('check documents offline: file:line:column, the offending text, what was probably meant')
     .addOption(fileOption())
     .addOption(outputOption())
-    .action(session.act(validateFiles));
+    .action(session.later(async () => (await import('./validate-documents.js')).validateFiles));
   withApi(program.command('apply'))
     .description('store documents: all of them or none; versions are immutable')
     .addOption(fileOption())
     .option('--dry-run', 'write nothing, only say what would happen')
-    .action(session.act(applyFiles));
+    .action(session.later(async () => (await import('./apply-documents.js')).applyFiles));
   withApi(program.command('diff'))
     .description('show what apply would change')
     .addOption(fileOption())
-    .action(session.act(diffFiles));
+    .action(session.later(async () => (await import('./apply-documents.js')).diffFiles));
   withSpace(program.command('export'))
     .description('print the stored documents as YAML that can be applied again')
     .addOption(new Option('--kind <kind>', 'only this kind').choices(kindNames))

@@ -90,7 +90,7 @@ export function runFields(output: Output, run: RunDetail): string {
         'undetermined',
         run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,
       ],
-      ['selector', run.selector],
+      ['selector', run.selector?.replace(/\n/g, '')],
       ['inputs', Object.keys(run.inputs).length === 0 ? null : JSON.stringify(run.inputs)],
       ['by', run.requestedBy],
       ['schedule', run.schedule === null ? null : `${run.schedule}${run.fireAt === null ? '' : `, due ${run.fireAt}`}`],

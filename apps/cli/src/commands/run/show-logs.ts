@@ -8,6 +8,7 @@ import { EXIT } from '../../session/exit-codes.js';
 import { requireRunId } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
 import { LogPrinter } from './log-printer.js';
+import { readRun } from './read-run.js';
 
 interface LogOptions extends ApiOptions {
   readonly asset?: string;
@@ -23,7 +24,13 @@ const logPageSchema = z.object({ items: z.array(logChunkSchema), next: z.int().n
 export async function showLogs(session: Session, idText: string, options: LogOptions): Promise<number> {
   const id = requireRunId(idText);
   const client = session.connect(options);
-  if (options.follow === true) return followLogs(session, client, id, options);
+  // A one-off command has one step, whose name says nothing.
+  const isOneOff = (await readRun(client, id)).runbook === 'exec';
+  const printer = new LogPrinter(session.output, {
+    bare: options.asset !== undefined,
+    withStep: options.step === undefined && !isOneOff,
+  });
+  if (options.follow === true) return followLogs(session, client, id, printer, options);
   const { output } = session;
   if (options.output !== 'table') {
     const chunks: RunLogChunk[] = [];
@@ -31,7 +38,6 @@ export async function showLogs(session: Session, idText: string, options: LogOpt
     output.data(options.output, chunks, () => '');
     return EXIT.ok;
   }
-  const printer = newPrinter(session, options);
   let isEmpty = true;
   for await (const chunk of readLogs(client, id, options)) {
     printer.print(chunk);
@@ -56,9 +62,13 @@ async function* readLogs(client: ApiClient, id: string, { asset, step }: LogOpti
   }
 }
 
-async function followLogs(session: Session, client: ApiClient, id: string, options: LogOptions): Promise<number> {
-  const { output } = session;
-  const printer = newPrinter(session, options);
+async function followLogs(
+  { output }: Session,
+  client: ApiClient,
+  id: string,
+  printer: LogPrinter,
+  options: LogOptions,
+): Promise<number> {
   try {
     for await (const event of followRun(client, id, { logs: true })) {
       if (event.type === 'lost') output.warn(`the API is away (${event.reason}); trying again`);
@@ -79,8 +89,4 @@ async function followLogs(session: Session, client: ApiClient, id: string, optio
   }
   printer.end();
   return EXIT.ok;
-}
-
-function newPrinter({ output }: Session, options: LogOptions): LogPrinter {
-  return new LogPrinter(output, { bare: options.asset !== undefined, withStep: options.step === undefined });
 }

@@ -1,0 +1,49 @@
+import { assetSchema, type Asset } from '@fettle/contracts';
+import { paintState } from '../../output/colours.js';
+import type { Column } from '../../output/table.js';
+import { EXIT } from '../../session/exit-codes.js';
+import type { Session, SpaceOptions } from '../../session/session.js';
+
+interface ListOptions extends SpaceOptions {
+  readonly on?: string;
+  readonly retired?: boolean;
+  readonly limit?: number;
+}
+
+export async function listAssets(session: Session, options: ListOptions): Promise<number> {
+  const { limit, on, retired, space } = options;
+  const query = { on, retired, space };
+  const { items, hasMore } = await session.connect(options).list('/api/v1/assets', assetSchema, query, limit);
+  session.output.list(options.output, items, columns(session), on === undefined ? 'No assets.' : 'No asset matches.');
+  if (hasMore) session.output.note('There are more; without --limit all are listed.');
+  return EXIT.ok;
+}
+
+function columns({ output }: Session): Column<Asset>[] {
+  return [
+    { title: 'NAME', value: (asset) => asset.name },
+    { title: 'KIND', value: (asset) => asset.kind },
+    { title: 'SITE', value: (asset) => asset.site },
+    {
+      title: 'STATE',
+      value: (asset) => (asset.quarantine === null ? asset.lifecycle : 'quarantined'),
+      paint: (cell) => paintState(output.colours, cell),
+    },
+    { title: 'ADDRESS', value: addressOf },
+    { title: 'LABELS', value: (asset) => labelsText(asset.labels) },
+  ];
+}
+
+export function addressOf({ endpoint }: Asset): string {
+  if (endpoint === null) return '';
+  const user = endpoint.username === null ? '' : `${endpoint.username}@`;
+  const host = endpoint.address.includes(':') ? `[${endpoint.address}]` : endpoint.address;
+  return `${user}${host}${endpoint.port === 22 ? '' : `:${endpoint.port}`}`;
+}
+
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(' ');
+}

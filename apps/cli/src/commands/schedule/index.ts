@@ -1,0 +1,43 @@
+import type { Command } from 'commander';
+import { parseCount, withSpace } from '../../session/options.js';
+import type { Session } from '../../session/session.js';
+import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
+import { listSchedules, showSchedule } from './read-schedules.js';
+import { MAX_PREVIEW } from './schedule-path.js';
+
+export function addScheduleCommands(program: Command, session: Session): void {
+  const schedule = program.command('schedule').description('what runs by itself, and when');
+  withSpace(schedule.command('list'))
+    .alias('ls')
+    .description('list schedules with their next fire')
+    .action(session.act(listSchedules));
+  withSpace(schedule.command('show'))
+    .description('show a schedule with its next five fires, in its zone and in yours, and the last ones')
+    .argument('<name>')
+    .action(session.act(showSchedule));
+  withSpace(schedule.command('pause'))
+    .description('pause a schedule: what is due meanwhile is recorded as skipped')
+    .argument('<name>')
+    .requiredOption('--reason <text>', 'why, for whoever wonders later')
+    .action(session.act(pauseSchedule));
+  withSpace(schedule.command('resume'))
+    .description('resume a schedule')
+    .argument('<name>')
+    .action(session.act(resumeSchedule));
+  withSpace(schedule.command('trigger'))
+    .description("start the schedule's run now")
+    .argument('<name>')
+    .option('-f, --follow', 'wait for its end, with the exit codes of "run start --follow"')
+    .option('--idempotency-key <key>', 'the same key gives the same run')
+    .action(session.act(triggerSchedule));
+  withSpace(schedule.command('preview'))
+    .description(
+      'show the next fires of a stored schedule, of those in a file, or of a cron expression; the latter two offline',
+    )
+    .argument('[name]', 'name of a stored schedule')
+    .option('-f, --file <file>', 'file of documents')
+    .option('--cron <expression>', 'five fields, or six with seconds first')
+    .option('--time-zone <zone>', 'IANA name, for --cron', 'UTC')
+    .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, parseCount, 5)
+    .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
+}
