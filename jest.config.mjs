@@ -23,7 +23,10 @@ export default {
     {
       ...common,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{libs,apps}/*/src/**/*.test.ts', '<rootDir>/{activities,workflows,migrations}/src/**/*.test.ts'],
+      testMatch: [
+        '<rootDir>/{libs,apps}/*/src/**/*.test.ts',
+        '<rootDir>/{activities,workflows,migrations}/src/**/*.test.ts',
+      ],
     },
     {
       ...common,

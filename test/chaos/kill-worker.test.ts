@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunDetail } from '@fettle/contracts';
 import { startSshd, type Sshd } from '../support/sshd.js';
-import { TestStack, WorkerProcess } from '../support/stack.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
 
 const long = process.env.FETTLE_LONG === '1';
 const KILLS = long ? 20 : 4;

@@ -47,7 +47,7 @@ export class WorkerProcess {
     const worker = new WorkerProcess(child);
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`the worker did not start: ${worker.log}`)), READY_TIMEOUT_MS);
-      child.stdout!.on('data', (chunk: Buffer) => {
+      child.stdout.on('data', (chunk: Buffer) => {
         if (!chunk.toString().includes('"msg":"ready"')) return;
         clearTimeout(timer);
         resolve();
@@ -68,6 +68,17 @@ export class WorkerProcess {
     return this.#child.pid!;
   }
 
+  /** False once it has exited, by itself or by a signal. */
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Resident memory now: VmRSS of proc(5) status. */
+  async residentBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
   /** User and system time so far: fields 14 and 15 of proc(5) stat, in ticks of 10 ms. */
   async cpuMs(): Promise<number> {
     const stat = await readFile(`/proc/${this.pid}/stat`, 'utf8');
@@ -76,7 +87,7 @@ export class WorkerProcess {
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (!this.isRunning) return;
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.kill(signal);
     await ended;

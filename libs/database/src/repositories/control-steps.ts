@@ -1,7 +1,7 @@
 import type { StepState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
-import { appendEntries, lockRun, saveLockedRun } from './run-journal.js';
+import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 
 /** Stands in the journal where a step of target scope has its asset. */
 export const NIL_ASSET_ID = '00000000-0000-0000-0000-000000000000';

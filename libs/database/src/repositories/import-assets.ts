@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { uuidv7 } from 'uuidv7';
 import type { Transaction } from '../data-source.js';
+import { updateRows } from '../update-rows.js';
 
 export interface ImportCounts {
   readonly created: number;
@@ -143,7 +144,8 @@ async function countKept(transaction: Transaction, space: string): Promise<numbe
 }
 
 async function updateAssets(transaction: Transaction, space: string, source: string): Promise<string[]> {
-  const [rows] = (await transaction.query(
+  const rows = await updateRows<{ id: string }>(
+    transaction,
     `UPDATE asset a SET ${columns.map((column) => `${column} = n.${column}`).join(', ')}, labels = n.labels,
        sources = a.sources || n.sources, updated_at = clock_timestamp()
      FROM (
@@ -154,7 +156,7 @@ async function updateAssets(transaction: Transaction, space: string, source: str
        IS DISTINCT FROM (${[...columns, 'labels'].map((column) => `n.${column}`).join(', ')})
      RETURNING a.id`,
     [space, source],
-  )) as [{ id: string }[], number];
+  );
   return rows.map((row) => row.id);
 }
 
@@ -179,7 +181,8 @@ async function insertAssets(transaction: Transaction, space: string, source: str
 }
 
 async function updateEndpoints(transaction: Transaction, source: string): Promise<string[]> {
-  const [rows] = (await transaction.query(
+  const rows = await updateRows<{ id: string }>(
+    transaction,
     `UPDATE endpoint e SET address = n.address, port = n.port, username = n.username, credential = n.credential,
        host_keys = n.host_keys, source = $1, updated_at = clock_timestamp()
      FROM (
@@ -193,7 +196,7 @@ async function updateEndpoints(transaction: Transaction, source: string): Promis
          IS DISTINCT FROM (n.address, n.port, n.username, n.credential, n.host_keys)
      RETURNING e.asset_id AS id`,
     [source],
-  )) as [{ id: string }[], number];
+  );
   return rows.map((row) => row.id);
 }
 

@@ -1,7 +1,7 @@
 import type { TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import type { NewEntry } from './run-journal.js';
-import { appendEntries, emptyCounts, lockRun, saveLockedRun } from './run-journal.js';
+import type { NewEntry } from './run-entries.js';
+import { appendEntries, emptyCounts, lockRun, saveLockedRun } from './run-entries.js';
 
 /** A condition on table alias `a` (asset) with parameters numbered from 3. */
 export interface TargetCondition {

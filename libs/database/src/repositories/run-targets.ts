@@ -1,5 +1,6 @@
 import type { Endpoint } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { updateRows } from '../update-rows.js';
 
 /** An asset as a step on it needs it. */
 export interface TargetAsset {
@@ -86,11 +87,12 @@ function toTargetAsset(row: TargetAssetRow): TargetAsset {
 
 /** Takes an asset out of service until a person has looked at it; the first reason stays. */
 export async function quarantineAsset(transaction: Transaction, assetId: string, reason: string): Promise<boolean> {
-  const [, changed] = (await transaction.query(
-    `UPDATE asset SET quarantined_at = now(), quarantine_reason = $2, updated_at = now() WHERE id = $1 AND quarantined_at IS NULL`,
+  const changed = await updateRows<{ id: string }>(
+    transaction,
+    `UPDATE asset SET quarantined_at = now(), quarantine_reason = $2, updated_at = now() WHERE id = $1 AND quarantined_at IS NULL RETURNING id`,
     [assetId, reason],
-  )) as [unknown, number];
-  return changed > 0;
+  );
+  return changed.length > 0;
 }
 
 export interface StoredCredential {

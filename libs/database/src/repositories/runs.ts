@@ -1,7 +1,8 @@
 import type { RunState, TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
-import { appendEntries, lockRun, saveLockedRun } from './run-journal.js';
+import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 
 /** What a worker needs to execute a run. */
 export interface RunDefinition {
@@ -69,7 +70,7 @@ export async function endRun(
   const run = await lockRun(transaction, runId);
   if (!['queued', 'waiting-approval', 'running', 'paused'].includes(run.state))
     return { ended: false, counts: run.counts };
-  const lost: { asset_id: string; step: string }[] = await updated(
+  const lost: { asset_id: string; step: string }[] = await updateRows(
     transaction,
     `UPDATE run_step SET state = 'unknown', ended_at = clock_timestamp(),
        error = jsonb_build_object('code', 'effect-uncertain', 'message', 'The run ended while this step had no recorded end.')
@@ -77,7 +78,7 @@ export async function endRun(
     [runId],
   );
   const open: { asset_id: string; was: 'pending' | 'running'; now: 'skipped' | 'cancelled' | 'unknown' }[] =
-    await updated(
+    await updateRows(
       transaction,
       `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
      UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
@@ -103,9 +104,4 @@ export async function endRun(
     error === null ? null : JSON.stringify(error),
   ]);
   return { ended: true, counts: run.counts };
-}
-
-async function updated<Row>(transaction: Transaction, sql: string, parameters: unknown[]): Promise<Row[]> {
-  const [rows] = (await transaction.query(sql, parameters)) as [Row[], number];
-  return rows;
 }

@@ -79,7 +79,7 @@ describe('canonicalJson', () => {
   it('is the same for the same value however it was built, and loses nothing (property)', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        const text = canonicalJson(value as JsonValue);
+        const text = canonicalJson(value);
         const parsed = JSON.parse(text) as JsonValue;
         expect(JSON.parse(JSON.stringify(value))).toEqual(parsed);
         return canonicalJson(parsed) === text;

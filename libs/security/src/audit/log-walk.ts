@@ -1,6 +1,6 @@
 import { canonicalJson, type JsonValue } from './canonical.js';
 import { findExchange, maxDiagnosedLeaves } from './log-diagnosis.js';
-import { FindingList, PositionGaps } from './log-findings.js';
+import { type FindingList, PositionGaps } from './log-findings.js';
 import type { LogRecord } from './log-record.js';
 import { MerkleFrontier } from './merkle-frontier.js';
 import { hashBytes, leafHash, sameHash } from './merkle-hash.js';

@@ -1,0 +1,120 @@
+import type { StepState, TargetState } from '@fettle/contracts';
+import type { Transaction } from '../data-source.js';
+import type { StoredError } from '../entities/runs.js';
+import { updateRows } from '../update-rows.js';
+import {
+  appendEntries,
+  appendLogs,
+  lockRun,
+  moveCount,
+  saveLockedRun,
+  type LockedRun,
+  type LogChunk,
+  type NewEntry,
+} from './run-entries.js';
+import { checkLane, type LaneClaim } from './run-lanes.js';
+
+/** What became of one claimed target's attempt. */
+export interface AttemptEnd {
+  readonly assetId: string;
+  readonly step: string;
+  readonly generation: number;
+  readonly state: Exclude<StepState, 'started'>;
+  readonly exitCode: number | null;
+  readonly error: StoredError | null;
+  /** What later steps may read as `steps.<id>`; null: nothing. */
+  readonly output: Readonly<Record<string, unknown>> | null;
+  readonly next:
+    | { readonly kind: 'advance'; readonly stepIndex: number }
+    | { readonly kind: 'retry'; readonly delayMs: number }
+    | { readonly kind: 'end'; readonly state: TargetState };
+}
+
+/**
+ * Journals the ends of attempts and frees their claims in one transaction. Ends that come from a lane of an older epoch are
+ * refused: their targets are returned as `refused` and nothing of them is written.
+ */
+export async function finishAttempts(
+  transaction: Transaction,
+  claim: LaneClaim,
+  ends: readonly AttemptEnd[],
+  logs: readonly LogChunk[],
+): Promise<{ refused: string[] }> {
+  const run = await lockRun(transaction, claim.runId);
+  await checkLane(transaction, claim);
+  await appendLogs(transaction, run, logs);
+  const rows = ends.map((end) => ({
+    asset_id: end.assetId,
+    step: end.step,
+    generation: end.generation,
+    state: end.state,
+    exit_code: end.exitCode,
+    error: end.error,
+    output: end.output,
+    next: end.next.kind,
+    next_step: end.next.kind === 'advance' ? end.next.stepIndex : null,
+    delay_ms: end.next.kind === 'retry' ? end.next.delayMs : null,
+    target_state: end.next.kind === 'end' ? end.next.state : 'running',
+  }));
+  const freed = await updateRows<{ asset_id: string }>(
+    transaction,
+    `UPDATE run_target t SET
+       state = e.target_state,
+       step_index = coalesce(e.next_step, t.step_index),
+       generation = CASE e.next WHEN 'advance' THEN 1 WHEN 'retry' THEN t.generation + 1 ELSE t.generation END,
+       due_at = CASE e.next WHEN 'retry' THEN clock_timestamp() + e.delay_ms * interval '1 millisecond' ELSE t.due_at END,
+       outputs = CASE WHEN e.output IS NULL THEN t.outputs ELSE t.outputs || jsonb_build_object(e.step, e.output) END,
+       error = coalesce(e.error, t.error),
+       ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
+       lane = NULL, lane_epoch = NULL
+     FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, generation integer, error jsonb, output jsonb, next text,
+       next_step integer, delay_ms float8, target_state text)
+     WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = e.generation
+     RETURNING t.asset_id`,
+    [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
+  );
+  const accepted = new Set(freed.map((row) => row.asset_id));
+  const kept = rows.filter((row) => accepted.has(row.asset_id));
+  await journalEnds(transaction, run, kept);
+  for (const row of kept) {
+    if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
+  }
+  await saveLockedRun(transaction, run);
+  return { refused: ends.map((end) => end.assetId).filter((assetId) => !accepted.has(assetId)) };
+}
+
+interface EndRow {
+  readonly asset_id: string;
+  readonly step: string;
+  readonly generation: number;
+  readonly state: string;
+  readonly exit_code: number | null;
+  readonly error: StoredError | null;
+  readonly next: string;
+  readonly target_state: string;
+}
+
+async function journalEnds(transaction: Transaction, run: LockedRun, rows: readonly EndRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await transaction.query(
+    `UPDATE run_step s SET state = e.state, exit_code = e.exit_code, error = e.error, output = e.output, ended_at = clock_timestamp()
+     FROM jsonb_to_recordset($2::jsonb) AS e (asset_id uuid, step text, generation integer, state text, exit_code integer,
+       error jsonb, output jsonb)
+     WHERE s.run_id = $1 AND s.asset_id = e.asset_id AND s.step = e.step AND s.phase = 'do' AND s.generation = e.generation`,
+    [run.id, JSON.stringify(rows)],
+  );
+  const entries: NewEntry[] = [];
+  for (const row of rows) {
+    const data = {
+      attempt: row.generation,
+      state: row.state,
+      exitCode: row.exit_code,
+      error: row.error,
+      next: row.next,
+    };
+    entries.push({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data });
+    if (row.next === 'end')
+      entries.push({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.target_state } });
+  }
+  await appendEntries(transaction, run, entries);
+}

@@ -1,0 +1,131 @@
+import { FettleError, type TargetCounts, type TargetState } from '@fettle/contracts';
+import type { Transaction } from '../data-source.js';
+
+/** One entry before it has its place in the run. */
+export interface NewEntry {
+  readonly kind: string;
+  readonly assetId?: string | null;
+  readonly step?: string | null;
+  readonly data?: Readonly<Record<string, unknown>>;
+}
+
+/** The part of the run row that the journal reads and writes under its lock. */
+export interface LockedRun {
+  readonly id: string;
+  readonly state: string;
+  readonly cancelRequested: boolean;
+  readonly maxConcurrency: number;
+  seq: number;
+  counts: Record<TargetState, number>;
+}
+
+/** Locks the run row: every writer of entries goes through here, so sequence numbers have no gaps that fill later. */
+export async function lockRun(transaction: Transaction, runId: string): Promise<LockedRun> {
+  const rows: {
+    id: string;
+    state: string;
+    cancel: boolean;
+    max_concurrency: number;
+    seq: number;
+    counts: Record<TargetState, number>;
+  }[] = await transaction.query(
+    `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, seq, counts FROM run WHERE id = $1 FOR UPDATE`,
+    [runId],
+  );
+  const row = rows[0];
+  if (!row) throw new FettleError({ code: 'not-found', message: `There is no run ${runId}.` });
+  return {
+    id: row.id,
+    state: row.state,
+    cancelRequested: row.cancel,
+    maxConcurrency: row.max_concurrency,
+    seq: row.seq,
+    counts: { ...row.counts },
+  };
+}
+
+/** Writes back sequence number and counters of a locked run; call it last in the transaction. */
+export async function saveLockedRun(transaction: Transaction, run: LockedRun): Promise<void> {
+  await transaction.query(`UPDATE run SET seq = $2, counts = $3 WHERE id = $1`, [
+    run.id,
+    run.seq,
+    JSON.stringify(run.counts),
+  ]);
+}
+
+export function moveCount(counts: Record<TargetState, number>, from: TargetState, to: TargetState): void {
+  counts[from] -= 1;
+  counts[to] += 1;
+}
+
+/** Counters of all states, each present. */
+export function emptyCounts(pending = 0): TargetCounts {
+  return {
+    pending,
+    running: 0,
+    succeeded: 0,
+    failed: 0,
+    skipped: 0,
+    unreachable: 0,
+    quarantined: 0,
+    cancelled: 0,
+    unknown: 0,
+  };
+}
+
+/** Appends entries in order, numbered from the locked run. */
+export async function appendEntries(
+  transaction: Transaction,
+  run: LockedRun,
+  entries: readonly NewEntry[],
+): Promise<void> {
+  if (entries.length === 0) return;
+  const rows = entries.map((entry) => ({
+    seq: (run.seq += 1),
+    kind: entry.kind,
+    asset_id: entry.assetId ?? null,
+    step: entry.step ?? null,
+    data: entry.data ?? {},
+  }));
+  await transaction.query(
+    `INSERT INTO entry (run_id, seq, at, kind, asset_id, step, data)
+     SELECT $1, e.seq, clock_timestamp(), e.kind, e.asset_id, e.step, e.data
+     FROM jsonb_to_recordset($2::jsonb) AS e (seq bigint, kind text, asset_id uuid, step text, data jsonb)`,
+    [run.id, JSON.stringify(rows)],
+  );
+}
+
+export interface LogChunk {
+  readonly assetId: string;
+  readonly step: string;
+  readonly generation: number;
+  readonly stream: 'stdout' | 'stderr' | 'note';
+  readonly line: number;
+  readonly body: string;
+}
+
+/** Appends log chunks in the same numbering as entries, so that one cursor follows both. */
+export async function appendLogs(transaction: Transaction, run: LockedRun, chunks: readonly LogChunk[]): Promise<void> {
+  if (chunks.length === 0) return;
+  const rows = chunks.map((chunk) => ({
+    seq: (run.seq += 1),
+    asset_id: chunk.assetId,
+    step: chunk.step,
+    generation: chunk.generation,
+    stream: chunk.stream,
+    line: chunk.line,
+    body: chunk.body,
+  }));
+  await transaction.query(
+    `INSERT INTO run_log (run_id, seq, at, asset_id, step, generation, stream, line, body)
+     SELECT $1, l.seq, clock_timestamp(), l.asset_id, l.step, l.generation, l.stream, l.line, l.body
+     FROM jsonb_to_recordset($2::jsonb)
+       AS l (seq bigint, asset_id uuid, step text, generation integer, stream text, line bigint, body text)`,
+    [run.id, JSON.stringify(rows)],
+  );
+}
+
+/** Tells readers of this run that something new stands in `entry` or `run_log`; callers keep it to a few a second. */
+export async function notifyRun(transaction: Transaction, runId: string): Promise<void> {
+  await transaction.query(`SELECT pg_notify('fettle_run', $1)`, [runId]);
+}
