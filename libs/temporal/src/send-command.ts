@@ -74,6 +74,11 @@ async function cancelRun({ client }: TemporalClient, workflowId: string): Promis
   }
 }
 
+/** Temporal reads seconds only where there is a year as well: seven fields. */
+function temporalCron(cron: string): string {
+  return cron.trim().split(/\s+/).length === 6 ? `${cron.trim()} *` : cron;
+}
+
 async function putSchedule(
   { client, taskQueue }: TemporalClient,
   subject: string,
@@ -81,7 +86,7 @@ async function putSchedule(
 ): Promise<void> {
   const options: ScheduleOptions = {
     scheduleId: subject,
-    spec: { cronExpressions: [payload.cron], timezone: payload.timeZone },
+    spec: { cronExpressions: [temporalCron(payload.cron)], timezone: payload.timeZone },
     action: {
       type: 'startWorkflow',
       workflowType: 'settleSchedule',
