@@ -28,7 +28,7 @@ export interface UpOptions {
   readonly detach?: boolean | undefined;
   /** Run the demo job, print its result, stop everything. */
   readonly once?: boolean | undefined;
-  /** Do not print the sign-in token: set for the process behind `--detach`, whose output goes to a log. */
+  /** Do not print the summary with the sign-in token: set for the process behind `--detach`, whose output goes to a log. */
   readonly hideToken?: boolean | undefined;
   readonly programs?: StackPrograms | undefined;
   readonly job?: DemoJob | undefined;
@@ -155,7 +155,8 @@ class LocalStackRun {
       // What is up stays up: the person can look into it with the stack at hand.
       if (!signal.aborted) printError(this.output, error);
     }
-    this.#printSummary(url, secrets);
+    // Behind --detach the parent prints it, with the token, where the person looks.
+    if (options.hideToken !== true) this.#printSummary(url, secrets);
     return new Promise(() => undefined);
   }
 
@@ -185,11 +186,10 @@ class LocalStackRun {
   }
 
   #printSummary(url: string, secrets: LocalSecrets): void {
-    const token = this.options.hideToken === true ? [] : [`  sign-in token  ${secrets.token}`];
     const lines = [
       '',
       `Fettle is up: ${url}`,
-      ...token,
+      `  sign-in token  ${secrets.token}`,
       `  data           ${this.dataDir.path} (the token is in the file token)`,
       '  try            npx fettle run list; npx fettle asset list',
       '  stop           Ctrl-C (the data is kept)',
