@@ -1,4 +1,5 @@
 import { FettleError } from '@fettle/contracts';
+import { listSpaces } from '@fettle/database';
 import type { Permission } from '@fettle/security';
 import type { OperationContext } from './context.js';
 
@@ -18,4 +19,12 @@ export function requireUnnarrowed(context: OperationContext, permission: Permiss
     remedy: `Ask an admin of the space ${space} for a role that has ${permission}${narrowed ? ', without a selector' : ''}.`,
     detail: { permission, space },
   });
+}
+
+/**
+ * For what reaches beyond one space: refuses unless the actor holds the permission, un-narrowed, in every space there is.
+ * @throws FettleError `denied`, naming the first space where it is missing.
+ */
+export async function requireEverywhere(context: OperationContext, permission: Permission): Promise<void> {
+  for (const space of await listSpaces(context.transaction)) requireUnnarrowed(context, permission, space);
 }

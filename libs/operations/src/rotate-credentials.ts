@@ -1,8 +1,8 @@
-import { ALL_SPACES, type SealingKeyring } from '@fettle/security';
+import type { SealingKeyring } from '@fettle/security';
 import { listCredentialsToRotate, resealCredential } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
-import { requireUnnarrowed } from './require-unnarrowed.js';
+import { requireEverywhere } from './require-unnarrowed.js';
 
 /** Credentials in one transaction at most. */
 const MAX_ROTATED = 10_000;
@@ -12,7 +12,7 @@ export async function rotateCredentials(
   context: OperationContext,
   keyring: SealingKeyring,
 ): Promise<{ rotated: number; more: boolean; keyId: string }> {
-  requireUnnarrowed(context, 'credential:write', ALL_SPACES);
+  await requireEverywhere(context, 'credential:write');
   const rows = await listCredentialsToRotate(context.transaction, keyring.currentKeyId, MAX_ROTATED);
   for (const { id, space, name, version, sealed } of rows) {
     const again = keyring.reseal(sealed, { space, name, version });

@@ -2,7 +2,7 @@ import { FettleError, type RunSummary } from '@fettle/contracts';
 import { findSchedule, hasOpenRun, setRunSchedule } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
-import { startRun, type StartOptions } from './start-run.js';
+import { findAccepted, startRun, type StartOptions } from './start-run.js';
 
 /**
  * Starts the schedule's run now, on behalf of whoever asks. It is no nominal instant, so the ledger has no row for it; the run
@@ -23,6 +23,16 @@ export async function triggerSchedule(
     });
   }
   const { spec } = schedule.document;
+  const request = {
+    space: key.space,
+    runbook: spec.runbook,
+    inputs: spec.inputs,
+    on: spec.targets,
+    allowEmpty: false,
+    reason: `schedule ${key.name}`,
+  };
+  const known = await findAccepted(context, key.space, options, request);
+  if (known) return known;
   if (spec.overlap === 'skip' && (await hasOpenRun(transaction, schedule.id))) {
     throw new FettleError({
       code: 'conflict',
@@ -30,18 +40,7 @@ export async function triggerSchedule(
       remedy: 'Wait for it or cancel it; `overlap: allow` in the document lets runs overlap.',
     });
   }
-  const run = await startRun(
-    context,
-    {
-      space: key.space,
-      runbook: spec.runbook,
-      inputs: spec.inputs,
-      on: spec.targets,
-      allowEmpty: false,
-      reason: `schedule ${key.name}`,
-    },
-    options,
-  );
+  const run = await startRun(context, request, options);
   await setRunSchedule(transaction, run.id, schedule.id);
   await recordAudit(context, {
     action: 'schedule.trigger',

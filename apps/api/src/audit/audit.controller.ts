@@ -9,13 +9,13 @@ import {
   spaceQuerySchema,
 } from '@fettle/contracts';
 import type { AuditCheckpoint, AuditKey, AuditRecordView, ListAuditQuery, Page, PageQuery } from '@fettle/contracts';
-import { exportAudit, listAudit, listCheckpoints } from '@fettle/operations';
+import { exportAudit, listAudit, listCheckpoints, requireEverywhere } from '@fettle/operations';
 import { DataSource } from 'typeorm';
 import { sendLines } from '../common/send-lines.js';
 import { Answers, Resource } from '../common/openapi.js';
 import { OperationRunner } from '../common/operation-runner.js';
-import { RequirePermission } from '../common/permission.js';
-import type { FettleResponse } from '../common/request.js';
+import { CurrentCaller, RequirePermission } from '../common/permission.js';
+import type { Caller, FettleResponse } from '../common/request.js';
 import { API_SETTINGS, type ApiSettings } from '../settings.js';
 import { readAuditKey } from './audit-key.js';
 
@@ -39,7 +39,12 @@ export class AuditController {
   @Get('export')
   @RequirePermission('audit:read')
   @Answers(200, undefined, 'NDJSON: lines of type record, checkpoint and, at the end, end')
-  export(@Query({ schema: spaceQuerySchema }) _query: unknown, @Res() response: FettleResponse): Promise<void> {
+  async export(
+    @CurrentCaller() caller: Caller,
+    @Query({ schema: spaceQuerySchema }) _query: unknown,
+    @Res() response: FettleResponse,
+  ): Promise<void> {
+    await this.runner.readAs(caller, (context) => requireEverywhere(context, 'audit:read'));
     return sendLines(response, exportAudit(this.dataSource.manager));
   }
 
