@@ -8,11 +8,13 @@ import { checkDisk, checkNode, checkNpm } from '../apps/cli/preflight.mjs';
 import { isInstalled, readJson, root, say, setUp, StageError } from './stages.mjs';
 
 /** What the tests run for real and Debian packages; without them the tests fail, they never skip. */
-const DEBIAN_PACKAGES = ['openssh-server', 'sudo'];
+const DEBIAN_PACKAGES = ['openssh-server', 'openssh-client', 'sudo', 'procps', 'openssl'];
 
 const args = process.argv.slice(2);
 const isLong = args.includes('--long');
-const jestArgs = args.filter((arg) => arg !== '--long');
+const given = args.filter((arg) => arg !== '--long');
+/** Benchmarks are a project of their own, and no tests. */
+const jestArgs = given.includes('--selectProjects') ? given : ['--selectProjects', 'unit', 'real', '--', ...given];
 
 try {
   process.exitCode = await main();
