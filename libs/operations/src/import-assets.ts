@@ -75,7 +75,7 @@ function warningsOf(counts: {
 }): ImportResult['warnings'] {
   const warnings: Record<string, unknown>[] = [];
   if (counts.kept > 0) {
-    const message = `${counts.kept} assets keep values that a person set by hand.`;
+    const message = `${counts.kept === 1 ? '1 asset keeps' : `${counts.kept} assets keep`} values that a person set by hand.`;
     warnings.push({ code: 'kept-by-hand', severity: 'warning', message, count: counts.kept });
   }
   for (const name of counts.missingCredentials) {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FettleError, type Asset, type Endpoint, type SetAssetRequest } from '@fettle/contracts';
-import { findAssetRow, lockAssetNames, saveAsset, saveEndpoint, type AssetRow, type AssetWrite } from '@fettle/database';
+import { findAssetRow, lockInventory, saveAsset, saveEndpoint, type AssetRow, type AssetWrite } from '@fettle/database';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { assetView, requireAsset } from './read-assets.js';
@@ -27,6 +27,7 @@ export async function setAsset(
       remedy: 'Say why it is safe, with --reason.',
     });
   }
+  if (request.endpoint !== undefined) await lockInventory(transaction, key.space);
   const before = await findOrReserve(context, key);
   const asset = mergeAsset(key, before, request);
   const endpoint =
@@ -58,7 +59,7 @@ async function findOrReserve(
   // same as for one that he may not see.
   const mayCreate = context.scopeOf('asset:write', key.space) === null;
   if (mayCreate && (await findAssetRow(transaction, key.space, key.name)) === null) {
-    await lockAssetNames(transaction, key.space);
+    await lockInventory(transaction, key.space);
     if ((await findAssetRow(transaction, key.space, key.name)) === null) return null;
   }
   return requireAsset(context, 'asset:write', key, { lock: true });
@@ -93,7 +94,7 @@ function mergeAsset(
     if (value !== undefined) sources[`endpoint.${field}`] = PERSON;
   }
   const pick = <Column extends (typeof columns)[number]>(column: Column): AssetRow[Column] | null | undefined =>
-    request[column] === undefined ? before?.[column] : (request[column]);
+    request[column] === undefined ? before?.[column] : request[column];
   return {
     id: before?.id ?? uuidv7(),
     ...key,

@@ -4,6 +4,7 @@ import {
   findAssetRow,
   findEnrolment,
   liftQuarantine,
+  lockInventory,
   pinHostKeys,
   type AssetRow,
   type EnrolmentError,
@@ -29,6 +30,7 @@ export async function settleEnrolment(
   const fail = (error: EnrolmentError): Promise<boolean> =>
     endEnrolment(transaction, enrolmentId, { state: 'failed', error });
   if ('error' in scan) return void (await fail(scan.error));
+  await lockInventory(transaction, enrolment.space);
   const asset = await findAssetRow(transaction, enrolment.space, enrolment.asset, { lock: true });
   if (!asset || asset.endpoint?.address !== scan.address || asset.endpoint.port !== scan.port) {
     const message = `The address of ${enrolment.asset} changed while its host was looked at.`;

@@ -21,7 +21,7 @@ export interface AssetRow {
 }
 
 /** Namespace of advisory locks; the second key is the space. */
-const ASSET_NAMES_LOCK = 7_070_020;
+const INVENTORY_LOCK = 7_070_020;
 
 const columns = `a.id, a.space, a.name, a.kind, a.site, a.owner, a.criticality, a.lifecycle, a.labels, a.sources,
   a.quarantined_at AS "quarantinedAt", a.quarantine_reason AS "quarantineReason", a.created_at AS "createdAt",
@@ -74,9 +74,12 @@ export async function countUndeterminedAssets(
   return rows[0]!.count;
 }
 
-/** Held to the end of the transaction by whoever adds assets to a space, so that two never add the same name. */
-export async function lockAssetNames(transaction: Transaction, space: string): Promise<void> {
-  await transaction.query(`SELECT pg_advisory_xact_lock($1, hashtext($2))`, [ASSET_NAMES_LOCK, space]);
+/**
+ * Held to the end of the transaction by imports, by whoever adds assets and by whoever changes an endpoint: two never add the same
+ * name, and no import overwrites an endpoint by what it read before.
+ */
+export async function lockInventory(transaction: Transaction, space: string): Promise<void> {
+  await transaction.query(`SELECT pg_advisory_xact_lock($1, hashtext($2))`, [INVENTORY_LOCK, space]);
 }
 
 export async function findAssetRow(

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { uuidv7 } from 'uuidv7';
 import type { Transaction } from '../data-source.js';
-import { updateRows } from '../update-rows.js';
+import { lockInventory } from './assets.js';
 
 export interface ImportCounts {
   readonly created: number;
@@ -14,6 +14,32 @@ export interface ImportCounts {
   readonly kept: number;
   /** Credentials that rows name and that do not exist, at most 20. */
   readonly missingCredentials: readonly string[];
+}
+
+/**
+ * Imports rows, set by set: staged through COPY, then compared with what is there. Absent values change nothing, labels merge,
+ * and what a person set by hand stays. Names must be unique among the rows.
+ */
+export async function importAssetRows(
+  transaction: Transaction,
+  space: string,
+  source: string,
+  rows: readonly ImportAssetRow[],
+): Promise<ImportCounts> {
+  if (rows.length === 0) return { created: 0, changed: 0, kept: 0, missingCredentials: [] };
+  // One import of a space at a time: two at once would each see half of the other.
+  await lockInventory(transaction, space);
+  await stage(transaction, rows);
+  const known = await countKnown(transaction, space);
+  const kept = known === 0 ? 0 : await countKept(transaction, space);
+  const changedAssets = known === 0 ? [] : await updateAssets(transaction, space, source);
+  const created = known === rows.length ? 0 : await insertAssets(transaction, space, source);
+  const changedEndpoints = known === 0 ? [] : await updateEndpoints(transaction, space, source);
+  const newEndpoints = await insertEndpoints(transaction, space, source);
+  const changed = new Set([...changedAssets, ...changedEndpoints, ...newEndpoints]);
+  const missingCredentials = await listMissingCredentials(transaction, space);
+  await transaction.query(`DROP TABLE import_row`);
+  return { created, changed: changed.size, kept, missingCredentials };
 }
 
 const stagingColumns = [
@@ -32,40 +58,6 @@ const stagingColumns = [
   'host_key',
 ];
 
-/** One import of a space at a time: two at once would each see half of the other. */
-const IMPORT_LOCK = 7_070_020;
-
-/**
- * Imports rows, set by set: staged through COPY, then compared with what is there. Absent values change nothing, labels merge,
- * and what a person set by hand stays. Names must be unique among the rows.
- */
-export async function importAssetRows(
-  transaction: Transaction,
-  space: string,
-  source: string,
-  rows: readonly ImportAssetRow[],
-): Promise<ImportCounts> {
-  await transaction.query(`SELECT pg_advisory_xact_lock($1, hashtext($2))`, [IMPORT_LOCK, space]);
-  await stage(transaction, rows);
-  const kept = await countKept(transaction, space);
-  const changedAssets = await updateAssets(transaction, space, source);
-  const created = await insertAssets(transaction, space, source);
-  const changedEndpoints = await updateEndpoints(transaction, source);
-  const newEndpoints = await insertEndpoints(transaction, source);
-  const changed = new Set([...changedAssets, ...changedEndpoints, ...newEndpoints]);
-  const missing: { credential: string }[] = await transaction.query(
-    `SELECT DISTINCT i.credential FROM import_row i WHERE i.credential IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM credential c WHERE c.space = $1 AND c.name = i.credential)
-     ORDER BY 1 LIMIT 20`,
-    [space],
-  );
-  const touched: { count: number }[] = await transaction.query(
-    `SELECT count(*) AS count FROM unnest($1::uuid[]) AS t (id) WHERE NOT EXISTS (SELECT 1 FROM import_row i WHERE i.new_id = t.id)`,
-    [[...changed]],
-  );
-  return { created, changed: touched[0]!.count, kept, missingCredentials: missing.map((row) => row.credential) };
-}
-
 async function stage(transaction: Transaction, rows: readonly ImportAssetRow[]): Promise<void> {
   await transaction.query(`
     CREATE TEMPORARY TABLE import_row (
@@ -75,7 +67,6 @@ async function stage(transaction: Transaction, rows: readonly ImportAssetRow[]):
   const client = (await transaction.queryRunner!.connect()) as pg.ClientBase;
   const stream = client.query(copyFrom(`COPY import_row (${stagingColumns.join(', ')}) FROM STDIN`));
   await pipeline(Readable.from(copyBlocks(rows)), stream);
-  await transaction.query(`CREATE INDEX ON import_row (name)`);
   await transaction.query(`ANALYZE import_row`);
 }
 
@@ -114,14 +105,33 @@ function copyValue(value: string | number | undefined): string {
   return String(value).replace(/[\\\t\n\r]/g, (character) => escapes[character]!);
 }
 
+/** Each row with the asset it names; $1 is the space. */
+const known = `import_row i JOIN asset a ON a.space = $1 AND a.name = i.name`;
+
+async function countKnown(transaction: Transaction, space: string): Promise<number> {
+  const rows: { count: number }[] = await transaction.query(`SELECT count(*) AS count FROM ${known}`, [space]);
+  return rows[0]!.count;
+}
+
 const columns = ['kind', 'site', 'owner', 'criticality', 'lifecycle'] as const;
-const personOwns = (column: string): string => `a.sources->>'${column}' = 'person'`;
+/** Columns of `endpoint`, of the rows that give them, and the names under which `asset.sources` knows them. */
+const endpointColumns = [
+  { column: 'address', row: 'address', given: 'i.address', source: 'endpoint.address' },
+  { column: 'port', row: 'port', given: 'i.port', source: 'endpoint.port' },
+  { column: 'username', row: 'username', given: 'i.username', source: 'endpoint.username' },
+  { column: 'credential', row: 'credential', given: 'i.credential', source: 'endpoint.credential' },
+  { column: 'host_keys', row: 'host_key', given: 'ARRAY[i.host_key]', source: 'endpoint.hostKeys' },
+] as const;
+
+const personOwns = (source: string): string => `a.sources->>'${source}' IS NOT DISTINCT FROM 'person'`;
 /** What an import makes of a column: absent changes nothing, a person's value stays. */
 const merged = (column: string): string =>
-  `CASE WHEN i.${column} IS NULL OR ${personOwns(column)} THEN a.${column} ELSE i.${column} END AS ${column}`;
+  `CASE WHEN i.${column} IS NULL OR ${personOwns(column)} THEN a.${column} ELSE i.${column} END`;
+const mergedEndpoint = ({ column, row, given, source }: (typeof endpointColumns)[number]): string =>
+  `CASE WHEN i.${row} IS NOT NULL AND NOT ${personOwns(source)} THEN ${given} ELSE e.${column} END`;
 const mergedLabels = `a.labels || coalesce((
     SELECT jsonb_object_agg(l.key, l.value) FROM jsonb_each(i.labels) AS l
-    WHERE a.sources->>('label.' || l.key) IS DISTINCT FROM 'person'), '{}') AS labels`;
+    WHERE a.sources->>('label.' || l.key) IS DISTINCT FROM 'person'), '{}')`;
 /** Who owns what, after the import: what it gave and no person had set. */
 const givenSources = `coalesce((
     SELECT jsonb_object_agg(given.name, $2::text) FROM (
@@ -130,12 +140,18 @@ const givenSources = `coalesce((
       UNION ALL SELECT 'label.' || key FROM jsonb_object_keys(i.labels) AS key) AS given`;
 
 async function countKept(transaction: Transaction, space: string): Promise<number> {
-  const differs = columns.map(
-    (column) => `(i.${column} IS NOT NULL AND ${personOwns(column)} AND a.${column} IS DISTINCT FROM i.${column})`,
-  );
+  const differs = [
+    ...columns.map(
+      (column) => `(i.${column} IS NOT NULL AND ${personOwns(column)} AND a.${column} IS DISTINCT FROM i.${column})`,
+    ),
+    ...endpointColumns.map(
+      ({ column, row, given, source }) =>
+        `(i.${row} IS NOT NULL AND ${personOwns(source)} AND e.${column} IS DISTINCT FROM ${given})`,
+    ),
+  ];
   const rows: { count: number }[] = await transaction.query(
-    `SELECT count(*) AS count FROM import_row i JOIN asset a ON a.space = $1 AND a.name = i.name
-     WHERE a.sources <> '{}' AND (${differs.join(' OR ')} OR EXISTS (
+    `SELECT count(*) AS count FROM ${known} LEFT JOIN endpoint e ON e.asset_id = a.id AND e.transport = 'ssh'
+     WHERE a.sources @? '$.* ? (@ == "person")' AND (${differs.join(' OR ')} OR EXISTS (
        SELECT 1 FROM jsonb_each(i.labels) AS l
        WHERE a.sources->>('label.' || l.key) = 'person' AND a.labels->l.key IS DISTINCT FROM l.value))`,
     [space],
@@ -143,20 +159,22 @@ async function countKept(transaction: Transaction, space: string): Promise<numbe
   return rows[0]!.count;
 }
 
+/**
+ * All values are computed from the row that is updated: should a person change it in between, Postgres evaluates them again
+ * with what he set (PostgreSQL manual, section 13.2.1).
+ */
 async function updateAssets(transaction: Transaction, space: string, source: string): Promise<string[]> {
-  const rows = await updateRows<{ id: string }>(
-    transaction,
-    `UPDATE asset a SET ${columns.map((column) => `${column} = n.${column}`).join(', ')}, labels = n.labels,
-       sources = a.sources || n.sources, updated_at = clock_timestamp()
-     FROM (
-       SELECT a.id, ${columns.map(merged).join(', ')}, ${mergedLabels},
-         ${givenSources} WHERE a.sources->>given.name IS DISTINCT FROM 'person'), '{}') AS sources
-       FROM import_row i JOIN asset a ON a.space = $1 AND a.name = i.name) AS n
-     WHERE a.id = n.id AND (${[...columns, 'labels'].map((column) => `a.${column}`).join(', ')})
-       IS DISTINCT FROM (${[...columns, 'labels'].map((column) => `n.${column}`).join(', ')})
+  const [rows] = (await transaction.query(
+    `UPDATE asset a SET ${columns.map((column) => `${column} = ${merged(column)}`).join(', ')}, labels = ${mergedLabels},
+       sources = a.sources || ${givenSources} WHERE a.sources->>given.name IS DISTINCT FROM 'person'), '{}'),
+       updated_at = clock_timestamp()
+     FROM import_row i
+     WHERE a.space = $1 AND a.name = i.name AND (
+       (${columns.map((column) => `a.${column}`).join(', ')}) IS DISTINCT FROM (${columns.map(merged).join(', ')})
+       OR (NOT a.labels @> i.labels AND a.labels IS DISTINCT FROM ${mergedLabels}))
      RETURNING a.id`,
     [space, source],
-  );
+  )) as [{ id: string }[], number];
   return rows.map((row) => row.id);
 }
 
@@ -171,44 +189,46 @@ async function insertAssets(transaction: Transaction, space: string, source: str
      SELECT count(*) AS count FROM created`,
     [space, source],
   );
-  // From here on every row knows its asset.
-  await transaction.query(`ALTER TABLE import_row ADD COLUMN asset_id uuid`);
-  await transaction.query(
-    `UPDATE import_row i SET asset_id = a.id FROM asset a WHERE a.space = $1 AND a.name = i.name`,
-    [space],
-  );
   return rows[0]!.count;
 }
 
-async function updateEndpoints(transaction: Transaction, source: string): Promise<string[]> {
-  const rows = await updateRows<{ id: string }>(
-    transaction,
-    `UPDATE endpoint e SET address = n.address, port = n.port, username = n.username, credential = n.credential,
-       host_keys = n.host_keys, source = $1, updated_at = clock_timestamp()
-     FROM (
-       SELECT i.asset_id, coalesce(i.address, e.address) AS address, coalesce(i.port, e.port) AS port,
-         coalesce(i.username, e.username) AS username, coalesce(i.credential, e.credential) AS credential,
-         CASE WHEN i.host_key IS NULL THEN e.host_keys ELSE ARRAY[i.host_key] END AS host_keys
-       FROM import_row i JOIN endpoint e ON e.asset_id = i.asset_id AND e.transport = 'ssh'
-       WHERE e.source <> 'person') AS n
-     WHERE e.asset_id = n.asset_id AND e.transport = 'ssh'
-       AND (e.address, e.port, e.username, e.credential, e.host_keys)
-         IS DISTINCT FROM (n.address, n.port, n.username, n.credential, n.host_keys)
+async function updateEndpoints(transaction: Transaction, space: string, source: string): Promise<string[]> {
+  const [rows] = (await transaction.query(
+    `UPDATE endpoint e SET ${endpointColumns.map((entry) => `${entry.column} = ${mergedEndpoint(entry)}`).join(', ')},
+       source = $2, updated_at = clock_timestamp()
+     FROM ${known}
+     WHERE e.asset_id = a.id AND e.transport = 'ssh'
+       AND (${endpointColumns.map(({ column }) => `e.${column}`).join(', ')})
+         IS DISTINCT FROM (${endpointColumns.map(mergedEndpoint).join(', ')})
      RETURNING e.asset_id AS id`,
-    [source],
+    [space, source],
+  )) as [{ id: string }[], number];
+  return rows.map((row) => row.id);
+}
+
+/** Gives an endpoint to assets that have none; returns those of them that this import did not create. */
+async function insertEndpoints(transaction: Transaction, space: string, source: string): Promise<string[]> {
+  const rows: { id: string }[] = await transaction.query(
+    `WITH added AS (
+       INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source)
+       SELECT a.id, 'ssh', coalesce(i.address, i.name), coalesce(i.port, 22), i.username, i.credential,
+         CASE WHEN i.host_key IS NULL THEN '{}' ELSE ARRAY[i.host_key] END, $2
+       FROM ${known}
+       WHERE coalesce(i.address, i.port::text, i.username, i.credential, i.host_key) IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.asset_id = a.id AND e.transport = 'ssh')
+       RETURNING asset_id)
+     SELECT asset_id AS id FROM added WHERE NOT EXISTS (SELECT 1 FROM import_row i WHERE i.new_id = added.asset_id)`,
+    [space, source],
   );
   return rows.map((row) => row.id);
 }
 
-async function insertEndpoints(transaction: Transaction, source: string): Promise<string[]> {
-  const rows: { id: string }[] = await transaction.query(
-    `INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source)
-     SELECT i.asset_id, 'ssh', i.address, coalesce(i.port, 22), i.username, i.credential,
-       CASE WHEN i.host_key IS NULL THEN '{}' ELSE ARRAY[i.host_key] END, $1
-     FROM import_row i
-     WHERE i.address IS NOT NULL AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.asset_id = i.asset_id AND e.transport = 'ssh')
-     RETURNING asset_id AS id`,
-    [source],
+async function listMissingCredentials(transaction: Transaction, space: string): Promise<string[]> {
+  const rows: { credential: string }[] = await transaction.query(
+    `SELECT DISTINCT i.credential FROM import_row i WHERE i.credential IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM credential c WHERE c.space = $1 AND c.name = i.credential)
+     ORDER BY 1 LIMIT 20`,
+    [space],
   );
-  return rows.map((row) => row.id);
+  return rows.map((row) => row.credential);
 }
