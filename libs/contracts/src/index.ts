@@ -6,3 +6,4 @@ export * from './documents.js';
 export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
+export * from './temporal-command.js';

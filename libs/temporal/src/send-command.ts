@@ -5,23 +5,8 @@ import {
   WorkflowNotFoundError,
   type ScheduleOptions,
 } from '@temporalio/client';
+import type { TemporalCommand } from '@fettle/contracts';
 import type { TemporalClient } from './connect.js';
-
-/** What the relay sends; the same shapes stand in the outbox. */
-export type TemporalCommand =
-  | {
-      readonly kind: 'start-run';
-      readonly subject: string;
-      readonly payload: { readonly runId: string; readonly timeoutMs: number };
-    }
-  | { readonly kind: 'cancel-run'; readonly subject: string; readonly payload: { readonly runId: string } }
-  | {
-      readonly kind: 'put-schedule';
-      readonly subject: string;
-      readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
-    }
-  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } }
-  | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };
 
 /** A call that does not answer is given up after this; the relay tries again. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -99,9 +84,12 @@ async function putSchedule(
   };
   const handle = client.schedule.getHandle(subject);
   try {
-    await handle.update(
-      (previous) => ({ ...previous, spec: options.spec, action: options.action, policies: options.policies! }),
-    );
+    await handle.update((previous) => ({
+      ...previous,
+      spec: options.spec,
+      action: options.action,
+      policies: options.policies!,
+    }));
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;
     await client.schedule.create(options);

@@ -1,25 +1,10 @@
+import type { TemporalCommand } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 
-/** Commands to Temporal; `subject` is the workflow or schedule id, and one subject's commands are sent in order. */
-export type OutboxCommand =
-  | {
-      readonly kind: 'start-run';
-      readonly subject: string;
-      readonly payload: { readonly runId: string; readonly timeoutMs: number };
-    }
-  | { readonly kind: 'cancel-run'; readonly subject: string; readonly payload: { readonly runId: string } }
-  | {
-      readonly kind: 'put-schedule';
-      readonly subject: string;
-      readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
-    }
-  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } }
-  | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };
-
-export type StoredCommand = OutboxCommand & { readonly id: number; readonly attempts: number };
+export type StoredCommand = TemporalCommand & { readonly id: number; readonly attempts: number };
 
 /** Commits with the change it belongs to and wakes the relay at commit. */
-export async function enqueueCommand(transaction: Transaction, command: OutboxCommand): Promise<void> {
+export async function enqueueCommand(transaction: Transaction, command: TemporalCommand): Promise<void> {
   await transaction.query(
     `WITH command AS (INSERT INTO outbox (kind, subject, payload) VALUES ($1, $2, $3) RETURNING id)
      SELECT pg_notify('fettle_outbox', '') FROM command`,
