@@ -200,6 +200,7 @@ export class ApiClient {
     return new UnreachableError(
       `The API at ${url} does not answer: ${reasonOf(error)} (${origin}).`,
       'Is it running? `fettle status` tells for a local stack, `fettle up` starts one; FETTLE_URL names another API.',
+      reasonOf(error),
       error,
     );
   }

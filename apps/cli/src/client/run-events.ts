@@ -58,7 +58,7 @@ export async function* followRun(
       reason = 'the connection ended';
     } catch (error) {
       if (!isPassing(error)) throw error;
-      reason = error.message;
+      reason = error instanceof UnreachableError ? error.reason : error.message;
     }
     if (lostAtMs === null) {
       lostAtMs = Date.now();

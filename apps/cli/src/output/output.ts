@@ -1,6 +1,6 @@
 import { FettleError, InvalidDocumentError } from '@fettle/contracts';
 import { stringify } from 'yaml';
-import { ApiProblemError } from '../session/errors.js';
+import { ApiProblemError, InvalidFileError } from '../session/errors.js';
 import type { CliHost, Sink } from '../session/host.js';
 import { coloursFor, type Colours } from './colours.js';
 import { renderFindings } from './findings.js';
@@ -74,7 +74,9 @@ export class Output {
     const { errorColours: colours, host } = this;
     const message = error instanceof Error ? error.message : String(error);
     host.stderr.write(`${colours.red('error')}: ${neutralise(message)}\n`);
-    const findings = error instanceof ApiProblemError || error instanceof InvalidDocumentError ? error.findings : [];
+    const hasFindings =
+      error instanceof ApiProblemError || error instanceof InvalidDocumentError || error instanceof InvalidFileError;
+    const findings = hasFindings ? error.findings : [];
     host.stderr.write(renderFindings(findings, colours));
     if (error instanceof FettleError && error.remedy !== undefined)
       host.stderr.write(`  what to do: ${neutralise(error.remedy)}\n`);

@@ -9,6 +9,22 @@ export class UsageError extends FettleError {
   }
 }
 
+/** A file that is no document has errors; nothing of it was used. */
+export class InvalidFileError extends FettleError {
+  constructor(
+    file: string,
+    readonly findings: readonly Finding[],
+    errors: number,
+  ) {
+    super({
+      code: 'invalid-file',
+      message: `${file}: ${errors} error${errors === 1 ? '' : 's'}; nothing was imported`,
+      remedy: 'Mend what is listed and try again.',
+    });
+    this.name = 'InvalidFileError';
+  }
+}
+
 /** Ctrl-C, or a signal that asks to end. */
 export class InterruptedError extends FettleError {
   constructor(message = 'interrupted') {
@@ -19,7 +35,13 @@ export class InterruptedError extends FettleError {
 
 /** No answer from the API: `tried` says which address, and how often. */
 export class UnreachableError extends FettleError {
-  constructor(message: string, remedy: string, cause?: unknown) {
+  constructor(
+    message: string,
+    remedy: string,
+    /** The same in a few words. */
+    readonly reason = 'it is not there',
+    cause?: unknown,
+  ) {
     super({ code: 'api-unreachable', message, remedy, cause });
     this.name = 'UnreachableError';
   }

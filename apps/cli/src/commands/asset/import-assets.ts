@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { FettleError, importResultSchema, InvalidDocumentError, type Finding } from '@fettle/contracts';
+import { FettleError, importResultSchema, type Finding } from '@fettle/contracts';
 import {
   parseAnsibleInventory,
   parseCsvInventory,
@@ -10,7 +10,7 @@ import {
 } from '@fettle/inventory';
 import { renderFindings } from '../../output/findings.js';
 import { plural } from '../../output/text.js';
-import { toFinding } from '../../session/errors.js';
+import { InvalidFileError, toFinding } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { CliHost } from '../../session/host.js';
 import { readText } from '../../session/read-input.js';
@@ -28,7 +28,7 @@ const MAX_FILES = 200_000;
 export async function importAssets(session: Session, file: string, options: ImportOptions): Promise<number> {
   const { host, output } = session;
   const parsed = options.format === 'csv' ? await readCsv(host, file) : await readAnsible(host, file);
-  if (parsed.counts.errors > 0) throw new InvalidDocumentError(file, parsed.findings);
+  if (parsed.counts.errors > 0) throw new InvalidFileError(file, parsed.findings, parsed.counts.errors);
   output.stderr.write(renderFindings(parsed.findings, output.errorColours));
   const result = await session.connect(options).post('/api/v1/assets/import', importResultSchema, {
     query: { space: options.space, format: options.format, dryRun: options.dryRun ?? false },

@@ -1,4 +1,5 @@
 import { runSummarySchema, type Effect, type ExecRequest } from '@fettle/contracts';
+import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { followToEnd } from '../run/follow-to-end.js';
@@ -40,6 +41,6 @@ export async function execCommand(session: Session, argv: readonly string[], opt
     return (await followToEnd(session, client, run, view)).exitCode;
   }
   session.output.data(options.output, run, () => `${run.id}\n`);
-  session.output.note(`Accepted, ${run.targetCount} targets; see: fettle run logs --follow ${run.id}`);
+  session.output.note(`Accepted, ${plural(run.targetCount, 'target')}; see: fettle run logs --follow ${run.id}`);
   return EXIT.ok;
 }

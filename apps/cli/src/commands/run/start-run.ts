@@ -1,6 +1,7 @@
 import { documentDetailSchema, runSummarySchema, type StartRunRequest } from '@fettle/contracts';
 import type { ApiClient } from '../../client/api-client.js';
 import { ApiProblemError } from '../../session/errors.js';
+import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { readText } from '../../session/read-input.js';
@@ -41,7 +42,7 @@ export async function startRun(session: Session, runbook: string, options: Start
   });
   if (options.follow === true) return (await followToEnd(session, client, run, { format: options.output })).exitCode;
   session.output.data(options.output, run, () => `${run.id}\n`);
-  session.output.note(`Accepted, ${run.targetCount} targets; follow it with: fettle run follow ${run.id}`);
+  session.output.note(`Accepted, ${plural(run.targetCount, 'target')}; follow it with: fettle run follow ${run.id}`);
   return EXIT.ok;
 }
 

@@ -1,4 +1,5 @@
 import { runSummarySchema, scheduleSchema } from '@fettle/contracts';
+import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { followToEnd } from '../run/follow-to-end.js';
@@ -45,6 +46,6 @@ export async function triggerSchedule(session: Session, name: string, options: T
   });
   if (options.follow === true) return (await followToEnd(session, client, run, { format: options.output })).exitCode;
   session.output.data(options.output, run, () => `${run.id}\n`);
-  session.output.note(`Accepted, ${run.targetCount} targets; follow it with: fettle run follow ${run.id}`);
+  session.output.note(`Accepted, ${plural(run.targetCount, 'target')}; follow it with: fettle run follow ${run.id}`);
   return EXIT.ok;
 }
