@@ -337,7 +337,7 @@ describe('imports under strain', () => {
     const importing = (async () => {
       for (let round = 1; imports; round += 1) expect((await api.importRows(rows(round))).status).toBe(200);
     })();
-    for (let index = 0; index < 40; index += 1) {
+    for (let index = 0; index < 20; index += 1) {
       const endpoint = index % 2 === 0 ? { endpoint: { address: 'by-hand' } } : {};
       await api.set(`race-${index}`, { site: 'by-hand', labels: { env: 'by-hand' }, ...endpoint });
       // New assets and imports at the same time get along as well.
@@ -345,7 +345,7 @@ describe('imports under strain', () => {
     }
     imports = false;
     await importing;
-    for (let index = 0; index < 40; index += 1) {
+    for (let index = 0; index < 20; index += 1) {
       const asset = await api.asset(`race-${index}`);
       expect(asset).toMatchObject({
         site: 'by-hand',
@@ -401,7 +401,7 @@ describe('any rows', () => {
   const rows = fc.uniqueArray(row, { selector: (entry) => entry.name, minLength: 1, maxLength: 15 });
 
   it('give what a plain merge in memory gives, and nothing when given again', async () => {
-    const numRuns = isLong ? 300 : 40;
+    const numRuns = isLong ? 300 : 20;
     process.stdout.write(`import: seed ${seed}, ${numRuns} imports\n`);
     const expected = new Map<string, Record<string, unknown> & { labels: Record<string, string> }>();
     await fc.assert(
@@ -424,7 +424,7 @@ describe('any rows', () => {
         const before = await api.tables();
         const again = await api.importRows(given.map((entry, index) => ({ line: index + 2, ...entry })));
         expect(again.body).toMatchObject({ created: 0, changed: 0, unchanged: given.length });
-        expect(await api.tables()).toBe(before);
+        expect((await api.tables()) === before).toBe(true);
       }),
       { seed, numRuns, endOnFailure: true },
     );

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Put, Query, Req } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Put, Query, Req, Res } from '@nestjs/common';
 import {
   assetDetailSchema,
   assetPageSchema,
@@ -29,7 +29,7 @@ import type { z } from 'zod';
 import { Answers, Resource } from '../common/openapi.js';
 import { OperationRunner } from '../common/operation-runner.js';
 import { CurrentCaller, RequirePermission } from '../common/permission.js';
-import type { Caller, FettleRequest } from '../common/request.js';
+import type { Caller, FettleRequest, FettleResponse } from '../common/request.js';
 import { Enrolments } from './enrolments.js';
 import { readImportBody } from './import-body.js';
 
@@ -63,8 +63,9 @@ export class AssetsController {
     @CurrentCaller() caller: Caller,
     @Query({ schema: importQuerySchema }) query: ImportQuery,
     @Req() request: FettleRequest,
+    @Res({ passthrough: true }) response: FettleResponse,
   ): Promise<ImportResult> {
-    const body = await readImportBody(request);
+    const body = await readImportBody(request, response);
     return this.runner.write(caller, (context) => importAssets(context, { ...query, ...body }));
   }
 

@@ -2,7 +2,7 @@ import { TextDecoder } from 'node:util';
 import { createHash } from 'node:crypto';
 import { FettleError, importRowSchema, type Finding, type ImportAssetRow } from '@fettle/contracts';
 import { ImportFindings } from '@fettle/operations';
-import type { FettleRequest } from '../common/request.js';
+import type { FettleRequest, FettleResponse } from '../common/request.js';
 
 export const importBodyLimits = Object.freeze({
   maxBytes: 512 * 1024 * 1024,
@@ -20,24 +20,49 @@ export interface ImportBody {
  * Reads NDJSON (one row a line) as it arrives; all wrong rows are reported at once, with their line in the person's file.
  * @throws FettleError `invalid-import` with all findings, `limit-exceeded`, `invalid-request`
  */
-export async function readImportBody(request: FettleRequest): Promise<ImportBody> {
-  const collector = new RowCollector();
-  const hash = createHash('sha256');
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+export async function readImportBody(request: FettleRequest, response: FettleResponse): Promise<ImportBody> {
+  const reader = new BodyReader();
   let bytes = 0;
-  let rest = '';
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  let failure: unknown = null;
+  // Leaving the loop early must not destroy the request: the connection would stay open and never answer again.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > importBodyLimits.maxBytes) throw tooLarge(`more than ${importBodyLimits.maxBytes} bytes`);
-    hash.update(chunk);
-    const lines = (rest + decode(decoder, chunk)).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > importBodyLimits.maxLineBytes)
-      throw tooLarge(`a line of more than ${importBodyLimits.maxLineBytes} characters`);
-    for (const line of lines) collector.add(line);
+    if (bytes > importBodyLimits.maxBytes) {
+      response.setHeader('connection', 'close');
+      throw failure ?? tooLarge(`more than ${importBodyLimits.maxBytes} bytes`);
+    }
+    if (failure !== null) continue;
+    try {
+      reader.take(chunk);
+    } catch (error) {
+      // What is wrong is said once the client has sent all: many read no answer before.
+      failure = error;
+    }
   }
-  collector.add(rest + decode(decoder));
-  return { rows: collector.finish(), digest: `sha256:${hash.digest('hex')}` };
+  if (failure !== null) throw failure;
+  return reader.finish();
+}
+
+/** Splits the body into lines as it arrives. */
+class BodyReader {
+  readonly #collector = new RowCollector();
+  readonly #hash = createHash('sha256');
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  #rest = '';
+
+  take(chunk: Buffer): void {
+    this.#hash.update(chunk);
+    const lines = (this.#rest + decode(this.#decoder, chunk)).split('\n');
+    this.#rest = lines.pop() ?? '';
+    if (this.#rest.length > importBodyLimits.maxLineBytes)
+      throw tooLarge(`a line of more than ${importBodyLimits.maxLineBytes} characters`);
+    for (const line of lines) this.#collector.add(line);
+  }
+
+  finish(): ImportBody {
+    this.#collector.add(this.#rest + decode(this.#decoder));
+    return { rows: this.#collector.finish(), digest: `sha256:${this.#hash.digest('hex')}` };
+  }
 }
 
 function decode(decoder: TextDecoder, chunk?: Buffer): string {
