@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FettleError, pageOf, problemSchema } from '@fettle/contracts';
 import type { z } from 'zod';
-import { ApiProblemError, InterruptedError, UnreachableError } from '../session/errors.js';
+import { ApiProblemError, InterruptedError, messageOf, UnreachableError } from '../session/errors.js';
 
 export interface ApiAddress {
   /** Base URL without a path. */
@@ -215,11 +215,15 @@ export class ApiClient {
 }
 
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return 'it took too long';
-  const { cause } = error;
-  if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0]);
-  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
+  if (typeof error !== 'object' || error === null) return String(error);
+  if ('name' in error && error.name === 'TimeoutError') return 'it took too long';
+  const cause: unknown = 'cause' in error ? error.cause : undefined;
+  // Several addresses were tried.
+  const first: unknown =
+    typeof cause === 'object' && cause !== null && 'errors' in cause && Array.isArray(cause.errors)
+      ? cause.errors[0]
+      : cause;
+  return first === undefined || messageOf(first) === '' ? messageOf(error) : messageOf(first);
 }
 
 function toProblemError(status: number, text: string, address: ApiAddress): ApiProblemError {

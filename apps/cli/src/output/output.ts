@@ -1,6 +1,6 @@
 import { FettleError, InvalidDocumentError } from '@fettle/contracts';
 import { stringify } from 'yaml';
-import { ApiProblemError, InvalidFileError } from '../session/errors.js';
+import { ApiProblemError, InvalidFileError, messageOf } from '../session/errors.js';
 import type { CliHost, Sink } from '../session/host.js';
 import { coloursFor, type Colours } from './colours.js';
 import { renderFindings } from './findings.js';
@@ -72,7 +72,7 @@ export class Output {
   /** `error: message`, the findings with their places, and what the person can do. */
   error(error: unknown): void {
     const { errorColours: colours, host } = this;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     host.stderr.write(`${colours.red('error')}: ${neutralise(message)}\n`);
     const hasFindings =
       error instanceof ApiProblemError || error instanceof InvalidDocumentError || error instanceof InvalidFileError;

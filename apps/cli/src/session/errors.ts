@@ -108,3 +108,17 @@ export function toFinding(value: Readonly<Record<string, unknown>>): Finding {
     suggestion: text('suggestion'),
   };
 }
+
+/** `ENOENT` and the like of an error of the system. */
+export function systemCode(error: unknown): string | null {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : null;
+}
+
+/** An error of another realm is no `instanceof Error`. */
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string'
+    ? error.message
+    : String(error);
+}

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { FettleError } from '@fettle/contracts';
-import { InterruptedError } from './errors.js';
+import { InterruptedError, messageOf, systemCode } from './errors.js';
 import type { CliHost } from './host.js';
 
 /** More than any document, inventory file or secret of sense; a wrong file must not fill the memory. */
@@ -12,8 +12,7 @@ export async function readText(host: CliHost, file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const why = isMissing ? 'there is no such file' : error instanceof Error ? error.message : String(error);
+    const why = systemCode(error) === 'ENOENT' ? 'there is no such file' : messageOf(error);
     throw new FettleError({ code: 'unreadable-file', message: `${file} cannot be read: ${why}`, cause: error });
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '@fettle/inventory';
 import { renderFindings } from '../../output/findings.js';
 import { plural } from '../../output/text.js';
-import { InvalidFileError, toFinding } from '../../session/errors.js';
+import { InvalidFileError, systemCode, toFinding } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { CliHost } from '../../session/host.js';
 import { readText } from '../../session/read-input.js';
@@ -88,7 +88,7 @@ async function readAnsible(host: CliHost, root: string): Promise<ImportResult> {
 /** A folder that is not there holds nothing. */
 async function readFolder(host: CliHost, folder: string, files: InventoryFile[]): Promise<void> {
   const found = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return [];
     throw error;
   });
   for (const entry of found) {

@@ -7,6 +7,7 @@ import { auditKeySchema, FettleError } from '@fettle/contracts';
 import { splitCheckpoints, verifyExport, type ExportReport } from '@fettle/security/verify';
 import type { ApiClient } from '../../client/api-client.js';
 import type { OutputFormat } from '../../output/output.js';
+import { systemCode } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import { readText } from '../../session/read-input.js';
 import type { Session } from '../../session/session.js';
@@ -77,7 +78,7 @@ async function readCheckpoints({ host, output }: Session, options: VerifyOptions
     try {
       return [...splitCheckpoints(await readFile(join(local.dataDir, 'audit', 'checkpoints.log'), 'utf8'))];
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      if (systemCode(error) !== 'ENOENT') throw error;
     }
   }
   output.warn('no checkpoints from outside the database (--checkpoints FILE): a truncated log may look whole');
