@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +24,11 @@ export class CliStack {
   static async start(hosts: number): Promise<CliStack> {
     const [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
     await stack.addHosts(sshd, hosts);
+    // The worker keeps its checkpoints in the folder `audit` of the data directory: the key must not lie in its place.
+    const dataDir = stack.environment.FETTLE_DATA_DIR ?? '';
+    const key = stack.environment.FETTLE_AUDIT_KEY_FILE ?? '';
+    stack.environment.FETTLE_AUDIT_KEY_FILE = join(dataDir, 'audit.pem');
+    await rename(key, stack.environment.FETTLE_AUDIT_KEY_FILE);
     const folder = await mkdtemp(join(tmpdir(), 'fettle-cli-'));
     const [worker, api] = await Promise.all([stack.startWorker(), ApiProcess.start(stack.environment)]);
     return new CliStack(stack, sshd, worker, api, folder);
