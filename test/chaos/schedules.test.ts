@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { nextInstants, parseCron } from '@fettle/calendar';
+import { applyDocuments, getSchedule, pauseSchedule, resumeSchedule } from '@fettle/operations';
+import { startSshd, type Sshd } from '../support/sshd.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
+import { patiently } from './append-runs.js';
+
+const CRON = '*/4 * * * * *';
+const NAME = 'every-four-seconds';
+const key = { space: 'default', name: NAME };
+
+interface Fire {
+  readonly nominalAt: Date;
+  readonly outcome: string;
+  readonly reason: string;
+  readonly runId: string | null;
+  readonly settledAt: Date;
+}
+
+describe('a schedule that fires every four seconds', () => {
+  let stack: TestStack;
+  let sshd: Sshd;
+  let worker: WorkerProcess;
+  let firstWatermark: Date;
+
+  beforeAll(async () => {
+    [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
+    await stack.addHosts(sshd, 1);
+    worker = await stack.startWorker();
+    await apply('10m');
+    firstWatermark = await watermark();
+  }, 120_000);
+
+  afterAll(async () => {
+    // The server outlives this file: without its schedule there, it would start workflows for ever.
+    await stack?.dataSource.query(
+      `INSERT INTO outbox (kind, subject, payload) SELECT 'delete-schedule', 'schedule-' || id, jsonb_build_object('scheduleId', id)
+       FROM schedule`,
+    );
+    await patiently(async () => {
+      const rows: unknown[] = await stack.dataSource.query(`SELECT 1 FROM outbox WHERE sent_at IS NULL`);
+      if (rows.length > 0) throw new Error('the schedule is not deleted yet');
+    }, 20_000);
+    await worker?.stop();
+    await sshd?.stop();
+    await stack?.close();
+  }, 60_000);
+
+  async function apply(catchUp: string): Promise<void> {
+    const source = [
+      'apiVersion: fettle/v1',
+      'kind: Runbook',
+      'metadata: {name: hello}',
+      'spec: {targets: "asset.kind == \\"server\\"", steps: [{id: say, uses: ssh.run, with: {argv: [echo, hello]}}]}',
+      '---',
+      'apiVersion: fettle/v1',
+      'kind: Schedule',
+      `metadata: {name: ${NAME}}`,
+      `spec: {runbook: hello, cron: "${CRON}", timeZone: Europe/Berlin, catchUp: ${catchUp}, overlap: allow}`,
+      '',
+    ].join('\n');
+    await stack.inTransaction((context) => applyDocuments(context, { source, file: 'test.yaml', dryRun: false }));
+  }
+
+  async function watermark(): Promise<Date> {
+    const rows: { watermark: Date }[] = await stack.dataSource.query(`SELECT watermark FROM schedule WHERE name = $1`, [
+      NAME,
+    ]);
+    return rows[0]!.watermark;
+  }
+
+  function fires(): Promise<Fire[]> {
+    return stack.dataSource.query(
+      `SELECT nominal_at AS "nominalAt", outcome, reason, run_id AS "runId", settled_at AS "settledAt" FROM fire ORDER BY nominal_at`,
+    );
+  }
+
+  async function untilFires(count: number, since: Date): Promise<Fire[]> {
+    return patiently(async () => {
+      const rows = (await fires()).filter((fire) => fire.nominalAt > since);
+      if (rows.length < count) throw new Error(`${rows.length} of ${count} fires: ${worker.log.slice(-2000)}`);
+      return rows;
+    });
+  }
+
+  /** Every nominal instant up to the watermark has exactly one row, and each row that started something names its own run. */
+  async function checkLedger(): Promise<Fire[]> {
+    const [end, rows] = await stack.dataSource.transaction('REPEATABLE READ', async (transaction) => {
+      const found: { watermark: Date }[] = await transaction.query(`SELECT watermark FROM schedule WHERE name = $1`, [
+        NAME,
+      ]);
+      const all: Fire[] = await transaction.query(
+        `SELECT nominal_at AS "nominalAt", outcome, reason, run_id AS "runId", settled_at AS "settledAt" FROM fire ORDER BY nominal_at`,
+      );
+      return [found[0]!.watermark, all] as const;
+    });
+    const expected: string[] = [];
+    const recurrence = { cron: parseCron(CRON), timeZone: 'Europe/Berlin' };
+    for (const { at } of nextInstants({ ...recurrence, after: firstWatermark, count: 1000 })) {
+      if (new Date(at) > end) break;
+      expected.push(new Date(at).toISOString());
+    }
+    expect(rows.map((row) => row.nominalAt.toISOString())).toEqual(expected);
+    const started = rows.filter((row) => row.outcome === 'fired' || row.outcome === 'caught-up');
+    for (const row of rows) expect(row.runId !== null).toBe(started.includes(row));
+    expect(new Set(started.map((row) => row.runId)).size).toBe(started.length);
+    const runs: { id: string; at: Date }[] = await stack.dataSource.query(
+      `SELECT id, fire_at AS at FROM run WHERE schedule_id IS NOT NULL`,
+    );
+    const byId = new Map(runs.map((run) => [run.id, run.at.toISOString()]));
+    for (const row of started) expect(byId.get(row.runId!)).toBe(row.nominalAt.toISOString());
+    return rows;
+  }
+
+  it('is woken by Temporal at each instant, with one run for each', async () => {
+    const rows = await untilFires(3, firstWatermark);
+    for (const fire of rows.slice(0, 3)) {
+      expect(fire).toMatchObject({ outcome: 'fired', reason: 'due' });
+      expect((await stack.ended(fire.runId!)).state).toBe('succeeded');
+    }
+    const lateness = rows.map((fire) => fire.settledAt.getTime() - fire.nominalAt.getTime());
+    process.stderr.write(`settled ${lateness.map(Math.round).join(', ')} ms after the instant\n`);
+    // The reconciler only looks at what is late by three seconds: Temporal's own wake-ups came first.
+    expect(Math.min(...lateness)).toBeLessThan(3000);
+    await checkLedger();
+  }, 120_000);
+
+  it('skips what falls into a pause, and catches none of it up after', async () => {
+    await stack.inTransaction((context) => pauseSchedule(context, key, { reason: 'a test' }));
+    const pausedAt = (await getSchedule(stack.dataSource.manager, key)).paused?.since ?? new Date().toISOString();
+    await untilFires(2, new Date(pausedAt));
+    await stack.inTransaction((context) => resumeSchedule(context, key));
+    const resumedAt = await watermark();
+    const during = (await checkLedger()).filter(
+      (fire) => fire.nominalAt > new Date(pausedAt) && fire.nominalAt <= resumedAt,
+    );
+    expect(during.length).toBeGreaterThanOrEqual(2);
+    for (const fire of during) expect(fire).toMatchObject({ outcome: 'skipped', reason: 'the schedule was paused' });
+    const [after] = await untilFires(1, resumedAt);
+    expect(after!.outcome).toBe('fired');
+  }, 120_000);
+
+  it('makes up once for an outage of the worker, and says so of each instant', async () => {
+    await worker.stop();
+    const downAt = await watermark();
+    await sleep(13_000);
+    worker = await stack.startWorker();
+    const rows = await untilFires(4, downAt);
+    const lastStarted = rows.findIndex((fire) => fire.runId !== null);
+    expect(lastStarted).toBeGreaterThanOrEqual(2);
+    for (const fire of rows.slice(0, lastStarted)) {
+      expect(fire).toMatchObject({ outcome: 'missed', reason: 'a later instant of the same outage stands for it' });
+    }
+    process.stderr.write(`after the outage: ${rows.map((fire) => fire.outcome).join(', ')}\n`);
+    await checkLedger();
+  }, 120_000);
+
+  it('records what is beyond the catch-up limit as missed, with the reason', async () => {
+    await apply('2s');
+    await worker.stop();
+    const downAt = await watermark();
+    await sleep(9_000);
+    worker = await stack.startWorker();
+    const rows = await untilFires(2, downAt);
+    expect(rows[0]).toMatchObject({ outcome: 'missed', reason: 'nobody could start it within the catch-up limit' });
+    await checkLedger();
+  }, 120_000);
+});
