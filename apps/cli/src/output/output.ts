@@ -60,6 +60,13 @@ export class Output {
     return renderFields(fields, this.colours, paint);
   }
 
+  /** Waits for a slow reader of stdout, so that what it has not read does not fill the memory. */
+  async drained(): Promise<void> {
+    const { stdout } = this.host;
+    if (stdout.writableNeedDrain !== true || stdout.once === undefined) return;
+    await new Promise<void>((resolve) => stdout.once?.('drain', resolve));
+  }
+
   /** A message for the person; never data. */
   note(text: string): void {
     this.host.stderr.write(`${neutralise(text)}\n`);

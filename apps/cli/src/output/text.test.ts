@@ -41,7 +41,13 @@ describe('text for a terminal', () => {
       '3 d 4 h',
     ]);
     expect(age('2026-01-01T00:00:00Z', new Date('2026-01-01T00:00:04.200Z'))).toBe('4 s ago');
-    expect(age(null, new Date())).toBe('');
+    const now = new Date('2026-01-10T12:00:00Z');
+    expect(['2026-01-10T11:58:20Z', '2026-01-09T12:00:00Z', '2026-01-01T12:00:00Z'].map((at) => age(at, now))).toEqual([
+      '1 min ago',
+      '24 h ago',
+      '9 days ago',
+    ]);
+    expect(age(null, now)).toBe('');
   });
 });
 

@@ -60,9 +60,12 @@ export function duration(ms: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
-/** How long ago, for tables. */
+/** How long ago, for tables: one unit is enough. */
 export function age(time: string | null, now: Date): string {
-  return time === null
-    ? ''
-    : `${duration(Math.max(1000, now.getTime() - Date.parse(time))).replace(/\.\d s$/, ' s')} ago`;
+  if (time === null) return '';
+  const seconds = Math.max(1, Math.floor((now.getTime() - Date.parse(time)) / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} days ago`;
 }

@@ -72,6 +72,9 @@ function detailText({ detail }: AuditRecordView): string {
 }
 
 async function exportAudit(session: Session, options: ApiOptions): Promise<number> {
-  for await (const chunk of session.connect(options).chunks('/api/v1/audit/export')) session.output.stdout.write(chunk);
+  for await (const chunk of session.connect(options).chunks('/api/v1/audit/export')) {
+    session.output.stdout.write(chunk);
+    await session.output.drained();
+  }
   return EXIT.ok;
 }

@@ -76,6 +76,7 @@ export async function exportDocuments(
     isEmpty = false;
     last = chunk;
     output.stdout.write(output.isTerminal ? neutralise(chunk) : chunk);
+    await output.drained();
   }
   if (!last.endsWith('\n')) output.stdout.write('\n');
   if (isEmpty) output.note('No documents.');

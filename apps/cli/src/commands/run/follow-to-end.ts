@@ -88,6 +88,7 @@ class Follower {
     try {
       for await (const event of followRun(client, run.id, { logs: this.#logs !== null })) {
         this.#take(event);
+        await this.#output.drained();
         if (event.type === 'entry' && mayWait(event.data) && (await isWaiting(client, run.id))) return;
       }
     } finally {

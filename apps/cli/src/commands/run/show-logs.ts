@@ -41,6 +41,7 @@ export async function showLogs(session: Session, idText: string, options: LogOpt
   let isEmpty = true;
   for await (const chunk of readLogs(client, id, options)) {
     printer.print(chunk);
+    await output.drained();
     isEmpty = false;
   }
   printer.end();
@@ -80,6 +81,7 @@ async function followLogs(
       if (options.output === 'json') output.stdout.write(`${JSON.stringify(data)}\n`);
       else if (options.output === 'yaml') output.stdout.write(`---\n${stringify(data, { lineWidth: 0 })}`);
       else printer.print(data);
+      await output.drained();
     }
   } catch (error) {
     if (!(error instanceof InterruptedError)) throw error;
