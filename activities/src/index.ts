@@ -10,6 +10,7 @@ import {
 } from '@fettle/database';
 import type { TargetCounts } from '@fettle/contracts';
 import type { Program, JsonObject } from '@fettle/runbook';
+import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
 import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
@@ -37,12 +38,21 @@ export interface EndRunInput {
   readonly error: StoredError | null;
 }
 
+/**
+ * Whether somebody wants the run ended. A worker that stops, or an attempt of an activity that Temporal has given up (it was away
+ * for longer than a heartbeat may be), is no cancel: what is in flight may end.
+ */
+function isCancelOfRun(context: Context): boolean {
+  return context.cancellationDetails?.cancelRequested === true;
+}
+
 /** More lanes than this for one run would only wait for each other. */
 const MAX_LANES = 4;
 
 /** The activities of runs, bound to the services of one worker process. */
 export function runActivities(services: WorkerServices, draining: () => boolean) {
   const { dataSource } = services;
+  const lanesHere = new LanesHere();
   return {
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {
@@ -67,34 +77,42 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
       const context = Context.current();
-      const run = await loadRun(services, input.runId);
       // The timer keeps the heartbeat going even while the lane waits for the database.
       const timer = setInterval(() => context.heartbeat(), 1000);
-      const cancelled = new AbortController();
+      const service = lanesHere.open(`${input.runId}/${input.lane}`);
       const onCancel = (): void => {
-        // A worker that stops is not a cancel of the run: what is in flight may end.
-        if (!draining()) cancelled.abort();
+        if (isCancelOfRun(context)) service.cancel();
+        else service.abandon();
       };
       context.cancellationSignal.addEventListener('abort', onCancel, { once: true });
       try {
+        await service.turn;
+        const run = await loadRun(services, input.runId);
         return await serveLane(services, run, input, {
           heartbeat: () => context.heartbeat(),
-          cancelled: cancelled.signal,
-          draining,
+          cancelled: service.cancelled,
+          draining: () => draining() || service.isAbandoned,
         });
       } finally {
         clearInterval(timer);
         context.cancellationSignal.removeEventListener('abort', onCancel);
+        service.close();
       }
     },
 
     async runControlStep(input: ControlStepInput): Promise<ControlStepReport> {
       const context = Context.current();
       const timer = setInterval(() => context.heartbeat(), 1000);
+      const cancelled = new AbortController();
+      const onCancel = (): void => {
+        if (isCancelOfRun(context)) cancelled.abort();
+      };
+      context.cancellationSignal.addEventListener('abort', onCancel, { once: true });
       try {
-        return await runControlStep(services, input, context.cancellationSignal);
+        return await runControlStep(services, input, cancelled.signal);
       } finally {
         clearInterval(timer);
+        context.cancellationSignal.removeEventListener('abort', onCancel);
       }
     },
 

@@ -61,6 +61,8 @@ export interface Sshd {
   cutSessions(): Promise<void>;
   /** Stops them without ending them, as a host that hangs: connections stay open and nothing answers. */
   freezeSessions(): Promise<void>;
+  /** Ids of processes with that name that belong to one of its accounts. */
+  processesOf(name: string): Promise<number[]>;
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -194,6 +196,11 @@ class RealSshd implements Sshd {
       const inner = await listProcesses(['-P', String(pid), '-x', 'sshd']);
       for (const each of [pid, ...inner]) signalProcess(each, signal);
     }
+  }
+
+  async processesOf(name: string): Promise<number[]> {
+    const uids = this.accounts.map((account) => account.uid).join(',');
+    return listProcesses(['-U', uids, '-x', name]);
   }
 
   async kill(): Promise<void> {

@@ -122,7 +122,7 @@ export class TestStack {
     const temporal = testTemporal();
     const dataDir = await mkdtemp('/tmp/fettle-stack-');
     const sealing = generateSealingKeyLine();
-    const files = { sealing, token: generateEffectTokenKeyText(), audit: generateSigningKeyPem() };
+    const files = { sealing, token: generateEffectTokenKeyText(), 'audit.pem': generateSigningKeyPem() };
     for (const [name, text] of Object.entries(files)) await writeFile(join(dataDir, name), text, { mode: 0o600 });
     const dataSource = await createDataSource({ url, poolSize: 5, applicationName: 'fettle-test' });
     const principalId = uuidv7();
@@ -141,7 +141,7 @@ export class TestStack {
       FETTLE_LOG_LEVEL: 'info',
       FETTLE_SEALING_KEY_FILE: join(dataDir, 'sealing'),
       FETTLE_TOKEN_KEY_FILE: join(dataDir, 'token'),
-      FETTLE_AUDIT_KEY_FILE: join(dataDir, 'audit'),
+      FETTLE_AUDIT_KEY_FILE: join(dataDir, 'audit.pem'),
     };
     return new TestStack(dataSource, environment, principalId, SealingKeyring.fromText(sealing), [
       () => dataSource.destroy(),

@@ -6,6 +6,8 @@ export const MAX_HEAD_BYTES = 524_288;
 export const MAX_TAIL_BYTES = 524_288;
 /** A chunk ends at the last newline below this; a longer line continues in the next chunk. */
 export const MAX_CHUNK_CHARACTERS = 16_384;
+/** Small pieces of the tail are joined up to this: half a million buffers of one byte would weigh a hundred times their content. */
+const MIN_TAIL_PIECE_BYTES = 4_096;
 
 type Stream = 'stdout' | 'stderr';
 
@@ -83,7 +85,12 @@ export class AttemptLog {
     // A copy: the driver's buffer may be a slice of a larger one, which would stay in memory with it.
     const kept = Buffer.from(chunk.subarray(Math.max(0, chunk.length - MAX_TAIL_BYTES)));
     this.#drop(stream, chunk.subarray(0, chunk.length - kept.length));
-    this.#tail.push({ stream, chunk: kept });
+    const last = this.#tail.at(-1);
+    if (last?.stream === stream && last.chunk.length < MIN_TAIL_PIECE_BYTES) {
+      this.#tail[this.#tail.length - 1] = { stream, chunk: Buffer.concat([last.chunk, kept]) };
+    } else {
+      this.#tail.push({ stream, chunk: kept });
+    }
     this.#tailBytes += kept.length;
     while (this.#tailBytes > MAX_TAIL_BYTES) {
       const first = this.#tail.shift()!;

@@ -1,6 +1,8 @@
 import {
   claimTargets,
   finishAttempts,
+  hasFinished,
+  lockRun,
   notifyRun,
   openLane,
   quarantineAsset,
@@ -32,6 +34,8 @@ const LANE_LIFETIME_MS = 55_000;
 const LONG_WAIT_MS = 2_000;
 /** While nothing happens, a lane looks for due targets, cancels and logs this often. */
 const TICK_MS = 200;
+/** A lane that claims nothing (any more) looks this often whether the run goes on. */
+const GATE_INTERVAL_MS = 2_000;
 /** Readers of a run are woken at most this often by one lane. */
 const NOTIFY_INTERVAL_MS = 300;
 
@@ -61,6 +65,18 @@ export interface LaneHooks {
   readonly draining: () => boolean;
 }
 
+/** What one turn writes; a turn that is repeated after a lost connection leaves out what stands already. */
+interface Turn {
+  ends: readonly AttemptEnd[];
+  logs: readonly LogChunk[];
+  /** At most so many targets are claimed. */
+  readonly wanted: number;
+  /** Whether the run's gate and progress are read. */
+  readonly looks: boolean;
+  /** The run's number after ends and logs; 0: they were not sent yet. */
+  lastSeq: number;
+}
+
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
 export class Lane {
   readonly #services: WorkerServices;
@@ -76,6 +92,7 @@ export class Lane {
   #ended: AttemptEnd[] = [];
   #endedLogs: LogChunk[] = [];
   #wake: (() => void) | null = null;
+  #lastGateMs = 0;
   #lastNotifyMs = 0;
   #notifyOwed = false;
 
@@ -121,19 +138,22 @@ export class Lane {
     this.#endedLogs = [];
     for (const log of this.#inFlight.values()) logs.push(...log.take());
     const wanted = this.#wantsMore(openedAtMs) ? LANE_SLOTS - this.#inFlight.size : 0;
-    if (ends.length === 0 && logs.length === 0 && wanted === 0) return null;
+    const looks = wanted > 0 || (this.#inFlight.size > 0 && Date.now() - this.#lastGateMs >= GATE_INTERVAL_MS);
+    if (ends.length === 0 && logs.length === 0 && !looks) return null;
+    const turn: Turn = { ends, logs, wanted, looks, lastSeq: 0 };
     const { claim, assets } = await withDatabasePatience(
-      async (attempt) => {
+      (attempt) => {
         this.#hooks.heartbeat();
         return this.#services.dataSource.transaction(async (transaction) => {
-          // The answer to a commit may have been lost: what it claimed was never started here, so it goes back.
-          if (attempt > 0) await this.#releaseStrays(transaction, ends);
-          return this.#write(transaction, ends, logs, wanted);
+          if (attempt > 0) await this.#repeatTurn(transaction, turn);
+          return this.#write(transaction, turn);
         });
       },
       (error) => this.#services.logger.warn({ err: error, runId: this.#input.runId }, 'waiting for the database'),
     );
-    if (claim?.gate === 'cancelled') this.#abort.abort();
+    if (claim) this.#lastGateMs = Date.now();
+    // Cancelled, or ended by somebody else: nobody wants what is in flight any more.
+    if (claim && claim.gate !== 'open') this.#abort.abort();
     for (const target of claim?.targets ?? []) this.#start(target, assets?.get(target.assetId));
     if (ends.length > 0 || logs.length > 0 || (claim?.targets.length ?? 0) > 0) this.#notifyOwed = true;
     await this.#notify(false);
@@ -142,23 +162,24 @@ export class Lane {
 
   async #write(
     transaction: Transaction,
-    ends: readonly AttemptEnd[],
-    logs: readonly LogChunk[],
-    wanted: number,
+    turn: Turn,
   ): Promise<{ claim: ClaimResult | null; assets: Map<string, TargetAsset> | null }> {
-    if (ends.length > 0 || logs.length > 0) await finishAttempts(transaction, this.#claim, ends, logs);
+    const { ends, logs } = turn;
+    if (ends.length > 0 || logs.length > 0) {
+      turn.lastSeq = (await finishAttempts(transaction, this.#claim, ends, logs)).lastSeq;
+    }
     for (const end of ends) {
       if (end.state === 'quarantined' && end.error?.code === 'host-key-mismatch') {
         await quarantineAsset(transaction, end.assetId, end.error.message);
       }
     }
-    if (wanted === 0) return { claim: null, assets: null };
+    if (!turn.looks) return { claim: null, assets: null };
     const claim = await claimTargets(transaction, {
       ...this.#claim,
       firstStep: this.#input.firstStep,
       lastStep: this.#input.lastStep,
       stepIds: this.#stepIds,
-      limit: wanted,
+      limit: turn.wanted,
       token: (assetId, step, generation) => this.#token(assetId, step, generation),
     });
     const ids = claim.targets.map((target) => target.assetId);
@@ -166,8 +187,19 @@ export class Lane {
     return { claim, assets };
   }
 
-  async #releaseStrays(transaction: Transaction, ends: readonly AttemptEnd[]): Promise<void> {
-    const known = new Set([...this.#inFlight.keys(), ...ends.map((end) => end.assetId)]);
+  /**
+   * The answer to a commit may have been lost. Where that transaction did commit, its ends and logs stand and are not written
+   * again; what it claimed was never started here, so it goes back.
+   */
+  async #repeatTurn(transaction: Transaction, turn: Turn): Promise<void> {
+    // Waits for that transaction, should the server be at it still.
+    await lockRun(transaction, this.#input.runId);
+    if (turn.lastSeq > 0 && (await hasFinished(transaction, this.#input.runId, turn))) {
+      turn.ends = [];
+      turn.logs = [];
+    }
+    // Attempts that end while the turn waits stand in #ended: theirs are claims of this lane, too.
+    const known = new Set([...this.#inFlight.keys(), ...[...turn.ends, ...this.#ended].map((end) => end.assetId)]);
     const held = await readClaims(transaction, this.#claim);
     await releaseClaims(
       transaction,

@@ -1,41 +1,71 @@
-import { endRun, hasEndedBefore, listOpenRuns, notifyRun } from '@fettle/database';
-import { listOpenRunWorkflows, readStanding, terminateWorkflow, type TemporalClient } from '@fettle/temporal';
+import { endRun, hasEndedBefore, listOpenRuns, notifyRun, type OpenRun } from '@fettle/database';
+import {
+  listOpenRunWorkflows,
+  readStanding,
+  terminateWorkflow,
+  type TemporalClient,
+  type WorkflowStanding,
+} from '@fettle/temporal';
 import type { Logger } from 'pino';
-import { idleRound, type BackgroundTask } from './run-loop.js';
+import type { BackgroundTask } from './run-loop.js';
 
 /** A run whose start was sent this long ago must be known to Temporal. */
 const SETTLE_AFTER_MS = 5_000;
+/** A run's own timer ends it at its deadline; when it has not by so long after, its workflow cannot go on. */
+const OVERDUE_MS = 10 * 60_000;
 const BATCH = 500;
 
 /**
- * Compares open rows with Temporal both ways: a row whose workflow is gone or closed is ended with the reason, a workflow whose
- * row has ended is terminated. So nothing says "running" for ever.
+ * Compares open rows with Temporal both ways: a row whose workflow is gone, closed or stuck beyond the run's deadline is ended with
+ * the reason, a workflow whose row has ended is terminated. So nothing says "running" for ever.
  */
 export function sweepRuns(temporal: TemporalClient, logger: Logger): BackgroundTask {
+  let after: string | null = null;
   return {
     name: 'sweep-runs',
     intervalMs: 15_000,
     async round(transaction) {
-      const rows = await listOpenRuns(transaction, SETTLE_AFTER_MS, BATCH);
+      const rows = await listOpenRuns(transaction, { sentBeforeMs: SETTLE_AFTER_MS, after, limit: BATCH });
+      after = rows.length === BATCH ? rows.at(-1)!.runId : null;
       for (const row of rows) {
-        const standing = await readStanding(temporal, row.workflowId);
-        if (standing === 'open') continue;
-        const code = standing === 'missing' ? 'workflow-missing' : 'workflow-closed';
-        const message = `Temporal has ${standing === 'missing' ? 'no workflow' : 'closed the workflow'} ${row.workflowId}, but the run had not ended.`;
-        logger.warn({ runId: row.runId, standing }, 'ending a run that Temporal no longer has');
-        const cancelled = row.cancelRequested;
-        await endRun(transaction, row.runId, cancelled ? 'cancelled' : 'failed', { code, message });
+        const fault = faultOf(row, await readStanding(temporal, row.workflowId));
+        if (fault === null) continue;
+        logger.warn({ runId: row.runId, code: fault.code }, 'ending a run that its workflow cannot end');
+        await endRun(transaction, row.runId, row.cancelRequested ? 'cancelled' : fault.state, {
+          code: fault.code,
+          message: fault.message,
+        });
         await notifyRun(transaction, row.runId);
+        if (fault.code === 'deadline-passed') await terminateWorkflow(temporal, row.workflowId, fault.message);
       }
-      const open = new Set(rows.map((row) => row.workflowId));
       for (const workflowId of await listOpenRunWorkflows(temporal, BATCH)) {
-        if (open.has(workflowId)) continue;
         if (await hasEndedBefore(transaction, workflowId, 30_000)) {
           logger.warn({ workflowId }, 'terminating a workflow whose run has ended');
           await terminateWorkflow(temporal, workflowId, 'its run has ended');
         }
       }
-      return idleRound;
+      return { more: after !== null };
     },
   };
+}
+
+interface Fault {
+  readonly state: 'failed' | 'timed-out';
+  readonly code: 'workflow-missing' | 'workflow-closed' | 'deadline-passed';
+  readonly message: string;
+}
+
+function faultOf(row: OpenRun, standing: WorkflowStanding): Fault | null {
+  const { workflowId } = row;
+  if (standing === 'missing') {
+    const message = `Temporal has no workflow ${workflowId}, but the run had not ended.`;
+    return { state: 'failed', code: 'workflow-missing', message };
+  }
+  if (standing === 'closed') {
+    const message = `Temporal has closed the workflow ${workflowId}, but the run had not ended.`;
+    return { state: 'failed', code: 'workflow-closed', message };
+  }
+  if (row.overdueMs < OVERDUE_MS) return null;
+  const message = `The run is ${Math.round(row.overdueMs / 60_000)} minutes past its deadline, and its workflow has not ended it.`;
+  return { state: 'timed-out', code: 'deadline-passed', message };
 }

@@ -4,18 +4,29 @@ export interface OpenRun {
   readonly runId: string;
   readonly workflowId: string;
   readonly cancelRequested: boolean;
+  /** Milliseconds since its deadline passed; negative before it. */
+  readonly overdueMs: number;
 }
 
-/** Runs that have not ended and whose start was sent to Temporal at least so long ago, the oldest first. */
-export async function listOpenRuns(transaction: Transaction, sentBeforeMs: number, limit: number): Promise<OpenRun[]> {
+export interface OpenRunPage {
+  /** The start was sent to Temporal at least so long ago (or so long that its command is no longer kept). */
+  readonly sentBeforeMs: number;
+  /** Id of the last run seen; null: from the oldest. */
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+/** Runs that have not ended although Temporal should know of them, the oldest first. */
+export async function listOpenRuns(transaction: Transaction, page: OpenRunPage): Promise<OpenRun[]> {
   return transaction.query(
-    `SELECT r.id AS "runId", r.workflow_id AS "workflowId", r.cancel_requested_at IS NOT NULL AS "cancelRequested"
+    `SELECT r.id AS "runId", r.workflow_id AS "workflowId", r.cancel_requested_at IS NOT NULL AS "cancelRequested",
+       (extract(epoch FROM clock_timestamp() - r.deadline_at) * 1000)::float8 AS "overdueMs"
      FROM run r
-     WHERE r.ended_at IS NULL AND EXISTS (
+     WHERE r.ended_at IS NULL AND ($2::uuid IS NULL OR r.id > $2) AND NOT EXISTS (
        SELECT 1 FROM outbox o WHERE o.subject = r.workflow_id AND o.kind = 'start-run'
-         AND o.sent_at < clock_timestamp() - $1 * interval '1 millisecond')
-     ORDER BY r.id LIMIT $2`,
-    [sentBeforeMs, limit],
+         AND (o.sent_at IS NULL OR o.sent_at >= clock_timestamp() - $1 * interval '1 millisecond'))
+     ORDER BY r.id LIMIT $3`,
+    [page.sentBeforeMs, page.after, page.limit],
   );
 }
 

@@ -32,14 +32,14 @@ export interface AttemptEnd {
 
 /**
  * Journals the ends of attempts and frees their claims in one transaction. Ends that come from a lane of an older epoch are
- * refused: their targets are returned as `refused` and nothing of them is written.
+ * refused: their targets are returned as `refused` and nothing of them is written. `lastSeq` is the run's number afterwards.
  */
 export async function finishAttempts(
   transaction: Transaction,
   claim: LaneClaim,
   ends: readonly AttemptEnd[],
   logs: readonly LogChunk[],
-): Promise<{ refused: string[] }> {
+): Promise<{ refused: string[]; lastSeq: number }> {
   const run = await lockRun(transaction, claim.runId);
   await checkLane(transaction, claim);
   await appendLogs(transaction, run, logs);
@@ -80,7 +80,39 @@ export async function finishAttempts(
     if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
   }
   await saveLockedRun(transaction, run);
-  return { refused: ends.map((end) => end.assetId).filter((assetId) => !accepted.has(assetId)) };
+  return {
+    refused: ends.map((end) => end.assetId).filter((assetId) => !accepted.has(assetId)),
+    lastSeq: run.seq,
+  };
+}
+
+/**
+ * Whether `finishAttempts` committed although its answer was lost, told by what it wrote: numbers of transactions may be given again
+ * after a crash. The caller holds the run's lock, so that nothing of it is under way any more.
+ */
+export async function hasFinished(
+  transaction: Transaction,
+  runId: string,
+  written: { readonly ends: readonly AttemptEnd[]; readonly logs: readonly LogChunk[]; readonly lastSeq: number },
+): Promise<boolean> {
+  const end = written.ends[0];
+  if (end) {
+    const ended: unknown[] = await transaction.query(
+      `SELECT 1 FROM run_step WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4
+         AND state <> 'started'`,
+      [runId, end.assetId, end.step, end.generation],
+    );
+    return ended.length > 0;
+  }
+  const log = written.logs.at(-1);
+  if (!log) return false;
+  // A number that went to somebody else instead belongs to another target: no two lanes hold the same.
+  const kept: unknown[] = await transaction.query(
+    `SELECT 1 FROM run_log WHERE run_id = $1 AND seq = $2 AND asset_id = $3 AND step = $4 AND generation = $5 AND stream = $6
+       AND line = $7`,
+    [runId, written.lastSeq, log.assetId, log.step, log.generation, log.stream, log.line],
+  );
+  return kept.length > 0;
 }
 
 interface EndRow {

@@ -104,9 +104,25 @@ export interface LogChunk {
   readonly body: string;
 }
 
+/** Log text of one statement: a wave of chatty hosts must not become a parameter of hundreds of megabytes. */
+const MAX_STATEMENT_CHARACTERS = 2_097_152;
+
 /** Appends log chunks in the same numbering as entries, so that one cursor follows both. */
 export async function appendLogs(transaction: Transaction, run: LockedRun, chunks: readonly LogChunk[]): Promise<void> {
-  if (chunks.length === 0) return;
+  let first = 0;
+  while (first < chunks.length) {
+    let characters = 0;
+    let end = first;
+    do {
+      characters += chunks[end]!.body.length;
+      end += 1;
+    } while (end < chunks.length && characters + chunks[end]!.body.length <= MAX_STATEMENT_CHARACTERS);
+    await insertLogs(transaction, run, chunks.slice(first, end));
+    first = end;
+  }
+}
+
+async function insertLogs(transaction: Transaction, run: LockedRun, chunks: readonly LogChunk[]): Promise<void> {
   const rows = chunks.map((chunk) => ({
     seq: (run.seq += 1),
     asset_id: chunk.assetId,
