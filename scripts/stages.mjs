@@ -113,7 +113,11 @@ export function isBuilt() {
 export async function build() {
   const stamp = sourceStamp();
   rmSync(BUILD_MARKER, { force: true });
-  await runQuietly('compiling (tsc -b)', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  // In two processes: from nothing, one process looks for operations before it has built them (activities' contracts come
+  // before, activities after, in one folder) and goes on believing that they are not there.
+  await runQuietly('compiling the libraries (tsc -b)', process.execPath, [tsc, '-b', 'libs/operations']);
+  await runQuietly('compiling the programs (tsc -b)', process.execPath, [tsc, '-b']);
   if (existsSync(join(root, 'workflows/bundle.mjs'))) {
     await runQuietly('bundling the workflows', process.execPath, [join(root, 'workflows/bundle.mjs')]);
   }
