@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startSshd, type Sshd } from '../support/sshd.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
+import { APPEND_RUNBOOK, AppendRuns, seededRandom } from './append-runs.js';
+
+const DRAINS = process.env.FETTLE_LONG === '1' ? 10 : 2;
+
+describe(`a worker told to stop during a run, ${DRAINS} times`, () => {
+  let stack: TestStack;
+  let sshd: Sshd;
+  let runs: AppendRuns;
+  let worker: WorkerProcess;
+  const random = seededRandom();
+
+  beforeAll(async () => {
+    [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
+    await stack.addHosts(sshd, 20);
+    runs = new AppendRuns(stack, sshd);
+    await runs.prepare();
+    worker = await stack.startWorker();
+  }, 120_000);
+
+  afterAll(async () => {
+    await worker?.stop();
+    await sshd?.stop();
+    await stack?.close();
+  });
+
+  it('hands over to another: nothing is unknown, nothing happens twice', async () => {
+    let inFlight = 0;
+    for (let drain = 1; drain <= DRAINS; drain += 1) {
+      const { id } = await stack.start(APPEND_RUNBOOK);
+      const next = stack.startWorker();
+      while ((await runs.openSteps(id)).size === 0) await sleep(20);
+      await sleep(random() * 900);
+      const old = worker;
+      const open = await runs.openSteps(id);
+      inFlight += open.size;
+      const ended = old.stop('SIGTERM');
+      worker = await next;
+      const run = await stack.ended(id, 90_000);
+      await ended;
+      expect(await runs.check(run, new Set())).toBe(0);
+      process.stderr.write(`drain ${drain}: ${open.size} steps in flight, none unknown, run ${run.state}\n`);
+    }
+    expect(inFlight).toBeGreaterThanOrEqual(1);
+  }, 600_000);
+});
