@@ -1,5 +1,5 @@
 import type { Credential, SetCredentialRequest } from '@fettle/contracts';
-import { findCredentialRow, saveCredentialRow, type CredentialRow } from '@fettle/database';
+import { findCredentialRow, lockCredentialName, saveCredentialRow, type CredentialRow } from '@fettle/database';
 import type { SealingKeyring } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
@@ -30,6 +30,7 @@ export async function setCredential(
 ): Promise<Credential> {
   requireUnnarrowed(context, 'credential:write', key.space);
   const { transaction } = context;
+  await lockCredentialName(transaction, key.space, key.name);
   const before = await findCredentialRow(transaction, key.space, key.name, { lock: true });
   const version = (before?.version ?? 0) + 1;
   await saveCredentialRow(transaction, {

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { FettleError } from '@fettle/contracts';
 import { loadKeyFile, SealingKeyring } from '@fettle/security';
 import { API_SETTINGS, type ApiSettings } from '../settings.js';
 
@@ -8,6 +9,15 @@ export class SealingKeys {
   constructor(@Inject(API_SETTINGS) private readonly settings: ApiSettings) {}
 
   async load(): Promise<SealingKeyring> {
-    return SealingKeyring.fromText(await loadKeyFile(this.settings.sealingKeyFile));
+    try {
+      return SealingKeyring.fromText(await loadKeyFile(this.settings.sealingKeyFile));
+    } catch (cause) {
+      throw new FettleError({
+        code: 'unavailable',
+        message: `The server cannot read its sealing keys${cause instanceof FettleError ? `: ${cause.message}` : '.'}`,
+        remedy: 'Mend the file that FETTLE_SEALING_KEY_FILE names; it must be readable by its owner only.',
+        cause,
+      });
+    }
   }
 }

@@ -28,6 +28,13 @@ export async function findCredentialRow(
   return rows[0] ?? null;
 }
 
+const CREDENTIAL_LOCK = 7_070_021;
+
+/** Held to the end of the transaction: a credential that does not exist yet has no row to lock. */
+export async function lockCredentialName(transaction: Transaction, space: string, name: string): Promise<void> {
+  await transaction.query(`SELECT pg_advisory_xact_lock($1, hashtext($2))`, [CREDENTIAL_LOCK, `${space}/${name}`]);
+}
+
 /** Creates the credential or puts a new version in place of the one before. */
 export async function saveCredentialRow(
   transaction: Transaction,
