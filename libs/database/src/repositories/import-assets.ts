@@ -35,7 +35,8 @@ export async function importAssetRows(
   const changedAssets = known === 0 ? [] : await updateAssets(transaction, space, source);
   const created = known === rows.length ? 0 : await insertAssets(transaction, space, source);
   const changedEndpoints = known === 0 ? [] : await updateEndpoints(transaction, space, source);
-  const newEndpoints = await insertEndpoints(transaction, space, source);
+  const newEndpoints = known === 0 ? [] : await insertMissingEndpoints(transaction, space, source);
+  if (created > 0) await insertNewEndpoints(transaction, source, known === 0);
   const changed = new Set([...changedAssets, ...changedEndpoints, ...newEndpoints]);
   const missingCredentials = await listMissingCredentials(transaction, space);
   await transaction.query(`DROP TABLE import_row`);
@@ -206,19 +207,26 @@ async function updateEndpoints(transaction: Transaction, space: string, source: 
   return rows.map((row) => row.id);
 }
 
-/** Gives an endpoint to assets that have none; returns those of them that this import did not create. */
-async function insertEndpoints(transaction: Transaction, space: string, source: string): Promise<string[]> {
+const insertEndpoint = (assetId: string): string =>
+  `INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source)
+   SELECT ${assetId}, 'ssh', coalesce(i.address, i.name), coalesce(i.port, 22), i.username, i.credential,
+     CASE WHEN i.host_key IS NULL THEN '{}' ELSE ARRAY[i.host_key] END, $1`;
+const givesEndpoint = 'coalesce(i.address, i.port::text, i.username, i.credential, i.host_key) IS NOT NULL';
+
+/** Gives an endpoint to the assets that this import created: all rows, or those whose id is there now. */
+async function insertNewEndpoints(transaction: Transaction, source: string, areAllNew: boolean): Promise<void> {
+  const isNew = areAllNew ? '' : 'JOIN asset a ON a.id = i.new_id';
+  await transaction.query(`${insertEndpoint('i.new_id')} FROM import_row i ${isNew} WHERE ${givesEndpoint}`, [source]);
+}
+
+/** Gives an endpoint to older assets that have none; returns their ids. */
+async function insertMissingEndpoints(transaction: Transaction, space: string, source: string): Promise<string[]> {
   const rows: { id: string }[] = await transaction.query(
-    `WITH added AS (
-       INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source)
-       SELECT a.id, 'ssh', coalesce(i.address, i.name), coalesce(i.port, 22), i.username, i.credential,
-         CASE WHEN i.host_key IS NULL THEN '{}' ELSE ARRAY[i.host_key] END, $2
-       FROM ${known}
-       WHERE coalesce(i.address, i.port::text, i.username, i.credential, i.host_key) IS NOT NULL
-         AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.asset_id = a.id AND e.transport = 'ssh')
-       RETURNING asset_id)
-     SELECT asset_id AS id FROM added WHERE NOT EXISTS (SELECT 1 FROM import_row i WHERE i.new_id = added.asset_id)`,
-    [space, source],
+    `${insertEndpoint('a.id')} FROM import_row i JOIN asset a ON a.space = $2 AND a.name = i.name
+     WHERE a.id <> i.new_id AND ${givesEndpoint}
+       AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.asset_id = a.id AND e.transport = 'ssh')
+     RETURNING asset_id AS id`,
+    [source, space],
   );
   return rows.map((row) => row.id);
 }
