@@ -39,13 +39,29 @@ export interface EndRunInput {
 }
 
 /**
- * Whether somebody wants the run ended. A worker that stops, or an attempt of an activity that Temporal has given up (it was away
- * for longer than a heartbeat may be), is no cancel: what is in flight may end.
+ * Keeps the activity's heartbeat going, even while it waits for the database, and tells a cancel of the run from everything else that
+ * ends an attempt: a worker that stops, or Temporal having given the attempt up after it was away. Then what is in flight may end.
  */
-function isCancelOfRun(context: Context): boolean {
-  return context.cancellationDetails?.cancelRequested === true;
+async function whileBeating<Result>(
+  hooks: { readonly cancel: () => void; readonly abandon: () => void },
+  work: (heartbeat: () => void) => Promise<Result>,
+): Promise<Result> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(), HEARTBEAT_INTERVAL_MS);
+  const onAbort = (): void => {
+    if (context.cancellationDetails?.cancelRequested === true) hooks.cancel();
+    else hooks.abandon();
+  };
+  context.cancellationSignal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work(() => context.heartbeat());
+  } finally {
+    clearInterval(timer);
+    context.cancellationSignal.removeEventListener('abort', onAbort);
+  }
 }
 
+const HEARTBEAT_INTERVAL_MS = 1000;
 /** More lanes than this for one run would only wait for each other. */
 const MAX_LANES = 4;
 
@@ -76,44 +92,26 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
-      const context = Context.current();
-      // The timer keeps the heartbeat going even while the lane waits for the database.
-      const timer = setInterval(() => context.heartbeat(), 1000);
       const service = lanesHere.open(`${input.runId}/${input.lane}`);
-      const onCancel = (): void => {
-        if (isCancelOfRun(context)) service.cancel();
-        else service.abandon();
-      };
-      context.cancellationSignal.addEventListener('abort', onCancel, { once: true });
       try {
-        await service.turn;
-        const run = await loadRun(services, input.runId);
-        return await serveLane(services, run, input, {
-          heartbeat: () => context.heartbeat(),
-          cancelled: service.cancelled,
-          draining: () => draining() || service.isAbandoned,
+        return await whileBeating(service, async (heartbeat) => {
+          await service.turn;
+          const run = await loadRun(services, input.runId);
+          return serveLane(services, run, input, {
+            heartbeat,
+            cancelled: service.cancelled,
+            draining: () => draining() || service.isAbandoned,
+          });
         });
       } finally {
-        clearInterval(timer);
-        context.cancellationSignal.removeEventListener('abort', onCancel);
         service.close();
       }
     },
 
     async runControlStep(input: ControlStepInput): Promise<ControlStepReport> {
-      const context = Context.current();
-      const timer = setInterval(() => context.heartbeat(), 1000);
       const cancelled = new AbortController();
-      const onCancel = (): void => {
-        if (isCancelOfRun(context)) cancelled.abort();
-      };
-      context.cancellationSignal.addEventListener('abort', onCancel, { once: true });
-      try {
-        return await runControlStep(services, input, cancelled.signal);
-      } finally {
-        clearInterval(timer);
-        context.cancellationSignal.removeEventListener('abort', onCancel);
-      }
+      const hooks = { cancel: () => cancelled.abort(), abandon: () => undefined };
+      return whileBeating(hooks, () => runControlStep(services, input, cancelled.signal));
     },
 
     /** Local activity: journals a control step that was decided without being executed. */

@@ -98,7 +98,7 @@ describe(`at most ${LIMIT} of ${HOSTS} hosts at once`, () => {
     180_000,
   );
 
-  it(`holds at ${WIDE_LIMIT} where two lanes on two workers compete`, async () => {
+  it(`holds at ${WIDE_LIMIT} where two lanes compete`, async () => {
     const { id } = await stack.start('wide');
     const run = await stack.ended(id, 150_000);
     expect(run).toMatchObject({ state: 'succeeded', counts: { succeeded: MANY_HOSTS } });

@@ -6,7 +6,7 @@ import { migrateDatabase } from '../support/migrate.js';
 import { ApiProcess } from '../support/api-process.js';
 import { startPostgres, type ScratchPostgres } from '../support/postgres.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
-import { TestStack, WorkerProcess } from '../support/stack.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
 import { startTemporal, type ScratchTemporal } from '../support/temporal.js';
 import { APPEND_RUNBOOK, AppendRuns, patiently, seededRandom } from './append-runs.js';
 
