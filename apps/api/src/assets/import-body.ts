@@ -23,7 +23,7 @@ export interface ImportBody {
 export async function readImportBody(request: FettleRequest, response: FettleResponse): Promise<ImportBody> {
   const reader = new BodyReader();
   let bytes = 0;
-  let failure: unknown = null;
+  let failure: Error | null = null;
   // Leaving the loop early must not destroy the request: the connection would stay open and never answer again.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
@@ -36,7 +36,7 @@ export async function readImportBody(request: FettleRequest, response: FettleRes
       reader.take(chunk);
     } catch (error) {
       // What is wrong is said once the client has sent all: many read no answer before.
-      failure = error;
+      failure = error instanceof Error ? error : new Error(String(error));
     }
   }
   if (failure !== null) throw failure;

@@ -90,7 +90,7 @@ export async function endEnrolment(
     | { readonly state: 'failed'; readonly error: EnrolmentError }
     | { readonly state: 'abandoned' },
 ): Promise<boolean> {
-  const [, changed] = (await transaction.query(
+  const [, changed] = (await transaction.query<unknown>(
     `UPDATE enrolment SET state = $2, result = $3, error = $4, ended_at = clock_timestamp() WHERE id = $1 AND state = 'waiting'`,
     [
       id,

@@ -165,7 +165,7 @@ async function countKept(transaction: Transaction, space: string): Promise<numbe
  * with what he set (PostgreSQL manual, section 13.2.1).
  */
 async function updateAssets(transaction: Transaction, space: string, source: string): Promise<string[]> {
-  const [rows] = (await transaction.query(
+  const [rows] = (await transaction.query<unknown>(
     `UPDATE asset a SET ${columns.map((column) => `${column} = ${merged(column)}`).join(', ')}, labels = ${mergedLabels},
        sources = a.sources || ${givenSources} WHERE a.sources->>given.name IS DISTINCT FROM 'person'), '{}'),
        updated_at = clock_timestamp()
@@ -179,14 +179,15 @@ async function updateAssets(transaction: Transaction, space: string, source: str
   return rows.map((row) => row.id);
 }
 
+/** No anti-join: planned while the table is empty it would scan, for each row, all rows inserted so far. */
 async function insertAssets(transaction: Transaction, space: string, source: string): Promise<number> {
   const rows: { count: number }[] = await transaction.query(
     `WITH created AS (
        INSERT INTO asset (id, space, name, kind, site, owner, criticality, lifecycle, labels, sources)
        SELECT i.new_id, $1, i.name, coalesce(i.kind, 'server'), i.site, i.owner, i.criticality, coalesce(i.lifecycle, 'active'),
          i.labels, ${givenSources}), '{}')
-       FROM import_row i WHERE NOT EXISTS (SELECT 1 FROM asset a WHERE a.space = $1 AND a.name = i.name)
-       RETURNING 1)
+       FROM import_row i
+       ON CONFLICT (space, name) DO NOTHING RETURNING 1)
      SELECT count(*) AS count FROM created`,
     [space, source],
   );
@@ -194,7 +195,7 @@ async function insertAssets(transaction: Transaction, space: string, source: str
 }
 
 async function updateEndpoints(transaction: Transaction, space: string, source: string): Promise<string[]> {
-  const [rows] = (await transaction.query(
+  const [rows] = (await transaction.query<unknown>(
     `UPDATE endpoint e SET ${endpointColumns.map((entry) => `${entry.column} = ${mergedEndpoint(entry)}`).join(', ')},
        source = $2, updated_at = clock_timestamp()
      FROM ${known}
@@ -221,10 +222,17 @@ async function insertNewEndpoints(transaction: Transaction, source: string, areA
 
 /** Gives an endpoint to older assets that have none; returns their ids. */
 async function insertMissingEndpoints(transaction: Transaction, space: string, source: string): Promise<string[]> {
+  const lacking: { count: number }[] = await transaction.query(
+    `SELECT count(*) AS count FROM import_row i JOIN asset a ON a.space = $1 AND a.name = i.name
+     WHERE a.id <> i.new_id AND ${givesEndpoint}
+       AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.asset_id = a.id AND e.transport = 'ssh')`,
+    [space],
+  );
+  if (lacking[0]!.count === 0) return [];
   const rows: { id: string }[] = await transaction.query(
     `${insertEndpoint('a.id')} FROM import_row i JOIN asset a ON a.space = $2 AND a.name = i.name
      WHERE a.id <> i.new_id AND ${givesEndpoint}
-       AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.asset_id = a.id AND e.transport = 'ssh')
+     ON CONFLICT (asset_id, transport) DO NOTHING
      RETURNING asset_id AS id`,
     [source, space],
   );
