@@ -42,7 +42,14 @@ async function everything(): Promise<string> {
   const texts: string[] = [];
   for (const { name } of tables) {
     const rows = await api.sql(`SELECT * FROM ${name}`);
-    texts.push(JSON.stringify(rows), ...rows.flatMap((row) => Object.values(row).filter((value) => Buffer.isBuffer(value)).map(String)));
+    texts.push(
+      JSON.stringify(rows),
+      ...rows.flatMap((row) =>
+        Object.values(row)
+          .filter((value) => Buffer.isBuffer(value))
+          .map(String),
+      ),
+    );
   }
   return texts.join('\n');
 }
