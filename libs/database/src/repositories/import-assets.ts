@@ -29,11 +29,11 @@ export async function importAssetRows(
   if (rows.length === 0) return { created: 0, changed: 0, kept: 0, missingCredentials: [] };
   // One import of a space at a time: two at once would each see half of the other.
   await lockInventory(transaction, space);
-  await stage(transaction, rows);
+  await stage(transaction, rows, source);
   const known = await countKnown(transaction, space);
   const kept = known === 0 ? 0 : await countKept(transaction, space);
-  const changedAssets = known === 0 ? [] : await updateAssets(transaction, space, source);
-  const created = known === rows.length ? 0 : await insertAssets(transaction, space, source);
+  const changedAssets = known === 0 ? [] : await updateAssets(transaction, space);
+  const created = known === rows.length ? 0 : await insertAssets(transaction, space);
   const changedEndpoints = known === 0 ? [] : await updateEndpoints(transaction, space, source);
   const newEndpoints = known === 0 ? [] : await insertMissingEndpoints(transaction, space, source);
   if (created > 0) await insertNewEndpoints(transaction, source, known === 0);
@@ -52,6 +52,7 @@ const stagingColumns = [
   'criticality',
   'lifecycle',
   'labels',
+  'sources',
   'address',
   'port',
   'username',
@@ -59,22 +60,22 @@ const stagingColumns = [
   'host_key',
 ];
 
-async function stage(transaction: Transaction, rows: readonly ImportAssetRow[]): Promise<void> {
+async function stage(transaction: Transaction, rows: readonly ImportAssetRow[], source: string): Promise<void> {
   await transaction.query(`
     CREATE TEMPORARY TABLE import_row (
       new_id uuid NOT NULL, name text NOT NULL, kind text, site text, owner text, criticality text, lifecycle text,
-      labels jsonb NOT NULL, address text, port integer, username text, credential text, host_key text
+      labels jsonb NOT NULL, sources jsonb NOT NULL, address text, port integer, username text, credential text, host_key text
     ) ON COMMIT DROP`);
   const client = (await transaction.queryRunner!.connect()) as pg.ClientBase;
   const stream = client.query(copyFrom(`COPY import_row (${stagingColumns.join(', ')}) FROM STDIN`));
-  await pipeline(Readable.from(copyBlocks(rows)), stream);
+  await pipeline(Readable.from(copyBlocks(rows, source)), stream);
   await transaction.query(`ANALYZE import_row`);
 }
 
 const ROWS_IN_BLOCK = 500;
 
 /** Rows in COPY's text format (PostgreSQL, COPY, "Text Format"), some hundred a block. */
-function* copyBlocks(rows: readonly ImportAssetRow[]): Generator<string> {
+function* copyBlocks(rows: readonly ImportAssetRow[], source: string): Generator<string> {
   for (let first = 0; first < rows.length; first += ROWS_IN_BLOCK) {
     let block = '';
     for (const row of rows.slice(first, first + ROWS_IN_BLOCK)) {
@@ -87,6 +88,7 @@ function* copyBlocks(rows: readonly ImportAssetRow[]): Generator<string> {
         row.criticality,
         row.lifecycle,
         JSON.stringify(row.labels),
+        JSON.stringify(sourcesOf(row, source)),
         row.address,
         row.port,
         row.user,
@@ -134,11 +136,17 @@ const mergedLabels = `a.labels || coalesce((
     SELECT jsonb_object_agg(l.key, l.value) FROM jsonb_each(i.labels) AS l
     WHERE a.sources->>('label.' || l.key) IS DISTINCT FROM 'person'), '{}')`;
 /** Who owns what, after the import: what it gave and no person had set. */
-const givenSources = `coalesce((
-    SELECT jsonb_object_agg(given.name, $2::text) FROM (
-      SELECT c.name FROM (VALUES ${columns.map((column) => `('${column}', i.${column} IS NOT NULL)`).join(', ')}) AS c (name, is_given)
-      WHERE c.is_given
-      UNION ALL SELECT 'label.' || key FROM jsonb_object_keys(i.labels) AS key) AS given`;
+const mergedSources = `a.sources || coalesce((
+    SELECT jsonb_object_agg(s.key, s.value) FROM jsonb_each(i.sources) AS s
+    WHERE a.sources->>s.key IS DISTINCT FROM 'person'), '{}')`;
+
+/** What a row gives, with the import as its owner. */
+function sourcesOf(row: ImportAssetRow, source: string): Record<string, string> {
+  const sources: Record<string, string> = {};
+  for (const column of columns) if (row[column] !== undefined) sources[column] = source;
+  for (const name of Object.keys(row.labels)) sources[`label.${name}`] = source;
+  return sources;
+}
 
 async function countKept(transaction: Transaction, space: string): Promise<number> {
   const differs = [
@@ -164,32 +172,32 @@ async function countKept(transaction: Transaction, space: string): Promise<numbe
  * All values are computed from the row that is updated: should a person change it in between, Postgres evaluates them again
  * with what he set (PostgreSQL manual, section 13.2.1).
  */
-async function updateAssets(transaction: Transaction, space: string, source: string): Promise<string[]> {
+async function updateAssets(transaction: Transaction, space: string): Promise<string[]> {
   const [rows] = (await transaction.query<unknown>(
     `UPDATE asset a SET ${columns.map((column) => `${column} = ${merged(column)}`).join(', ')}, labels = ${mergedLabels},
-       sources = a.sources || ${givenSources} WHERE a.sources->>given.name IS DISTINCT FROM 'person'), '{}'),
+       sources = ${mergedSources},
        updated_at = clock_timestamp()
      FROM import_row i
      WHERE a.space = $1 AND a.name = i.name AND (
        (${columns.map((column) => `a.${column}`).join(', ')}) IS DISTINCT FROM (${columns.map(merged).join(', ')})
        OR (NOT a.labels @> i.labels AND a.labels IS DISTINCT FROM ${mergedLabels}))
      RETURNING a.id`,
-    [space, source],
+    [space],
   )) as [{ id: string }[], number];
   return rows.map((row) => row.id);
 }
 
 /** No anti-join: planned while the table is empty it would scan, for each row, all rows inserted so far. */
-async function insertAssets(transaction: Transaction, space: string, source: string): Promise<number> {
+async function insertAssets(transaction: Transaction, space: string): Promise<number> {
   const rows: { count: number }[] = await transaction.query(
     `WITH created AS (
        INSERT INTO asset (id, space, name, kind, site, owner, criticality, lifecycle, labels, sources)
        SELECT i.new_id, $1, i.name, coalesce(i.kind, 'server'), i.site, i.owner, i.criticality, coalesce(i.lifecycle, 'active'),
-         i.labels, ${givenSources}), '{}')
+         i.labels, i.sources
        FROM import_row i
        ON CONFLICT (space, name) DO NOTHING RETURNING 1)
      SELECT count(*) AS count FROM created`,
-    [space, source],
+    [space],
   );
   return rows[0]!.count;
 }
