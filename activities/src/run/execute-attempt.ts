@@ -1,6 +1,6 @@
 import { FettleError, durationMs, type Effect, type Step, type StepState } from '@fettle/contracts';
 import { saveFacts, type ClaimedTarget, type StoredError, type TargetAsset } from '@fettle/database';
-import { stepOutputs, targetStepDecision } from '@fettle/runbook';
+import { stepOutputs, targetStepDecision, type CompiledStep } from '@fettle/runbook';
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
 import { driverEndpoint, type TargetAction, type TargetContext } from '../implementation.js';
@@ -23,6 +23,8 @@ export interface AttemptRequest {
   readonly run: LoadedRun;
   readonly target: ClaimedTarget;
   readonly step: Step;
+  /** The same step, parsed. */
+  readonly compiled: CompiledStep;
   readonly asset: TargetAsset | undefined;
   readonly token: string;
   readonly secrets: Secrets;
@@ -56,8 +58,10 @@ function stepVariables(run: LoadedRun, target: ClaimedTarget, asset: TargetAsset
 }
 
 /** Decides `if` and `with` for one target; nothing of the outside is touched. */
-export function prepareAttempt(request: Pick<AttemptRequest, 'run' | 'target' | 'step' | 'asset'>): Preparation {
-  const { run, target, step, asset } = request;
+export function prepareAttempt(
+  request: Pick<AttemptRequest, 'run' | 'target' | 'step' | 'compiled' | 'asset'>,
+): Preparation {
+  const { run, target, step, compiled, asset } = request;
   const refuse = (outcome: AttemptOutcome): Preparation => ({ kind: 'refuse', outcome });
   if (!asset) return refuse(failed('failed', 'asset-missing', `Asset ${target.assetName} no longer exists.`));
   const action = findAction(step.uses);
@@ -65,7 +69,7 @@ export function prepareAttempt(request: Pick<AttemptRequest, 'run' | 'target' | 
     return refuse(failed('failed', 'unknown-action', `This worker has no action "${step.uses}" for targets.`));
   }
   try {
-    const decision = targetStepDecision(step, stepVariables(run, target, asset));
+    const decision = targetStepDecision(compiled, stepVariables(run, target, asset));
     if (decision.kind === 'skip') return { kind: 'skip' };
     if (decision.kind === 'fail')
       return refuse({ state: 'failed', exitCode: null, error: decision.error, output: null });

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { runbookDocumentSchema, type Step } from '@fettle/contracts';
 import { readRunDefinition, type RunDefinition } from '@fettle/database';
-import { compileProgram, type Program } from '@fettle/runbook';
+import { compileProgram, compileStep, type CompiledStep, type Program } from '@fettle/runbook';
 import { findAction } from '../actions.js';
 import { actionContracts } from '../contracts.js';
 import type { WorkerServices } from './services.js';
@@ -10,6 +10,8 @@ export interface LoadedRun extends RunDefinition {
   readonly steps: readonly Step[];
   /** Steps of target scope in order; a target's `step_index` counts in these. */
   readonly targetSteps: readonly Step[];
+  /** Conditions and templates of `targetSteps`, parsed once for all targets. */
+  readonly compiledSteps: readonly CompiledStep[];
   readonly program: Program;
 }
 
@@ -32,10 +34,12 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
     );
   }
   const { steps } = parsed.data.spec;
+  const targetSteps = targetStepsOf(steps);
   return {
     ...definition,
     steps,
-    targetSteps: targetStepsOf(steps),
+    targetSteps,
+    compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
     program: compileProgram(parsed.data.spec, actionContracts),
   };
 }

@@ -21,6 +21,7 @@ import { effectToken } from '@fettle/security';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
+import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, prepareAttempt } from './execute-attempt.js';
 import type { LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
@@ -36,6 +37,10 @@ const LONG_WAIT_MS = 2_000;
 const TICK_MS = 200;
 /** A lane that claims nothing (any more) looks this often whether the run goes on. */
 const GATE_INTERVAL_MS = 2_000;
+/** Ends are written in groups: the first of a group waits this long for others while its lane has more in flight ... */
+const GROUP_MS = 25;
+/** ... or until there are so many. */
+const GROUP_ENDS = 50;
 /** Readers of a run are woken at most this often by one lane. */
 const NOTIFY_INTERVAL_MS = 300;
 
@@ -92,6 +97,7 @@ export class Lane {
   #ended: AttemptEnd[] = [];
   #endedLogs: LogChunk[] = [];
   #wake: (() => void) | null = null;
+  #lookOwed = false;
   #lastGateMs = 0;
   #lastNotifyMs = 0;
   #notifyOwed = false;
@@ -112,6 +118,7 @@ export class Lane {
     const onCancel = (): void => this.#abort.abort();
     this.#hooks.cancelled.addEventListener('abort', onCancel, { once: true });
     if (this.#hooks.cancelled.aborted) onCancel();
+    laneNeighbours.join(this.#input.runId, this);
     try {
       for (;;) {
         this.#hooks.heartbeat();
@@ -124,6 +131,7 @@ export class Lane {
         await this.#pause(claim);
       }
     } finally {
+      laneNeighbours.leave(this.#input.runId, this);
       this.#hooks.cancelled.removeEventListener('abort', onCancel);
       // Left by an error (a lost claim, a database gone): what is in flight must not go on unseen.
       if (this.#inFlight.size > 0) this.#abort.abort();
@@ -141,6 +149,7 @@ export class Lane {
     const looks = wanted > 0 || (this.#inFlight.size > 0 && Date.now() - this.#lastGateMs >= GATE_INTERVAL_MS);
     if (ends.length === 0 && logs.length === 0 && !looks) return null;
     const turn: Turn = { ends, logs, wanted, looks, lastSeq: 0 };
+    this.#lookOwed = false;
     const { claim, assets } = await withDatabasePatience(
       (attempt) => {
         this.#hooks.heartbeat();
@@ -154,6 +163,8 @@ export class Lane {
     if (claim) this.#lastGateMs = Date.now();
     // Cancelled, or ended by somebody else: nobody wants what is in flight any more.
     if (claim && claim.gate !== 'open') this.#abort.abort();
+    const moved = claim === null || claim.done || claim.targets.length > 0;
+    if (ends.length > 0 && moved) laneNeighbours.wakeOthers(this.#input.runId, this);
     for (const target of claim?.targets ?? []) this.#start(target, assets?.get(target.assetId));
     if (ends.length > 0 || logs.length > 0 || (claim?.targets.length ?? 0) > 0) this.#notifyOwed = true;
     await this.#notify(false);
@@ -231,6 +242,7 @@ export class Lane {
       run: this.#run,
       target,
       step,
+      compiled: this.#run.compiledSteps[target.stepIndex]!,
       asset,
       token: this.#token(target.assetId, step.id, target.generation),
       secrets: this.#secrets,
@@ -247,7 +259,9 @@ export class Lane {
         ...outcome,
         next: decideNext(target, step, outcome, this.#run.targetSteps.length),
       });
-      this.#wake?.();
+      // The first end of a group arms its timer; those between need no turn of the loop.
+      const count = this.#ended.length;
+      if (count === 1 || count >= GROUP_ENDS || this.#inFlight.size === 0) this.#wake?.();
     });
   }
 
@@ -261,11 +275,33 @@ export class Lane {
     return Date.now() - openedAtMs < LANE_LIFETIME_MS ? null : { done: false, stopped: false, nextDueMs: null };
   }
 
-  /** Until an attempt ends, the next target is due, or the tick. */
+  /** Another lane of this run got something new: what this one waits for may be due. */
+  lookNow(): void {
+    if (this.#inFlight.size > 0) return;
+    this.#lookOwed = true;
+    this.#wake?.();
+  }
+
+  /** Until a group of attempts has ended, a neighbour has something new, the next target is due, or the tick. */
   async #pause(claim: ClaimResult | null): Promise<void> {
-    if (this.#ended.length > 0) return;
-    const dueMs = claim?.nextDueMs ?? TICK_MS;
-    const waitMs = Math.min(TICK_MS, Math.max(dueMs, 5));
+    // Zero: what was due is claimed now, or no limit leaves room for it; then an end or the tick is what to wait for.
+    const dueMs = claim?.nextDueMs ? claim.nextDueMs : TICK_MS;
+    let untilMs = Date.now() + Math.min(TICK_MS, Math.max(dueMs, 5));
+    let grouping = false;
+    for (;;) {
+      const endedCount = this.#ended.length;
+      if (this.#lookOwed || endedCount >= GROUP_ENDS || (endedCount > 0 && this.#inFlight.size === 0)) return;
+      if (endedCount > 0 && !grouping) {
+        grouping = true;
+        untilMs = Math.min(untilMs, Date.now() + GROUP_MS);
+      }
+      const waitMs = untilMs - Date.now();
+      if (waitMs <= 0) return;
+      await this.#wokenWithin(waitMs);
+    }
+  }
+
+  async #wokenWithin(waitMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, waitMs);
       this.#wake = () => {
@@ -296,7 +332,13 @@ export class Lane {
     const ends: AttemptEnd[] = [];
     for (const target of orphans) {
       const step = this.#run.targetSteps[target.stepIndex]!;
-      const prepared = prepareAttempt({ run: this.#run, target, step, asset: assets.get(target.assetId) });
+      const prepared = prepareAttempt({
+        run: this.#run,
+        target,
+        step,
+        compiled: this.#run.compiledSteps[target.stepIndex]!,
+        asset: assets.get(target.assetId),
+      });
       if (prepared.kind !== 'execute' || prepared.effect === 'read-only' || prepared.effect === 'idempotent') {
         repeatable.push(target.assetId);
         continue;

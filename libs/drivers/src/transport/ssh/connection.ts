@@ -18,9 +18,14 @@ export interface ConnectionOptions {
 export type PreparedCredential =
   { readonly kind: 'private-key'; readonly key: ParsedKey } | { readonly kind: 'password'; readonly password: string };
 
+/** By object: hosts share a credential, and decrypting its key for each of them would cost seconds. */
+const prepared = new WeakMap<SshCredential, PreparedCredential>();
+
 /** @throws FettleError `invalid-credential` */
 export function prepareCredential(endpoint: SshEndpoint, credential: SshCredential): PreparedCredential {
   if (credential.kind === 'password') return credential;
+  const known = prepared.get(credential);
+  if (known !== undefined) return known;
   const key = utils.parseKey(credential.privateKey, credential.passphrase);
   if (key instanceof Error || !key.isPrivateKey()) {
     throw sshError(endpoint, {
@@ -31,7 +36,9 @@ export function prepareCredential(endpoint: SshEndpoint, credential: SshCredenti
       mayHaveStarted: false,
     });
   }
-  return { kind: 'private-key', key };
+  const ready: PreparedCredential = { kind: 'private-key', key };
+  prepared.set(credential, ready);
+  return ready;
 }
 
 /** Why a command could not be sent. */
