@@ -31,13 +31,6 @@ const rows: ImportAssetRow[] = Array.from({ length: ASSETS }, (_, index) => ({
   labels: { env: index % 3 === 0 ? 'prod' : 'test', role: `role-${index % 30}`, rack: String(index % 400) },
 }));
 
-interface Case {
-  /** Prepares an empty inventory. */
-  empty(): Promise<void>;
-  fettle(): Promise<Sample>;
-  psql(): Promise<Sample>;
-}
-
 describe('import', () => {
   let database: TestDatabase;
   let dataSource: DataSource;
@@ -70,16 +63,6 @@ describe('import', () => {
     await server.query('VACUUM ANALYZE asset');
   }
 
-  /** CPU of this process alone; what Postgres spends is in the wall time. */
-  async function measured(work: () => Promise<void>): Promise<Sample> {
-    const cpu = process.cpuUsage();
-    const began = performance.now();
-    await work();
-    const wallMs = performance.now() - began;
-    const { user, system } = process.cpuUsage(cpu);
-    return { wallMs, cpuMs: (user + system) / 1000 };
-  }
-
   function fettle(expected: { created: number; unchanged: number }): Promise<Sample> {
     return measured(async () => {
       const result = await dataSource.transaction((transaction) =>
@@ -108,55 +91,18 @@ describe('import', () => {
     return { wallMs, cpuMs: (user! + system!) * 1000 };
   }
 
-  /** The entities as a plain TypeORM program would save them, in chunks of one transaction; scaled to all assets. */
-  async function typeorm(): Promise<Sample> {
-    const now = new Date();
-    const assets = rows.slice(0, SAVED).map((row) => {
-      const { name, site, owner, labels } = row;
-      const asset = { id: uuidv7(), space: 'default', name, kind: 'server', site, owner, lifecycle: 'active', labels };
-      return dataSource.manager.create(AssetEntity, {
-        ...asset,
-        sources: {},
-        createdAt: now,
-        updatedAt: now,
-      } as object);
-    });
-    const endpoints = assets.map((asset, index) =>
-      dataSource.manager.create(EndpointEntity, {
-        assetId: asset.id,
-        transport: 'ssh',
-        address: rows[index]!.address!,
-        port: 22,
-        username: 'ops',
-        credential: null,
-        hostKeys: [],
-        source: 'bench',
-        updatedAt: now,
-      }),
-    );
-    const sample = await measured(() =>
-      dataSource.transaction(async (transaction) => {
-        await transaction.save(assets, { chunk: 1000 });
-        await transaction.save(endpoints, { chunk: 1000 });
-      }),
-    );
-    const factor = ASSETS / SAVED;
-    return { wallMs: sample.wallMs * factor, cpuMs: sample.cpuMs * factor };
-  }
-
   it(`measures ${ASSETS} assets, new and again`, async () => {
     const first: Record<string, Sample[]> = { fettle: [], psql: [], typeorm: [] };
     const again: Record<string, Sample[]> = { fettle: [], psql: [] };
     for (let round = 0; round < ROUNDS; round += 1) {
-      const pair: Case = { empty, fettle: () => fettle({ created: ASSETS, unchanged: 0 }), psql };
       // The order changes from round to round, so that neither always comes first.
       for (const name of round % 2 === 0 ? (['fettle', 'psql'] as const) : (['psql', 'fettle'] as const)) {
-        await pair.empty();
-        first[name]!.push(await pair[name]());
+        await empty();
+        first[name]!.push(await (name === 'psql' ? psql() : fettle({ created: ASSETS, unchanged: 0 })));
         again[name]!.push(await (name === 'psql' ? psql() : fettle({ created: 0, unchanged: ASSETS })));
       }
       await empty();
-      first.typeorm!.push(await typeorm());
+      first.typeorm!.push(await saveByTypeorm(dataSource));
     }
     const report = new Report('import', `${ASSETS} assets with an endpoint and three labels each, one transaction`);
     const title = { fettle: 'Fettle', psql: 'psql COPY and upsert', typeorm: `TypeORM save (scaled from ${SAVED})` };
@@ -194,4 +140,50 @@ INSERT INTO endpoint (asset_id, transport, address, port, username, source)
     source = excluded.source, updated_at = clock_timestamp();
 COMMIT;
 `;
+}
+
+/** CPU of this process alone; what Postgres spends is in the wall time. */
+async function measured(work: () => Promise<void>): Promise<Sample> {
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  await work();
+  const wallMs = performance.now() - began;
+  const { user, system } = process.cpuUsage(cpu);
+  return { wallMs, cpuMs: (user + system) / 1000 };
+}
+
+/** The entities as a plain TypeORM program would save them, in chunks of one transaction; scaled to all assets. */
+async function saveByTypeorm(dataSource: DataSource): Promise<Sample> {
+  const now = new Date();
+  const assets = rows.slice(0, SAVED).map((row) => {
+    const { name, site, owner, labels } = row;
+    const asset = { id: uuidv7(), space: 'default', name, kind: 'server', site, owner, lifecycle: 'active', labels };
+    return dataSource.manager.create(AssetEntity, {
+      ...asset,
+      sources: {},
+      createdAt: now,
+      updatedAt: now,
+    } as object);
+  });
+  const endpoints = assets.map((asset, index) =>
+    dataSource.manager.create(EndpointEntity, {
+      assetId: asset.id,
+      transport: 'ssh',
+      address: rows[index]!.address!,
+      port: 22,
+      username: 'ops',
+      credential: null,
+      hostKeys: [],
+      source: 'bench',
+      updatedAt: now,
+    }),
+  );
+  const sample = await measured(() =>
+    dataSource.transaction(async (transaction) => {
+      await transaction.save(assets, { chunk: 1000 });
+      await transaction.save(endpoints, { chunk: 1000 });
+    }),
+  );
+  const factor = ASSETS / SAVED;
+  return { wallMs: sample.wallMs * factor, cpuMs: sample.cpuMs * factor };
 }
