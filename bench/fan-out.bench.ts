@@ -15,6 +15,8 @@ const HOSTS = 200;
 const AT_ONCE = 50;
 const ROUNDS = Number(process.env.FETTLE_BENCH_ROUNDS ?? 3);
 const WARM_STEPS = 10;
+/** A program, not the `true` that a shell has inside: Ansible's `command` and Fettle start one whatever the shell has. */
+const COMMAND = '/bin/true';
 
 interface Sample {
   readonly wallMs: number;
@@ -30,9 +32,11 @@ describe('fan-out', () => {
   beforeAll(async () => {
     await ensureDebianPackages(['ansible-core', 'pdsh', 'time']);
     [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
+    // To profile the worker: FETTLE_BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=/tmp/profiles'.
+    stack.environment.NODE_OPTIONS = process.env.FETTLE_BENCH_NODE_OPTIONS ?? '';
     await stack.addHosts(sshd, HOSTS);
     const steps = (count: number) =>
-      Array.from({ length: count }, (_, index) => ({ id: `s${index}`, uses: 'ssh.run', with: { argv: ['true'] } }));
+      Array.from({ length: count }, (_, index) => ({ id: `s${index}`, uses: 'ssh.run', with: { argv: [COMMAND] } }));
     const rollout = { maxConcurrency: HOSTS };
     await stack.addRunbook('one', { targets: 'asset.kind == "server"', rollout, steps: steps(1) });
     await stack.addRunbook('ten', { targets: 'asset.kind == "server"', rollout, steps: steps(WARM_STEPS + 1) });
@@ -85,7 +89,7 @@ describe('fan-out', () => {
         '-m',
         module,
         '-a',
-        'true',
+        COMMAND,
         '-f',
         String(AT_ONCE),
         '-u',
@@ -104,7 +108,7 @@ describe('fan-out', () => {
   function pdsh(): Promise<Sample> {
     const args = `-oBatchMode=yes -i ${files.key} -p ${sshd.port} -oUserKnownHostsFile=${files.knownHosts} -oStrictHostKeyChecking=yes`;
     return timed(
-      ['pdsh', '-S', '-R', 'ssh', '-f', String(AT_ONCE), '-l', sshd.account.user, '-w', `^${files.hosts}`, 'true'],
+      ['pdsh', '-S', '-R', 'ssh', '-f', String(AT_ONCE), '-l', sshd.account.user, '-w', `^${files.hosts}`, COMMAND],
       {
         PDSH_SSH_ARGS_APPEND: args,
       },
@@ -118,7 +122,7 @@ describe('fan-out', () => {
       user: sshd.account.user,
       keyFile: files.key,
       hostKey: (await sshd.hostKeys())[0],
-      argv: 'true',
+      argv: COMMAND,
       atOnce: AT_ONCE,
       warmRounds: WARM_STEPS,
     };
@@ -158,19 +162,20 @@ describe('fan-out', () => {
     const cold: Record<string, Sample[]> = { fettle: [], bare: [], pdsh: [], 'ansible raw': [], 'ansible command': [] };
     const warm: Record<string, Sample[]> = { fettle: [], bare: [] };
     for (let round = 0; round < ROUNDS; round += 1) {
-      cold.fettle!.push(await fettle('one'));
+      const one = await fettle('one');
+      cold.fettle!.push(one);
       const bare = await barePool();
       cold.bare!.push(bare.cold);
       warm.bare!.push({ wallMs: median(bare.warm.map((s) => s.wallMs)), cpuMs: median(bare.warm.map((s) => s.cpuMs)) });
       const ten = await fettle('ten');
       const perStep = (await stepTimes(ten.run.id)).slice(1);
-      warm.fettle!.push({ wallMs: median(perStep), cpuMs: ten.cpuMs / (WARM_STEPS + 1) });
+      warm.fettle!.push({ wallMs: median(perStep), cpuMs: (ten.cpuMs - one.cpuMs) / WARM_STEPS });
       if (process.env.FETTLE_BENCH_PEERS === '0') continue;
       cold.pdsh!.push(await pdsh());
       cold['ansible raw']!.push(await ansible('raw'));
       if (round < 2) cold['ansible command']!.push(await ansible('command'));
     }
-    const report = new Report('fan-out', `one command on ${HOSTS} endpoints of one sshd; peers ${AT_ONCE} at once`);
+    const report = new Report('fan-out', `\`${COMMAND}\` on ${HOSTS} endpoints of one sshd; peers ${AT_ONCE} at once`);
     for (const [name, samples] of Object.entries(cold)) report.add(`cold, ${name}`, samples, HOSTS, cold.fettle!);
     for (const [name, samples] of Object.entries(warm)) report.add(`warm step, ${name}`, samples, HOSTS, warm.fettle!);
     await report.write();
