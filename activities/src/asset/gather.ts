@@ -29,7 +29,7 @@ export const gatherFacts = targetAction(assetGather, async (input, context) => {
     // One after the other: a host is asked politely, and its connection is shared with other work.
     texts[name] = await readCommand(argv, context);
   }
-  const gathered = parseFacts(texts as CommandTexts);
+  const gathered = parseFacts(texts);
   if (Object.keys(gathered.facts).length === 0) {
     return {
       state: 'failed',

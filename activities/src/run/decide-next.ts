@@ -21,7 +21,7 @@ export function decideNext(
   };
   if (outcome.state === 'succeeded') return advance(true);
   if (outcome.state === 'skipped') return advance(false);
-  const mayRetry = outcome.state === 'failed' || outcome.state === 'unreachable';
+  const mayRetry = outcome.final !== true && (outcome.state === 'failed' || outcome.state === 'unreachable');
   const delayMs = mayRetry ? retryDelayMs(step.retry, target.generation) : null;
   if (delayMs !== null) return { kind: 'retry', delayMs };
   if (outcome.state === 'failed' && step.onError === 'continue') return advance(true);

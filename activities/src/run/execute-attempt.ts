@@ -6,7 +6,7 @@ import { findAction } from '../actions.js';
 import { driverEndpoint, type TargetAction, type TargetContext } from '../implementation.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
-import { judgeError } from './judge-error.js';
+import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
 import type { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -17,6 +17,8 @@ export interface AttemptOutcome {
   readonly exitCode: number | null;
   readonly error: StoredError | null;
   readonly output: Readonly<Record<string, unknown>> | null;
+  /** The action succeeded and only its output could not be kept: another attempt would have its effect twice. */
+  readonly final?: true;
 }
 
 export interface AttemptRequest {
@@ -54,7 +56,7 @@ function stepVariables(run: LoadedRun, target: ClaimedTarget, asset: TargetAsset
     inputs: run.inputs,
     steps: target.outputs,
     run: { id: run.runId, runbook: run.runbook, space: run.space },
-  } as Variables;
+  };
 }
 
 /** Decides `if` and `with` for one target; nothing of the outside is touched. */
@@ -89,6 +91,7 @@ export function prepareAttempt(
 /** Executes one attempt after its *started* has been committed. Never rejects: every error becomes an outcome. */
 export async function executeAttempt(services: WorkerServices, request: AttemptRequest): Promise<AttemptOutcome> {
   let effect: Effect = 'mutating';
+  let dispatched = false;
   try {
     const prepared = prepareAttempt(request);
     if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
@@ -105,11 +108,12 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
       );
     }
     const context = await targetContext(services, request, asset, prepared.action);
+    dispatched = true;
     const end = await prepared.action.execute(prepared.input, context);
     if (end.state === 'failed') return { state: 'failed', exitCode: end.exitCode, error: end.error, output: null };
-    return { state: 'succeeded', exitCode: end.exitCode, error: null, output: keptOutput(request, asset, end.output) };
+    return succeeded(request, asset, end);
   } catch (error) {
-    const judgement = judgeError(error, effect);
+    const judgement = judgeError(error, effect, dispatched);
     if (judgement.error.code === 'internal-error') {
       services.logger.warn(
         { err: error, runId: request.run.runId, step: request.step.id },
@@ -117,6 +121,20 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
       );
     }
     return { state: judgement.state, exitCode: null, error: judgement.error, output: null };
+  }
+}
+
+/** The action's effect has happened, whatever becomes of its output. */
+function succeeded(
+  request: AttemptRequest,
+  asset: TargetAsset,
+  end: { readonly exitCode: number | null; readonly output: unknown },
+): AttemptOutcome {
+  try {
+    const output = keptOutput(request, asset, end.output);
+    return { state: 'succeeded', exitCode: end.exitCode, error: null, output };
+  } catch (error) {
+    return { state: 'failed', exitCode: end.exitCode, error: storedError(error), output: null, final: true };
   }
 }
 
@@ -176,7 +194,7 @@ async function targetContext(
     timeoutMs: Math.min(wantedMs, contract.maxTimeoutMs),
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),
-    secret: (name) => request.secrets.value(name),
+    secret: (name) => request.secrets.value(name, 'password'),
     saveFacts: ({ facts, identifiers }) =>
       withDatabasePatience(() =>
         services.dataSource.transaction((transaction) =>

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { runbookDocumentSchema, type Step } from '@fettle/contracts';
+import { FettleError, runbookDocumentSchema, type RunbookSpec, type Step } from '@fettle/contracts';
 import { readRunDefinition, type RunDefinition } from '@fettle/database';
 import { compileProgram, compileStep, type CompiledStep, type Program } from '@fettle/runbook';
 import { findAction } from '../actions.js';
@@ -40,6 +40,16 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
     steps,
     targetSteps,
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
-    program: compileProgram(parsed.data.spec, actionContracts),
+    program: compileOrExplain(parsed.data.spec),
   };
+}
+
+function compileOrExplain(spec: RunbookSpec): Program {
+  try {
+    return compileProgram(spec, actionContracts);
+  } catch (error) {
+    // Asking again would give the same answer for ever.
+    if (error instanceof FettleError) throw ApplicationFailure.nonRetryable(error.message, error.code);
+    throw error;
+  }
 }

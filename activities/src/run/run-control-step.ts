@@ -1,4 +1,4 @@
-import { FettleError, type Effect, type StepState } from '@fettle/contracts';
+import type { Effect } from '@fettle/contracts';
 import {
   endControlStep,
   NIL_ASSET_ID,
@@ -7,12 +7,12 @@ import {
   type ControlEnd,
   type StoredError,
 } from '@fettle/database';
-import type { Variables } from '@fettle/expression';
 import { MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
-import type { ControlAction } from '../implementation.js';
+import type { ActionEnd, ControlAction } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
+import { judgeError, storedError } from './judge-error.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
@@ -55,6 +55,7 @@ export async function runControlStep(
     services.dataSource.transaction((transaction) => startControlStep(transaction, attempt)),
   );
   if (started.kind === 'ended') return reportOf(started.end);
+  if (started.kind === 'refused') return { state: 'cancelled', output: null, error: null };
   const repeatable = prepared.kind === 'refuse' || prepared.effect === 'read-only' || prepared.effect === 'idempotent';
   let end: ControlEnd;
   if (started.kind === 'interrupted' && !repeatable) {
@@ -99,26 +100,33 @@ async function execute(
   signal: AbortSignal,
 ): Promise<ControlEnd> {
   const secrets = new Secrets(services, request.space);
+  let ended: ActionEnd<unknown>;
   try {
-    const ended = await prepared.action.execute(prepared.input, {
+    ended = await prepared.action.execute(prepared.input, {
       token,
       timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
       signal,
-      secret: (name) => secrets.value(name),
+      secret: (name) => secrets.value(name, 'token'),
     });
-    if (ended.state === 'failed') return { state: 'failed', error: ended.error, output: null };
-    const output = stepOutputs(request.outputs, { result: ended.output } as Variables);
+  } catch (error) {
+    const judged = judgeError(error, prepared.effect, true);
+    const state = judged.state === 'unreachable' || judged.state === 'quarantined' ? 'failed' : judged.state;
+    return { state, error: judged.error, output: null };
+  }
+  if (ended.state === 'failed') return { state: 'failed', error: ended.error, output: null };
+  return keepOutput(request, ended.output);
+}
+
+/** The action's effect has happened; only its output can still fail the step. */
+function keepOutput(request: ControlStepInput, result: unknown): ControlEnd {
+  try {
+    const output = stepOutputs(request.outputs, { result });
     const sizeBytes = Buffer.byteLength(JSON.stringify(output));
     if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output };
     const message = `Step "${request.stepId}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;
     return { state: 'failed', error: { code: 'output-too-large', message }, output: null };
   } catch (error) {
-    const code = error instanceof FettleError ? error.code : 'internal-error';
-    const message = error instanceof Error ? error.message.slice(0, 2000) : String(error);
-    const mutating = prepared.effect === 'mutating' || prepared.effect === 'irreversible';
-    const mayHaveStarted = !(error instanceof FettleError && error.detail?.['mayHaveStarted'] === false);
-    const state: StepState = mutating && mayHaveStarted ? 'unknown' : signal.aborted ? 'cancelled' : 'failed';
-    return { state, error: { code, message }, output: null };
+    return { state: 'failed', error: storedError(error), output: null };
   }
 }
 

@@ -1,4 +1,4 @@
-import { FettleError } from '@fettle/contracts';
+import { FettleError, type FettleErrorOptions } from '@fettle/contracts';
 import { findCredential, type StoredCredential } from '@fettle/database';
 import type { SshCredential } from '@fettle/drivers';
 import { withDatabasePatience } from './database-retry.js';
@@ -29,12 +29,16 @@ export class Secrets {
     return opened;
   }
 
-  async value(name: string): Promise<string> {
-    return (await this.open(name)).value;
+  /** @throws FettleError `credential-kind` where the credential is of another kind: a password must not leave as a token */
+  async value(name: string, kind: 'password' | 'token'): Promise<string> {
+    const opened = await this.open(name);
+    if (opened.kind !== kind) throw wrongKind(opened, kind);
+    return opened.value;
   }
 
   async forSsh(name: string): Promise<{ credential: SshCredential; username: string | null }> {
     const opened = await this.open(name);
+    if (opened.kind === 'token') throw wrongKind(opened, 'ssh-private-key or password');
     const credential: SshCredential =
       opened.kind === 'ssh-private-key'
         ? { kind: 'private-key', privateKey: opened.value }
@@ -47,13 +51,39 @@ export class Secrets {
       findCredential(this.#services.dataSource.manager, this.#space, name),
     );
     if (!stored) {
-      throw new FettleError({
+      throw secretError({
         code: 'credential-missing',
         message: `There is no credential "${name}" in space "${this.#space}".`,
         remedy: `Store it with: fettle credential set ${name}`,
       });
     }
-    const identity = { space: stored.space, name: stored.name, version: stored.version };
-    return { ...stored, value: Buffer.from(this.#services.keyring.open(stored.sealed, identity)).toString('utf8') };
+    return { ...stored, value: this.#unseal(stored) };
   }
+
+  #unseal(stored: StoredCredential): string {
+    const identity = { space: stored.space, name: stored.name, version: stored.version };
+    try {
+      return Buffer.from(this.#services.keyring.open(stored.sealed, identity)).toString('utf8');
+    } catch (cause) {
+      throw secretError({
+        code: 'unseal-failed',
+        message: `The credential "${stored.name}" cannot be opened with the sealing keys of this worker.`,
+        remedy: `Restore the key file it was sealed with, or store it again: fettle credential set ${stored.name}`,
+        cause,
+      });
+    }
+  }
+}
+
+/** Without its secret nothing has been sent anywhere. */
+function secretError(options: FettleErrorOptions): FettleError {
+  return new FettleError({ ...options, detail: { mayHaveStarted: false } });
+}
+
+function wrongKind(opened: OpenedCredential, wanted: string): FettleError {
+  return secretError({
+    code: 'credential-kind',
+    message: `The credential "${opened.name}" is of kind ${opened.kind}; this needs ${wanted}.`,
+    remedy: 'Name another credential, or store one of that kind with `fettle credential set`.',
+  });
 }

@@ -5,7 +5,6 @@ import {
   lockRun,
   notifyRun,
   openLane,
-  quarantineAsset,
   readClaims,
   readTargetAssets,
   releaseClaims,
@@ -18,6 +17,7 @@ import {
   type Transaction,
 } from '@fettle/database';
 import { effectToken } from '@fettle/security';
+import { quarantine } from './quarantine.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
@@ -181,7 +181,7 @@ export class Lane {
     }
     for (const end of ends) {
       if (end.state === 'quarantined' && end.error?.code === 'host-key-mismatch') {
-        await quarantineAsset(transaction, end.assetId, end.error.message);
+        await quarantine(transaction, this.#run, end.assetId, end.error.message);
       }
     }
     if (!turn.looks) return { claim: null, assets: null };

@@ -1,10 +1,14 @@
 import 'reflect-metadata';
 import { parseConfig } from '@fettle/config';
+import { errorForLog } from '@fettle/contracts';
 import { pino } from 'pino';
 import { startWorker } from './start-worker.js';
 
 const config = parseConfig(process.env);
-const logger = pino({ level: config.logLevel, name: 'worker' }, process.stderr);
+const logger = pino(
+  { level: config.logLevel, name: 'worker', serializers: { err: (error: unknown) => errorForLog(error) } },
+  process.stderr,
+);
 
 try {
   const worker = await startWorker(config, logger);

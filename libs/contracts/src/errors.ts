@@ -92,3 +92,20 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'unknown-value': 422,
   unavailable: 503,
 };
+
+/**
+ * An error as a process may log it: type, code, message and stack with those of its causes, and no other property. Errors of the
+ * database carry the statement's parameters, which hold outputs, inputs and sealed values.
+ */
+export function errorForLog(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return typeof error === 'string' ? error.slice(0, 2000) : typeof error;
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error ? String(error.code) : undefined;
+  return {
+    type: name,
+    code,
+    message,
+    stack,
+    cause: cause === undefined || depth > 4 ? undefined : errorForLog(cause, depth + 1),
+  };
+}

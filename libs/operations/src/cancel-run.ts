@@ -3,6 +3,7 @@ import { endRun, enqueueCommand, findRunRow, notifyRun, requestCancel } from '@f
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
 import { runSummary } from './run-view.js';
+import { requireRunInScope } from './select-targets.js';
 
 /**
  * Asks for the end of a run: lanes stop claiming at once, commands in flight are ended on their hosts. A run that nobody has
@@ -17,6 +18,7 @@ export async function cancelRun(
   const { transaction, actor } = context;
   const before = await findRunRow(transaction, runId);
   if (!before) throw new FettleError({ code: 'not-found', message: `There is no run ${runId}.` });
+  await requireRunInScope(context, 'run:cancel', before);
   const { state, workflowId, marked } = await requestCancel(transaction, runId, actor.name, request.reason ?? null);
   if (before.endedAt !== null) {
     throw new FettleError({ code: 'run-ended', message: `Run ${runId} has already ended as ${before.state}.` });

@@ -10,7 +10,7 @@ export const EXEC_RUNBOOK = 'exec';
 
 /** What a person typed is taken as it is: `${{` in it starts no expression. */
 function literal(text: string): string {
-  return text.replaceAll('${{', '$${{');
+  return text.replaceAll('${{', () => '$${{');
 }
 
 function execDocument(request: ExecRequest): Record<string, unknown> {

@@ -20,7 +20,9 @@ import {
   type Transaction,
 } from '@fettle/database';
 import { decodeCursor, pageFrom } from './cursor.js';
+import type { OperationContext } from './context.js';
 import { runSummary, stepView, targetView } from './run-view.js';
+import { requireRunInScope } from './select-targets.js';
 
 /** Targets that `getRun` gives at once; the rest is paged. */
 const FIRST_TARGETS = 1000;
@@ -48,6 +50,13 @@ export async function listRuns(
     runbook: query.runbook ?? null,
   });
   return pageFrom(rows, query.limit, runSummary, (row) => [row.id]);
+}
+
+/** For reading one run: all its targets must be within the actor's selectors. @throws FettleError `denied` */
+export async function requireReadableRun(context: OperationContext, runId: string): Promise<void> {
+  const row = await findRunRow(context.transaction, runId);
+  if (!row) throw notFound(runId);
+  await requireRunInScope(context, 'run:read', row);
 }
 
 export async function getRun(transaction: Transaction, runId: string): Promise<RunDetail> {

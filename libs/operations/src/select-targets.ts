@@ -4,11 +4,12 @@ import {
   findTargetsOutside,
   insertTargets,
   TARGET_CONDITION_FIRST_PARAMETER,
-  type TargetCondition,
 } from '@fettle/database';
 import { assetColumnMap, compileSelector, narrow, parseSelector, type Selector } from '@fettle/expression';
 import type { Permission } from '@fettle/security';
+import { assetCondition } from './asset-scope.js';
 import type { OperationContext } from './context.js';
+import { requireUnnarrowed } from './require-unnarrowed.js';
 
 /** A run with more targets than this is refused: it would be a mistake, and its rows would not fit one transaction well. */
 export const MAX_TARGETS = 200_000;
@@ -64,6 +65,20 @@ function noTargets(source: string, space: string, undetermined: number): FettleE
   });
 }
 
+/**
+ * Refuses unless every target of the run is within the actor's selectors; a run without targets reaches beyond assets, so that
+ * whoever is narrowed to some may not touch it.
+ * @throws FettleError `denied`
+ */
+export async function requireRunInScope(
+  context: OperationContext,
+  permission: Permission,
+  run: { readonly id: string; readonly space: string; readonly targetCount: number },
+): Promise<void> {
+  if (run.targetCount === 0) requireUnnarrowed(context, permission, run.space);
+  else await checkAllowed(context, run, permission);
+}
+
 async function checkAllowed(
   context: OperationContext,
   run: { readonly id: string; readonly space: string },
@@ -71,24 +86,18 @@ async function checkAllowed(
 ): Promise<void> {
   const allowed = context.scopeOf(permission, run.space);
   if (allowed === null) return;
-  const outside = await findTargetsOutside(context.transaction, run.id, run.space, anyOf(allowed));
+  const outside = await findTargetsOutside(
+    context.transaction,
+    run.id,
+    run.space,
+    assetCondition(null, allowed, TARGET_CONDITION_FIRST_PARAMETER)!,
+  );
   if (outside.count === 0) return;
   const more = outside.count > outside.names.length ? ', ...' : '';
   throw new FettleError({
     code: 'denied',
-    message: `You may not start runs on ${outside.count} of these targets: ${outside.names.join(', ')}${more}.`,
+    message: `You have no ${permission} for ${outside.count} of these targets: ${outside.names.join(', ')}${more}.`,
     remedy: 'Narrow the run with --on to assets you have a role for, or ask an admin for one.',
     detail: { permission, space: run.space },
   });
-}
-
-function anyOf(selectors: readonly string[]): TargetCondition {
-  const parameters: unknown[] = [];
-  const parts = selectors.map((source) => {
-    const firstParameter = TARGET_CONDITION_FIRST_PARAMETER + parameters.length;
-    const compiled = compileSelector(source, assetColumnMap, { firstParameter });
-    parameters.push(...compiled.where.parameters);
-    return `(${compiled.where.sql})`;
-  });
-  return { sql: parts.length === 0 ? 'false' : parts.join(' OR '), parameters };
 }

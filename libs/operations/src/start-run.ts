@@ -22,6 +22,7 @@ import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
+import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { selectTargets, targetSelector, type SelectedTargets } from './select-targets.js';
 
@@ -123,6 +124,8 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   const { spec, space } = request;
   const inputs = checkedInputs(request);
   const selector = selectorOf(request);
+  // Steps that act beyond assets cannot be narrowed to some.
+  if (selector === null) requireUnnarrowed(context, request.permission, space);
   const id = uuidv7();
   const timeoutMs = durationMs(spec.timeout);
   await insertRun(transaction, {

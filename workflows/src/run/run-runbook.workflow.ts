@@ -7,7 +7,15 @@ import {
   type EngineState,
 } from '@fettle/runbook';
 import type { ClaimedRun, ControlStepReport, EndRunInput, RunActivities } from '@fettle/activities';
-import { CancellationScope, isCancellation, proxyActivities, proxyLocalActivities, sleep } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  CancelledFailure,
+  isCancellation,
+  proxyActivities,
+  proxyLocalActivities,
+  rootCause,
+  sleep,
+} from '@temporalio/workflow';
 
 export interface RunRunbookInput {
   readonly runId: string;
@@ -38,13 +46,30 @@ const { claimRun, readCounts, endRun, recordControlStep } = proxyLocalActivities
 
 /** Executes one run: the pure engine decides, activities act, Postgres keeps the state of each target. */
 export async function runRunbook(input: RunRunbookInput): Promise<void> {
-  const claimed = await CancellationScope.nonCancellable(() => claimRun(input.runId));
+  const claimed = await CancellationScope.nonCancellable(() => claimOrExplain(input.runId));
   if (claimed === null) return;
-  const ended = await driveWithin(input, claimed);
+  const ended = 'state' in claimed ? claimed : await driveWithin(input, claimed);
   await CancellationScope.nonCancellable(() => endRun({ runId: input.runId, ...ended }));
 }
 
 type Ended = Omit<EndRunInput, 'runId'>;
+
+/** A run that no worker can execute (its stored runbook does not fit) ends with the reason. */
+async function claimOrExplain(runId: string): Promise<ClaimedRun | Ended | null> {
+  try {
+    return await claimRun(runId);
+  } catch (error) {
+    return brokenBy(error);
+  }
+}
+
+function brokenBy(error: unknown): Ended {
+  const cause = rootCause(error) ?? 'the cause is not known';
+  return {
+    state: 'failed',
+    error: { code: 'run-broken', message: `The run could not go on: ${cause}`.slice(0, 2000) },
+  };
+}
 
 /** Drives the run until the engine finishes it, the timer passes, or somebody cancels it. */
 async function driveWithin(input: RunRunbookInput, claimed: ClaimedRun): Promise<Ended> {
@@ -61,7 +86,10 @@ async function driveWithin(input: RunRunbookInput, claimed: ClaimedRun): Promise
   try {
     return await scope.run(() => drive(input.runId, claimed));
   } catch (error) {
-    if (!isCancellation(error)) throw error;
+    const cancelled = isCancellation(error) || scope.consideredCancelled;
+    // Other lanes may be at work still.
+    scope.cancel();
+    if (!cancelled) return brokenBy(error);
     const kind = timedOut ? 'timed-out' : 'cancel-requested';
     const last = advance(claimed.program, initialState(claimed.program), { kind });
     return endOf(last.commands);
@@ -141,7 +169,9 @@ async function serveLaneToEnd(input: {
 }): Promise<void> {
   for (;;) {
     const report = await lanes.serveLane(input);
-    if (report.done || report.stopped) return;
+    if (report.done) return;
+    // The lane has seen the cancel (or the end) in Postgres before Temporal told this workflow.
+    if (report.stopped) throw new CancelledFailure('the run is no longer running');
     if (report.nextDueMs !== null && report.nextDueMs > 0) await sleep(report.nextDueMs);
   }
 }

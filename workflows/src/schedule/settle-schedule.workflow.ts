@@ -3,6 +3,8 @@ import { proxyLocalActivities } from '@temporalio/workflow';
 
 const { settleSchedule: settle } = proxyLocalActivities<ScheduleActivities>({
   startToCloseTimeout: '10 seconds',
+  // The reconciler settles what this wake-up could not; workflows must not pile up meanwhile.
+  scheduleToCloseTimeout: '1 minute',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5 seconds' },
 });
 

@@ -1,3 +1,4 @@
+import { errorForLog } from '@fettle/contracts';
 import type { LoggerService } from '@nestjs/common';
 import { pino, type Logger } from 'pino';
 
@@ -6,7 +7,10 @@ export class ApiLogger implements LoggerService {
   readonly #pino: Logger;
 
   constructor(level: string) {
-    this.#pino = pino({ level, base: { process: 'api' } }, process.stderr);
+    this.#pino = pino(
+      { level, base: { process: 'api' }, serializers: { err: (error: unknown) => errorForLog(error) } },
+      process.stderr,
+    );
   }
 
   log(message: unknown, context?: unknown): void {

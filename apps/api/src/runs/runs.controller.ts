@@ -36,8 +36,10 @@ import {
   listRunTargets,
   readEvents,
   readLogs,
+  requireReadableRun,
   startRun,
 } from '@fettle/operations';
+import type { Transaction } from '@fettle/database';
 import { z } from 'zod';
 import { idempotencyKeyOf } from '../common/idempotency-key.js';
 import { Answers, Resource } from '../common/openapi.js';
@@ -93,28 +95,30 @@ export class RunsController {
   @Get('runs/:id')
   @RequirePermission('run:read', { space: 'run' })
   @Answers(200, runDetailSchema)
-  show(@Param({ schema: idParamSchema }) { id }: { id: string }): Promise<RunDetail> {
-    return this.runner.read((transaction) => getRun(transaction, id));
+  show(@CurrentCaller() caller: Caller, @Param({ schema: idParamSchema }) { id }: { id: string }): Promise<RunDetail> {
+    return this.readOne(caller, id, (transaction) => getRun(transaction, id));
   }
 
   @Get('runs/:id/targets')
   @RequirePermission('run:read', { space: 'run' })
   @Answers(200, pageOf(runTargetSchema))
   targets(
+    @CurrentCaller() caller: Caller,
     @Param({ schema: idParamSchema }) { id }: { id: string },
     @Query({ schema: runTargetsQuerySchema }) query: RunTargetsQuery,
   ): Promise<Page<RunTarget>> {
-    return this.runner.read((transaction) => listRunTargets(transaction, id, query));
+    return this.readOne(caller, id, (transaction) => listRunTargets(transaction, id, query));
   }
 
   @Get('runs/:id/logs')
   @RequirePermission('run:read', { space: 'run' })
   @Answers(200, logPageSchema)
   logs(
+    @CurrentCaller() caller: Caller,
     @Param({ schema: idParamSchema }) { id }: { id: string },
     @Query({ schema: logsQuerySchema }) query: LogsQuery,
   ): Promise<{ items: RunLogChunk[]; next: number | null }> {
-    return this.runner.read((transaction) => readLogs(transaction, id, query));
+    return this.readOne(caller, id, (transaction) => readLogs(transaction, id, query));
   }
 
   @Post('runs/:id/cancel')
@@ -144,7 +148,19 @@ export class RunsController {
       runId: id,
       after: cursorOf(request, after),
       readPage: (from, limit) =>
-        this.runner.read((transaction) => readEvents(transaction, id, { after: from, logs, limit })),
+        this.readOne(caller, id, (transaction) => readEvents(transaction, id, { after: from, logs, limit })),
+    });
+  }
+
+  /** Reads of one run: the caller may see it only if he may see all its targets. */
+  private readOne<Result>(
+    caller: Caller,
+    id: string,
+    read: (transaction: Transaction) => Promise<Result>,
+  ): Promise<Result> {
+    return this.runner.readAs(caller, async (context) => {
+      await requireReadableRun(context, id);
+      return read(context.transaction);
     });
   }
 }

@@ -21,12 +21,12 @@ export interface ControlEnd {
 
 /**
  * Journals *started* of a control step before its effect. `fresh`: this call started it; `interrupted`: an earlier worker did
- * and left no end; an end: it is over, and that is its result.
+ * and left no end; `refused`: the run was cancelled or has ended; an end: it is over, and that is its result.
  */
 export async function startControlStep(
   transaction: Transaction,
   attempt: ControlAttempt,
-): Promise<{ kind: 'fresh' } | { kind: 'interrupted' } | { kind: 'ended'; end: ControlEnd }> {
+): Promise<{ kind: 'fresh' } | { kind: 'interrupted' } | { kind: 'refused' } | { kind: 'ended'; end: ControlEnd }> {
   const run = await lockRun(transaction, attempt.runId);
   const rows: { state: StepState; error: StoredError | null; output: unknown }[] = await transaction.query(
     `SELECT state, error, output FROM run_step
@@ -38,6 +38,7 @@ export async function startControlStep(
     if (row.state === 'started') return { kind: 'interrupted' };
     return { kind: 'ended', end: { state: row.state, error: row.error, output: row.output } };
   }
+  if (run.state !== 'running' || run.cancelRequested) return { kind: 'refused' };
   await transaction.query(
     `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, state, started_at)
      VALUES ($1, $2, $3, 'do', $4, 0, $5, 'started', clock_timestamp())`,

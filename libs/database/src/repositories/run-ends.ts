@@ -32,14 +32,14 @@ export interface AttemptEnd {
 
 /**
  * Journals the ends of attempts and frees their claims in one transaction. Ends that come from a lane of an older epoch are
- * refused: their targets are returned as `refused` and nothing of them is written. `lastSeq` is the run's number afterwards.
+ * refused and nothing of them is written. `lastSeq` is the run's number afterwards.
  */
 export async function finishAttempts(
   transaction: Transaction,
   claim: LaneClaim,
   ends: readonly AttemptEnd[],
   logs: readonly LogChunk[],
-): Promise<{ refused: string[]; lastSeq: number }> {
+): Promise<{ lastSeq: number }> {
   const run = await lockRun(transaction, claim.runId);
   await checkLane(transaction, claim);
   await appendLogs(transaction, run, logs);
@@ -64,10 +64,10 @@ export async function finishAttempts(
        generation = CASE e.next WHEN 'advance' THEN 1 WHEN 'retry' THEN t.generation + 1 ELSE t.generation END,
        due_at = CASE e.next WHEN 'retry' THEN clock_timestamp() + e.delay_ms * interval '1 millisecond' ELSE t.due_at END,
        outputs = CASE WHEN e.output IS NULL THEN t.outputs ELSE t.outputs || jsonb_build_object(e.step, e.output) END,
-       error = coalesce(e.error, t.error),
+       error = CASE WHEN e.state IN ('succeeded', 'skipped') AND e.next = 'end' THEN NULL ELSE coalesce(e.error, t.error) END,
        ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
        lane = NULL, lane_epoch = NULL
-     FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, generation integer, error jsonb, output jsonb, next text,
+     FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, generation integer, state text, error jsonb, output jsonb, next text,
        next_step integer, delay_ms float8, target_state text)
      WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = e.generation
      RETURNING t.asset_id`,
@@ -80,10 +80,7 @@ export async function finishAttempts(
     if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
   }
   await saveLockedRun(transaction, run);
-  return {
-    refused: ends.map((end) => end.assetId).filter((assetId) => !accepted.has(assetId)),
-    lastSeq: run.seq,
-  };
+  return { lastSeq: run.seq };
 }
 
 /**

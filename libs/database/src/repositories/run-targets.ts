@@ -85,14 +85,19 @@ function toTargetAsset(row: TargetAssetRow): TargetAsset {
   };
 }
 
-/** Takes an asset out of service until a person has looked at it; the first reason stays. */
-export async function quarantineAsset(transaction: Transaction, assetId: string, reason: string): Promise<boolean> {
-  const changed = await updateRows<{ id: string }>(
+/** Takes an asset out of service until a person has looked at it; its name, or null where it was quarantined before. */
+export async function quarantineAsset(
+  transaction: Transaction,
+  assetId: string,
+  reason: string,
+): Promise<string | null> {
+  const changed = await updateRows<{ name: string }>(
     transaction,
-    `UPDATE asset SET quarantined_at = now(), quarantine_reason = $2, updated_at = now() WHERE id = $1 AND quarantined_at IS NULL RETURNING id`,
+    `UPDATE asset SET quarantined_at = now(), quarantine_reason = $2, updated_at = now() WHERE id = $1 AND quarantined_at IS NULL
+     RETURNING name`,
     [assetId, reason],
   );
-  return changed.length > 0;
+  return changed[0]?.name ?? null;
 }
 
 export interface StoredCredential {

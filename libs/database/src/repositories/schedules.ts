@@ -48,11 +48,10 @@ export async function saveScheduleTimes(
   transaction: Transaction,
   times: { readonly id: string; readonly watermark: Date; readonly nextAt: Date | null },
 ): Promise<void> {
-  await transaction.query(`UPDATE schedule SET watermark = $2, next_at = $3, quarantine_reason = NULL WHERE id = $1`, [
-    times.id,
-    times.watermark,
-    times.nextAt,
-  ]);
+  await transaction.query(
+    `UPDATE schedule SET watermark = greatest(watermark, $2), next_at = $3, quarantine_reason = NULL WHERE id = $1`,
+    [times.id, times.watermark, times.nextAt],
+  );
 }
 
 export async function findSchedule(
