@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { makeSecrets } from '../../deploy/make-secrets.mjs';
+import pg from 'pg';
 import { findFreePort } from '../../apps/cli/dist/up/ports.js';
 import { startPostgres, type ScratchPostgres } from '../support/postgres.js';
 
@@ -35,6 +36,10 @@ export class Program {
 
   get output(): string {
     return this.#output;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   get isRunning(): boolean {
@@ -83,6 +88,7 @@ export class ProductionLayout {
   /** Signed checkpoints of the audit log, outside the database. */
   readonly checkpoints: string;
   readonly #environment: NodeJS.ProcessEnv;
+  readonly #databaseUrl: string;
   readonly #cleanUp: readonly (() => Promise<void>)[];
 
   private constructor(parts: {
@@ -91,6 +97,7 @@ export class ProductionLayout {
     token: string;
     checkpoints: string;
     environment: NodeJS.ProcessEnv;
+    databaseUrl: string;
     cleanUp: readonly (() => Promise<void>)[];
   }) {
     this.apis = parts.apis;
@@ -98,6 +105,7 @@ export class ProductionLayout {
     this.token = parts.token;
     this.checkpoints = parts.checkpoints;
     this.#environment = parts.environment;
+    this.#databaseUrl = parts.databaseUrl;
     this.#cleanUp = parts.cleanUp;
   }
 
@@ -119,11 +127,26 @@ export class ProductionLayout {
       const workers = await Promise.all(['worker-1', 'worker-2'].map((name) => startWorker(name, environment)));
       for (const worker of workers) cleanUp.unshift(() => worker.end('SIGTERM'));
       const token = (await readFile(join(secrets, 'bootstrap.token'), 'utf8')).trim();
+      const databaseUrl = postgres.url('fettle');
       const checkpoints = join(folder, 'data', 'audit', 'checkpoints.log');
-      return new ProductionLayout({ apis, workers, token, checkpoints, environment, cleanUp });
+      return new ProductionLayout({ apis, workers, token, checkpoints, environment, databaseUrl, cleanUp });
     } catch (error) {
       for (const clean of cleanUp) await clean();
       throw error;
+    }
+  }
+
+  /** The worker that holds a lane of the run. */
+  async workerOf(runId: string): Promise<Program> {
+    const client = new pg.Client({ connectionString: this.#databaseUrl });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ worker: string }>('SELECT worker FROM lane WHERE run_id = $1', [runId]);
+      const holder = this.workers.find((worker) => rows[0]?.worker.endsWith(`:${worker.pid}`));
+      if (holder === undefined) throw new Error(`no worker of this layout holds run ${runId}: ${JSON.stringify(rows)}`);
+      return holder;
+    } finally {
+      await client.end();
     }
   }
 

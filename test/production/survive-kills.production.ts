@@ -167,11 +167,13 @@ describe('the production layout', () => {
       Array.from({ length: 2 }, () => call<RunSummary>(0, 'POST', '/runs', { runbook: 'append-line' })),
     );
     const uncertain = await midway(1, started[0]!.id, HOSTS);
-    await Promise.all([api1!.program.end('SIGKILL'), layout.workers[0]!.end('SIGKILL')]);
+    const victim = await layout.workerOf(started[0]!.id);
+    const survivor = layout.workers.find((worker) => worker !== victim)!;
+    await Promise.all([api1!.program.end('SIGKILL'), victim.end('SIGKILL')]);
     // What was in flight when the processes were gone: asked again, for the first answer is older than the kill.
     for (const { id } of started) for (const key of await inFlightNow(id)) uncertain.add(key);
-    expect(api1!.program.isRunning || layout.workers[0]!.isRunning).toBe(false);
-    expect(api2!.program.isRunning && layout.workers[1]!.isRunning).toBe(true);
+    expect(api1!.program.isRunning || victim.isRunning).toBe(false);
+    expect(api2!.program.isRunning && survivor.isRunning).toBe(true);
     for (const { id } of started) {
       const detail = await ended(1, id);
       // Commands that the dead worker left on the hosts finish by themselves.
