@@ -42,8 +42,8 @@ export class WorkerProcess {
     });
   }
 
-  static async start(environment: NodeJS.ProcessEnv): Promise<WorkerProcess> {
-    const child = spawn(process.execPath, [workerScript], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  static async start(environment: NodeJS.ProcessEnv, script = workerScript): Promise<WorkerProcess> {
+    const child = spawn(process.execPath, [script], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     const worker = new WorkerProcess(child);
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`the worker did not start: ${worker.log}`)), READY_TIMEOUT_MS);
