@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { assetGather, gatherCommands } from '../contracts.js';
 import { targetAction, type TargetContext } from '../implementation.js';
-import { parseFacts, type CommandTexts } from './parse-facts.js';
+import { parseFacts } from './parse-facts.js';
 
 /** A list of all packages of a host stays well below this; more is cut and then not believed. */
 const MAX_COMMAND_BYTES = 4_194_304;

@@ -18,11 +18,12 @@ import {
 } from '@fettle/database';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
+import { readsFacts, recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
 import { laneNeighbours } from './lane-neighbours.js';
-import { executeAttempt, prepareAttempt } from './execute-attempt.js';
+import { executeAttempt } from './execute-attempt.js';
 import type { LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -110,7 +111,7 @@ export class Lane {
     this.#claim = { runId: input.runId, lane: input.lane, laneEpoch };
     this.#secrets = new Secrets(services, run.space);
     this.#stepIds = run.targetSteps.map((step) => step.id);
-    this.#needsFacts = JSON.stringify(run.targetSteps).includes('facts');
+    this.#needsFacts = readsFacts(run);
   }
 
   async serve(): Promise<LaneReport> {
@@ -318,52 +319,6 @@ export class Lane {
     this.#lastNotifyMs = Date.now();
     await withDatabasePatience(() => notifyRun(this.#services.dataSource.manager, this.#input.runId));
   }
-
-  /**
-   * Settles what a lost worker left claimed: a step that reads or can be repeated is executed again under the same token; one
-   * that may have changed something is `unknown`, and a person decides.
-   */
-  async recover(orphans: readonly ClaimedTarget[]): Promise<void> {
-    if (orphans.length === 0) return;
-    const { dataSource } = this.#services;
-    const ids = orphans.map((orphan) => orphan.assetId);
-    const assets = await readTargetAssets(dataSource.manager, ids, { facts: this.#needsFacts });
-    const repeatable: string[] = [];
-    const ends: AttemptEnd[] = [];
-    for (const target of orphans) {
-      const step = this.#run.targetSteps[target.stepIndex]!;
-      const prepared = prepareAttempt({
-        run: this.#run,
-        target,
-        step,
-        compiled: this.#run.compiledSteps[target.stepIndex]!,
-        asset: assets.get(target.assetId),
-      });
-      if (prepared.kind !== 'execute' || prepared.effect === 'read-only' || prepared.effect === 'idempotent') {
-        repeatable.push(target.assetId);
-        continue;
-      }
-      ends.push({
-        assetId: target.assetId,
-        step: step.id,
-        generation: target.generation,
-        state: 'unknown',
-        exitCode: null,
-        error: {
-          code: 'effect-uncertain',
-          message: `The worker was lost while step "${step.id}" was in flight on ${target.assetName}; it may or may not have happened.`,
-          remedy: 'Look at the host, then decide by hand.',
-        },
-        output: null,
-        next: { kind: 'end', state: 'unknown' },
-      });
-    }
-    await dataSource.transaction(async (transaction) => {
-      if (ends.length > 0) await finishAttempts(transaction, this.#claim, ends, []);
-      await releaseClaims(transaction, this.#claim, repeatable);
-      await notifyRun(transaction, this.#input.runId);
-    });
-  }
 }
 
 /** Takes a lane (over), settles what its last holder left, and serves it. */
@@ -376,7 +331,7 @@ export async function serveLane(
   const opened = await services.dataSource.transaction((transaction) =>
     openLane(transaction, input.runId, input.lane, services.workerName),
   );
-  const lane = new Lane(services, run, input, opened.laneEpoch, hooks);
-  await lane.recover(opened.orphans);
-  return lane.serve();
+  const claim = { runId: input.runId, lane: input.lane, laneEpoch: opened.laneEpoch };
+  await recoverOrphans(services, run, claim, opened.orphans);
+  return new Lane(services, run, input, opened.laneEpoch, hooks).serve();
 }
