@@ -70,7 +70,6 @@ export async function startApi(
     auditKeyFile,
     sealingKeyFile: join(dataDir, 'sealing.key'),
     bootstrapTokenFile,
-    sealingKeyFile: join(dataDir, 'sealing.key'),
     metricsPublic: false,
     ...overrides,
   };

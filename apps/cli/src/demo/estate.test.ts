@@ -63,11 +63,12 @@ describe('the demo estate', () => {
   }, 30_000);
 
   it('gives each host its own port, user, host key and identity', async () => {
-    for (const part of [
-      (host: DemoInventoryRow) => host.port,
-      (host: DemoInventoryRow) => host.user,
-      (host: DemoInventoryRow) => host.hostKey,
-    ]) {
+    const parts: ((host: DemoInventoryRow) => string | number)[] = [
+      (host) => host.port,
+      (host) => host.user,
+      (host) => host.hostKey,
+    ];
+    for (const part of parts) {
       expect(new Set(inventory.rows.map(part)).size).toBe(inventory.rows.length);
     }
     const reachable = ['web-01.ber', 'web-02.ber', 'db-03.lon', 'ws-anna.ber'];

@@ -90,7 +90,7 @@ describe('a demo host acts', () => {
     const client = await connect(row('git-01.ams'), inventory);
     const before = (await run(client, 'touch /tmp/gone; cat /proc/sys/kernel/random/boot_id')).stdout;
     expect((await run(client, 'reboot')).exitCode).toBe(1);
-    const closed = new Promise((resolve) => client.once('close', resolve));
+    const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
     await run(client, 'sudo reboot');
     await closed;
     let again: Client | undefined;
