@@ -32,7 +32,7 @@ describe('fan-out', () => {
   beforeAll(async () => {
     await ensureDebianPackages(['ansible-core', 'pdsh', 'time']);
     [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
-    // To profile the worker: FETTLE_BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=/tmp/profiles'.
+    // Node options for the worker alone, such as --import of a profiler: FETTLE_BENCH_NODE_OPTIONS.
     stack.environment.NODE_OPTIONS = process.env.FETTLE_BENCH_NODE_OPTIONS ?? '';
     await stack.addHosts(sshd, HOSTS);
     const steps = (count: number) =>

@@ -8,11 +8,17 @@ export interface OpenedCredential extends StoredCredential {
   readonly value: string;
 }
 
+export interface SshIdentity {
+  readonly credential: SshCredential;
+  readonly username: string | null;
+}
+
 /** Opens credentials for one lane or control step; they live in memory as long as it does, and nowhere else in clear. */
 export class Secrets {
   readonly #services: WorkerServices;
   readonly #space: string;
   readonly #opened = new Map<string, Promise<OpenedCredential>>();
+  readonly #forSsh = new Map<string, Promise<SshIdentity>>();
 
   constructor(services: WorkerServices, space: string) {
     this.#services = services;
@@ -36,7 +42,17 @@ export class Secrets {
     return opened.value;
   }
 
-  async forSsh(name: string): Promise<{ credential: SshCredential; username: string | null }> {
+  /** The same object for the same credential: the pool of connections knows it again without parsing the key once more. */
+  forSsh(name: string): Promise<SshIdentity> {
+    const known = this.#forSsh.get(name);
+    if (known) return known;
+    const identity = this.#makeIdentity(name);
+    this.#forSsh.set(name, identity);
+    identity.catch(() => this.#forSsh.delete(name));
+    return identity;
+  }
+
+  async #makeIdentity(name: string): Promise<SshIdentity> {
     const opened = await this.open(name);
     if (opened.kind === 'token') throw wrongKind(opened, 'ssh-private-key or password');
     const credential: SshCredential =
