@@ -32,7 +32,13 @@ export function evaluateSelector(selector: Selector, asset: AssetView): Truth {
  */
 export function narrow(a: Selector, b: Selector): Selector {
   const root: Node = { op: 'and', operands: [a.root, b.root], place: a.root.place };
-  return Object.freeze({ ...a, source: `(${a.source}\n) && (${b.source}\n)`, root, patterns: new Map() });
+  return Object.freeze({ ...a, source: sourceOfBoth(a.source.trim(), b.source.trim()), root, patterns: new Map() });
+}
+
+/** Readable in one line; a comment would swallow what follows it. */
+function sourceOfBoth(a: string, b: string): string {
+  const wrap = (source: string): string => (source.includes('//') ? `(${source}\n)` : `(${source})`);
+  return a === 'true' ? b : `${wrap(a)} && ${wrap(b)}`;
 }
 
 /** A piece of SQL with the values of its parameters, each of which it uses: text, or lists of text for `= ANY`. */

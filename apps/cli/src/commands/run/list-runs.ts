@@ -32,7 +32,7 @@ function columns(session: Session): Column<RunSummary>[] {
     { title: 'STATE', value: (run) => run.state, paint: (cell, run) => paintState(colours, cell || run.state) },
     { title: 'STARTED', value: (run) => age(run.createdAt, now) },
     { title: 'TOOK', value: (run) => took(run), align: 'right' },
-    { title: 'BY', value: (run) => run.schedule ?? run.requestedBy },
+    { title: 'BY', value: (run) => (run.schedule !== null && run.fireAt !== null ? run.schedule : run.requestedBy) },
     { title: 'TARGETS', value: (run) => countsText(run.counts) },
   ];
 }
