@@ -62,8 +62,8 @@ async function whileBeating<Result>(
 }
 
 const HEARTBEAT_INTERVAL_MS = 1000;
-/** More lanes than this for one run would only wait for each other. */
-const MAX_LANES = 4;
+/** Enough for the largest `maxConcurrency` that a runbook may ask for. */
+const MAX_LANES = 10;
 
 /** The activities of runs, bound to the services of one worker process. */
 export function runActivities(services: WorkerServices, draining: () => boolean) {

@@ -8,6 +8,7 @@ import { CreateOutbox1790000000006 } from './1790000000006-create-outbox.js';
 import { CreateAudit1790000000007 } from './1790000000007-create-audit.js';
 import { CreateEnrolments1790000000008 } from './1790000000008-create-enrolments.js';
 import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-commands.js';
+import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   CreateAudit1790000000007,
   CreateEnrolments1790000000008,
   AllowEnrolCommands1790000000009,
+  AddStepEffect1790000000010,
 ];

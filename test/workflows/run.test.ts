@@ -60,6 +60,17 @@ describe('a run on real hosts', () => {
       expect(kept).toBe(`a'b $(touch /tmp/oops) \n;;${target.asset}\n`);
       expect(await readFile(join(sshd.account.home, `put-${target.asset}`), 'utf8')).toBe('x\n');
     }
+    // What recovery goes by, as it was decided when each attempt started.
+    const effects: unknown[] = await stack.dataSource.query(
+      `SELECT DISTINCT step, effect FROM run_step WHERE run_id = $1 ORDER BY step`,
+      [run.id],
+    );
+    expect(effects).toEqual([
+      { step: 'keep', effect: 'mutating' },
+      { step: 'never', effect: 'none' },
+      { step: 'put', effect: 'idempotent' },
+      { step: 'say', effect: 'mutating' },
+    ]);
   }, 60_000);
 
   it('retries what failed, goes on where the step says so, and fails the run for the rest', async () => {

@@ -1,5 +1,11 @@
 import { FettleError, durationMs, type Effect, type Step, type StepState } from '@fettle/contracts';
-import { saveFacts, type ClaimedTarget, type StoredError, type TargetAsset } from '@fettle/database';
+import {
+  saveFacts,
+  type ClaimedTarget,
+  type JournaledEffect,
+  type StoredError,
+  type TargetAsset,
+} from '@fettle/database';
 import { stepOutputs, targetStepDecision, type CompiledStep } from '@fettle/runbook';
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
@@ -21,13 +27,18 @@ export interface AttemptOutcome {
   readonly final?: true;
 }
 
-export interface AttemptRequest {
+/** One step on one claimed target, with what its expressions may read. */
+export interface AttemptSubject {
   readonly run: LoadedRun;
   readonly target: ClaimedTarget;
   readonly step: Step;
   /** The same step, parsed. */
   readonly compiled: CompiledStep;
   readonly asset: TargetAsset | undefined;
+}
+
+export interface AttemptRequest extends AttemptSubject {
+  readonly prepared: Preparation;
   readonly token: string;
   readonly secrets: Secrets;
   readonly log: AttemptLog;
@@ -59,11 +70,8 @@ function stepVariables(run: LoadedRun, target: ClaimedTarget, asset: TargetAsset
   };
 }
 
-/** Decides `if` and `with` for one target; nothing of the outside is touched. */
-export function prepareAttempt(
-  request: Pick<AttemptRequest, 'run' | 'target' | 'step' | 'compiled' | 'asset'>,
-): Preparation {
-  const { run, target, step, compiled, asset } = request;
+/** Decides `if` and `with` for one target; nothing of the outside is touched. Never throws. */
+export function prepareAttempt({ run, target, step, compiled, asset }: AttemptSubject): Preparation {
   const refuse = (outcome: AttemptOutcome): Preparation => ({ kind: 'refuse', outcome });
   if (!asset) return refuse(failed('failed', 'asset-missing', `Asset ${target.assetName} no longer exists.`));
   const action = findAction(step.uses);
@@ -83,20 +91,22 @@ export function prepareAttempt(
     }
     return { kind: 'execute', action, input: input.data, effect: action.contract.effect(input.data) };
   } catch (error) {
-    if (error instanceof FettleError) return refuse(failed('failed', error.code, error.message, error.remedy));
-    throw error;
+    return refuse({ state: 'failed', exitCode: null, error: storedError(error), output: null });
   }
+}
+
+/** What the journal keeps of a decision beside *started*: how to judge the attempt should its worker be lost. */
+export function journaledEffect(prepared: Preparation): JournaledEffect {
+  return prepared.kind === 'execute' ? prepared.effect : 'none';
 }
 
 /** Executes one attempt after its *started* has been committed. Never rejects: every error becomes an outcome. */
 export async function executeAttempt(services: WorkerServices, request: AttemptRequest): Promise<AttemptOutcome> {
-  let effect: Effect = 'mutating';
+  const { prepared } = request;
+  if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
+  if (prepared.kind === 'refuse') return prepared.outcome;
   let dispatched = false;
   try {
-    const prepared = prepareAttempt(request);
-    if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
-    if (prepared.kind === 'refuse') return prepared.outcome;
-    effect = prepared.effect;
     const asset = request.asset!;
     if (asset.quarantineReason !== null) {
       const message = `Asset ${asset.name} is quarantined: ${asset.quarantineReason}`;
@@ -113,7 +123,7 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
     if (end.state === 'failed') return { state: 'failed', exitCode: end.exitCode, error: end.error, output: null };
     return succeeded(request, asset, end);
   } catch (error) {
-    const judgement = judgeError(error, effect, dispatched);
+    const judgement = judgeError(error, prepared.effect, dispatched);
     if (judgement.error.code === 'internal-error') {
       services.logger.warn(
         { err: error, runId: request.run.runId, step: request.step.id },

@@ -2,28 +2,31 @@ import {
   claimTargets,
   finishAttempts,
   hasFinished,
+  journalStarted,
   lockRun,
+  lockRunForLane,
   notifyRun,
   openLane,
   readClaims,
   readTargetAssets,
   releaseClaims,
+  saveLockedRun,
   type AttemptEnd,
   type ClaimedTarget,
   type ClaimResult,
   type LaneClaim,
+  type LockedRun,
   type LogChunk,
-  type TargetAsset,
   type Transaction,
 } from '@fettle/database';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
-import { readsFacts, recoverOrphans } from './recover-orphans.js';
+import { recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
 import { laneNeighbours } from './lane-neighbours.js';
-import { executeAttempt } from './execute-attempt.js';
+import { executeAttempt, journaledEffect, prepareAttempt, type AttemptRequest } from './execute-attempt.js';
 import type { LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -83,6 +86,15 @@ interface Turn {
   lastSeq: number;
 }
 
+/** A claimed target with its decision and its token: *started* stands in the journal, nothing is dispatched yet. */
+type Attempt = Pick<AttemptRequest, 'run' | 'target' | 'step' | 'compiled' | 'asset' | 'prepared' | 'token'>;
+
+interface Written {
+  /** Null: the run was not looked at. */
+  readonly claim: ClaimResult | null;
+  readonly attempts: readonly Attempt[];
+}
+
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
 export class Lane {
   readonly #services: WorkerServices;
@@ -93,7 +105,6 @@ export class Lane {
   readonly #secrets: Secrets;
   readonly #abort = new AbortController();
   readonly #inFlight = new Map<string, AttemptLog>();
-  readonly #stepIds: readonly string[];
   readonly #needsFacts: boolean;
   #ended: AttemptEnd[] = [];
   #endedLogs: LogChunk[] = [];
@@ -110,8 +121,8 @@ export class Lane {
     this.#hooks = hooks;
     this.#claim = { runId: input.runId, lane: input.lane, laneEpoch };
     this.#secrets = new Secrets(services, run.space);
-    this.#stepIds = run.targetSteps.map((step) => step.id);
-    this.#needsFacts = readsFacts(run);
+    // Facts of a host are large; where no step names them they stay in the database.
+    this.#needsFacts = JSON.stringify(run.targetSteps).includes('facts');
   }
 
   async serve(): Promise<LaneReport> {
@@ -151,7 +162,7 @@ export class Lane {
     if (ends.length === 0 && logs.length === 0 && !looks) return null;
     const turn: Turn = { ends, logs, wanted, looks, lastSeq: 0 };
     this.#lookOwed = false;
-    const { claim, assets } = await withDatabasePatience(
+    const { claim, attempts } = await withDatabasePatience(
       (attempt) => {
         this.#hooks.heartbeat();
         return this.#services.dataSource.transaction(async (transaction) => {
@@ -166,37 +177,49 @@ export class Lane {
     if (claim && claim.gate !== 'open') this.#abort.abort();
     const moved = claim === null || claim.done || claim.targets.length > 0;
     if (ends.length > 0 && moved) laneNeighbours.wakeOthers(this.#input.runId, this);
-    for (const target of claim?.targets ?? []) this.#start(target, assets?.get(target.assetId));
-    if (ends.length > 0 || logs.length > 0 || (claim?.targets.length ?? 0) > 0) this.#notifyOwed = true;
+    for (const attempt of attempts) this.#start(attempt);
+    if (ends.length > 0 || logs.length > 0 || attempts.length > 0) this.#notifyOwed = true;
     await this.#notify(false);
     return claim;
   }
 
-  async #write(
-    transaction: Transaction,
-    turn: Turn,
-  ): Promise<{ claim: ClaimResult | null; assets: Map<string, TargetAsset> | null }> {
-    const { ends, logs } = turn;
-    if (ends.length > 0 || logs.length > 0) {
-      turn.lastSeq = (await finishAttempts(transaction, this.#claim, ends, logs)).lastSeq;
-    }
-    for (const end of ends) {
+  async #write(transaction: Transaction, turn: Turn): Promise<Written> {
+    const run = await lockRunForLane(transaction, this.#claim);
+    const seqBefore = run.seq;
+    await finishAttempts(transaction, run, this.#claim, turn.ends, turn.logs);
+    turn.lastSeq = run.seq;
+    for (const end of turn.ends) {
       if (end.state === 'quarantined' && end.error?.code === 'host-key-mismatch') {
         await quarantine(transaction, this.#run, end.assetId, end.error.message);
       }
     }
-    if (!turn.looks) return { claim: null, assets: null };
-    const claim = await claimTargets(transaction, {
-      ...this.#claim,
-      firstStep: this.#input.firstStep,
-      lastStep: this.#input.lastStep,
-      stepIds: this.#stepIds,
-      limit: turn.wanted,
-      token: (assetId, step, generation) => this.#token(assetId, step, generation),
-    });
+    const written = turn.looks ? await this.#claimMore(transaction, run, turn.wanted) : { claim: null, attempts: [] };
+    if (run.seq > seqBefore) await saveLockedRun(transaction, run);
+    return written;
+  }
+
+  /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
+  async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
+    const { firstStep, lastStep } = this.#input;
+    const claim = await claimTargets(transaction, run, { ...this.#claim, firstStep, lastStep, limit });
+    if (claim.targets.length === 0) return { claim, attempts: [] };
     const ids = claim.targets.map((target) => target.assetId);
-    const assets = ids.length > 0 ? await readTargetAssets(transaction, ids, { facts: this.#needsFacts }) : null;
-    return { claim, assets };
+    const assets = await readTargetAssets(transaction, ids, { facts: this.#needsFacts });
+    const attempts = claim.targets.map((target): Attempt => {
+      const step = this.#run.targetSteps[target.stepIndex]!;
+      const compiled = this.#run.compiledSteps[target.stepIndex]!;
+      const subject = { run: this.#run, target, step, compiled, asset: assets.get(target.assetId) };
+      return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, step.id) };
+    });
+    const starts = attempts.map(({ target, step, token, prepared }) => ({
+      assetId: target.assetId,
+      step: step.id,
+      generation: target.generation,
+      token,
+      effect: journaledEffect(prepared),
+    }));
+    await journalStarted(transaction, run, this.#claim, starts);
+    return { claim, attempts };
   }
 
   /**
@@ -225,31 +248,17 @@ export class Lane {
     return this.#inFlight.size > 0 ? this.#inFlight.size < LANE_SLOTS : Date.now() - openedAtMs < LANE_LIFETIME_MS;
   }
 
-  #token(assetId: string, stepPath: string, generation: number): string {
-    return effectToken(this.#services.tokenKey, {
-      runId: this.#input.runId,
-      stepPath,
-      assetId,
-      phase: 'do',
-      generation,
-    });
+  #token(target: ClaimedTarget, stepPath: string): string {
+    const { assetId, generation } = target;
+    const { runId } = this.#input;
+    return effectToken(this.#services.tokenKey, { runId, stepPath, assetId, phase: 'do', generation });
   }
 
-  #start(target: ClaimedTarget, asset: TargetAsset | undefined): void {
-    const step = this.#run.targetSteps[target.stepIndex]!;
+  #start(attempt: Attempt): void {
+    const { target, step } = attempt;
     const log = new AttemptLog({ assetId: target.assetId, step: step.id, generation: target.generation });
     this.#inFlight.set(target.assetId, log);
-    const request = {
-      run: this.#run,
-      target,
-      step,
-      compiled: this.#run.compiledSteps[target.stepIndex]!,
-      asset,
-      token: this.#token(target.assetId, step.id, target.generation),
-      secrets: this.#secrets,
-      log,
-      signal: this.#abort.signal,
-    };
+    const request = { ...attempt, secrets: this.#secrets, log, signal: this.#abort.signal };
     void executeAttempt(this.#services, request).then((outcome) => {
       this.#inFlight.delete(target.assetId);
       this.#endedLogs.push(...log.close());

@@ -5,6 +5,7 @@ export * from './entities/principals.js';
 export * from './entities/runs.js';
 export * from './entities/schedules.js';
 export * from './update-rows.js';
+export * from './storable-json.js';
 export * from './repositories/run-entries.js';
 export * from './repositories/run-lanes.js';
 export * from './repositories/run-claims.js';

@@ -1,5 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import type { RunState, StepState, TargetCounts, TargetState } from '@fettle/contracts';
+import type { Effect, RunState, StepState, TargetCounts, TargetState } from '@fettle/contracts';
 
 /** A recorded failure: stable code, text for a person, never a secret. */
 export interface StoredError {
@@ -68,6 +68,8 @@ export class RunStepEntity {
   @PrimaryColumn('integer') generation!: number;
   @Column('integer', { name: 'lane_epoch' }) laneEpoch!: number;
   @Column('text') token!: string;
+  /** What the attempt may do, as decided when it started. */
+  @Column('text') effect!: Effect | 'none';
   @Column('text') state!: StepState;
   @Column('integer', { name: 'exit_code', nullable: true }) exitCode!: number | null;
   @Column('jsonb', { nullable: true }) error!: StoredError | null;

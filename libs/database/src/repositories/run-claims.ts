@@ -1,16 +1,13 @@
 import type { Transaction } from '../data-source.js';
-import { appendEntries, lockRun, moveCount, saveLockedRun, type LockedRun } from './run-entries.js';
-import { checkLane, updateTargets, type ClaimedTarget, type LaneClaim } from './run-lanes.js';
+import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
+import { updateTargets, type ClaimedTarget, type JournaledEffect, type LaneClaim } from './run-lanes.js';
 
 export interface ClaimRequest extends LaneClaim {
   /** Indexes of the first and last step of the segment, inclusive. */
   readonly firstStep: number;
   readonly lastStep: number;
-  /** Ids of all target steps by index. */
-  readonly stepIds: readonly string[];
   /** At most so many targets. */
   readonly limit: number;
-  readonly token: (assetId: string, step: string, generation: number) => string;
 }
 
 export interface ClaimResult {
@@ -26,12 +23,14 @@ export interface ClaimResult {
 }
 
 /**
- * Claims due targets and journals *started* for each in the same transaction. The limit of targets in flight is exact,
+ * Claims due targets; the caller journals *started* for each in the same transaction. The limit of targets in flight is exact,
  * because every claim holds the run's row lock. A target does step k+1 only when no target is still at step k.
  */
-export async function claimTargets(transaction: Transaction, request: ClaimRequest): Promise<ClaimResult> {
-  const run = await lockRun(transaction, request.runId);
-  await checkLane(transaction, request);
+export async function claimTargets(
+  transaction: Transaction,
+  run: LockedRun,
+  request: ClaimRequest,
+): Promise<ClaimResult> {
   const progress = await readProgress(transaction, request);
   const base = {
     done: progress.currentStep === null,
@@ -55,11 +54,7 @@ export async function claimTargets(transaction: Transaction, request: ClaimReque
      RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs`,
     [request.runId, request.lane, request.laneEpoch, progress.currentStep, limit],
   );
-  if (claimed.length > 0) {
-    await journalStarted(transaction, request, run, claimed);
-    for (const target of claimed) if (target.state === 'pending') moveCount(run.counts, 'pending', 'running');
-    await saveLockedRun(transaction, run);
-  }
+  for (const target of claimed) if (target.state === 'pending') moveCount(run.counts, 'pending', 'running');
   return { ...base, gate: 'open', targets: claimed, claimedCount: progress.claimedCount + claimed.length };
 }
 
@@ -87,38 +82,49 @@ async function readProgress(
   };
 }
 
-async function journalStarted(
+/** An attempt that is about to begin. */
+export interface AttemptStart {
+  readonly assetId: string;
+  readonly step: string;
+  readonly generation: number;
+  readonly token: string;
+  /** As decided now: after a crash it says whether the attempt may be made again. */
+  readonly effect: JournaledEffect;
+}
+
+/** Journals *started* of claimed targets, before anything is dispatched. */
+export async function journalStarted(
   transaction: Transaction,
-  request: ClaimRequest,
   run: LockedRun,
-  claimed: readonly ClaimedTarget[],
+  claim: LaneClaim,
+  starts: readonly AttemptStart[],
 ): Promise<void> {
-  const rows = claimed.map((target) => {
-    const step = request.stepIds[target.stepIndex]!;
-    return {
-      asset_id: target.assetId,
-      step,
-      generation: target.generation,
-      token: request.token(target.assetId, step, target.generation),
-    };
-  });
+  if (starts.length === 0) return;
+  const rows = starts.map(({ assetId, step, generation, token, effect }) => ({
+    asset_id: assetId,
+    step,
+    generation,
+    token,
+    effect,
+  }));
   // A claim that takes up an interrupted attempt of a repeatable step finds its row there: same generation, same token.
   await transaction.query(
-    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, state, started_at)
-     SELECT $1, s.asset_id, s.step, 'do', s.generation, $2, s.token, 'started', clock_timestamp()
-     FROM jsonb_to_recordset($3::jsonb) AS s (asset_id uuid, step text, generation integer, token text)
-     ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE SET lane_epoch = excluded.lane_epoch
+    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, started_at)
+     SELECT $1, s.asset_id, s.step, 'do', s.generation, $2, s.token, s.effect, 'started', clock_timestamp()
+     FROM jsonb_to_recordset($3::jsonb) AS s (asset_id uuid, step text, generation integer, token text, effect text)
+     ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
+       SET lane_epoch = excluded.lane_epoch, effect = excluded.effect
      WHERE run_step.state = 'started'`,
-    [request.runId, request.laneEpoch, JSON.stringify(rows)],
+    [run.id, claim.laneEpoch, JSON.stringify(rows)],
   );
   await appendEntries(
     transaction,
     run,
-    rows.map((row) => ({
+    starts.map(({ assetId, step, generation }) => ({
       kind: 'step-started',
-      assetId: row.asset_id,
-      step: row.step,
-      data: { attempt: row.generation },
+      assetId,
+      step,
+      data: { attempt: generation },
     })),
   );
 }

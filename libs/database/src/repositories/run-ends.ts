@@ -1,18 +1,10 @@
 import type { StepState, TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
+import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
-import {
-  appendEntries,
-  appendLogs,
-  lockRun,
-  moveCount,
-  saveLockedRun,
-  type LockedRun,
-  type LogChunk,
-  type NewEntry,
-} from './run-entries.js';
-import { checkLane, type LaneClaim } from './run-lanes.js';
+import { appendEntries, appendLogs, moveCount, type LockedRun, type LogChunk, type NewEntry } from './run-entries.js';
+import type { LaneClaim } from './run-lanes.js';
 
 /** What became of one claimed target's attempt. */
 export interface AttemptEnd {
@@ -31,26 +23,25 @@ export interface AttemptEnd {
 }
 
 /**
- * Journals the ends of attempts and frees their claims in one transaction. Ends that come from a lane of an older epoch are
- * refused and nothing of them is written. `lastSeq` is the run's number afterwards.
+ * Journals the ends of attempts and frees their claims. Ends of attempts that this lane does not hold (any more) are left out.
  */
 export async function finishAttempts(
   transaction: Transaction,
+  run: LockedRun,
   claim: LaneClaim,
   ends: readonly AttemptEnd[],
   logs: readonly LogChunk[],
-): Promise<{ lastSeq: number }> {
-  const run = await lockRun(transaction, claim.runId);
-  await checkLane(transaction, claim);
+): Promise<void> {
   await appendLogs(transaction, run, logs);
+  if (ends.length === 0) return;
   const rows = ends.map((end) => ({
     asset_id: end.assetId,
     step: end.step,
     generation: end.generation,
     state: end.state,
     exit_code: end.exitCode,
-    error: end.error,
-    output: end.output,
+    error: storableJson(end.error),
+    output: storableJson(end.output),
     next: end.next.kind,
     next_step: end.next.kind === 'advance' ? end.next.stepIndex : null,
     delay_ms: end.next.kind === 'retry' ? end.next.delayMs : null,
@@ -79,8 +70,6 @@ export async function finishAttempts(
   for (const row of kept) {
     if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
   }
-  await saveLockedRun(transaction, run);
-  return { lastSeq: run.seq };
 }
 
 /**

@@ -1,6 +1,10 @@
-import { FettleError, type TargetState } from '@fettle/contracts';
+import { FettleError, type Effect, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
+import { lockRun, type LockedRun } from './run-entries.js';
+
+/** What an attempt may do to its target; `none`: it was decided that nothing is dispatched (a false `if`, an input that is refused). */
+export type JournaledEffect = Effect | 'none';
 
 /** A target that a lane holds, with what it needs to go on. */
 export interface ClaimedTarget {
@@ -19,13 +23,22 @@ export interface LaneClaim {
   readonly laneEpoch: number;
 }
 
-/** A lane takes its place, or takes it over: the epoch rises, so that whoever held it before can write nothing more. */
+/** A claim whose worker is gone, with the effect that stands beside its *started*. */
+export interface Orphan extends ClaimedTarget {
+  readonly effect: JournaledEffect;
+}
+
+/**
+ * A lane takes its place, or takes it over: the epoch rises, so that whoever held it before can write nothing more. The run's lock
+ * is held, so that no claim of the old epoch commits after this.
+ */
 export async function openLane(
   transaction: Transaction,
   runId: string,
   lane: number,
   worker: string,
-): Promise<{ laneEpoch: number; orphans: ClaimedTarget[] }> {
+): Promise<{ laneEpoch: number; orphans: Orphan[] }> {
+  await lockRun(transaction, runId);
   const opened: { epoch: number }[] = await transaction.query(
     `INSERT INTO lane (run_id, number, epoch, worker, opened_at) VALUES ($1, $2, 1, $3, now())
      ON CONFLICT (run_id, number) DO UPDATE SET epoch = lane.epoch + 1, worker = excluded.worker, opened_at = now()
@@ -33,13 +46,31 @@ export async function openLane(
     [runId, lane, worker],
   );
   const epoch = opened[0]!.epoch;
-  const orphans = await updateTargets(
+  const taken = await updateTargets(
     transaction,
     `UPDATE run_target SET lane_epoch = $3 WHERE run_id = $1 AND lane = $2
      RETURNING asset_id, asset_name, state, step_index, generation, outputs`,
     [runId, lane, epoch],
   );
-  return { laneEpoch: epoch, orphans };
+  const effects = taken.length > 0 ? await readStartedEffects(transaction, runId, taken) : new Map<string, never>();
+  // A claim without *started* never dispatched anything.
+  return {
+    laneEpoch: epoch,
+    orphans: taken.map((target) => ({ ...target, effect: effects.get(target.assetId) ?? 'none' })),
+  };
+}
+
+/** A target has at most one attempt that is started and not ended. */
+async function readStartedEffects(
+  transaction: Transaction,
+  runId: string,
+  targets: readonly ClaimedTarget[],
+): Promise<Map<string, JournaledEffect>> {
+  const rows: { asset_id: string; effect: JournaledEffect }[] = await transaction.query(
+    `SELECT asset_id, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'`,
+    [runId, targets.map((target) => target.assetId)],
+  );
+  return new Map(rows.map((row) => [row.asset_id, row.effect]));
 }
 
 interface TargetRow {
@@ -68,18 +99,23 @@ export async function updateTargets(
   }));
 }
 
-/** @throws FettleError `stale-lane` where another worker has taken the lane over */
-export async function checkLane(transaction: Transaction, claim: LaneClaim): Promise<void> {
+/**
+ * Locks the run for a turn of a lane that still holds its epoch. What the turn writes is numbered from the locked run; its end is
+ * `saveLockedRun`.
+ * @throws FettleError `stale-lane` where another worker has taken the lane over
+ */
+export async function lockRunForLane(transaction: Transaction, claim: LaneClaim): Promise<LockedRun> {
+  const run = await lockRun(transaction, claim.runId);
+  // A statement of its own, after the lock: it must see an epoch that was raised while this turn waited.
   const rows: unknown[] = await transaction.query(
     `SELECT 1 FROM lane WHERE run_id = $1 AND number = $2 AND epoch = $3`,
     [claim.runId, claim.lane, claim.laneEpoch],
   );
-  if (rows.length === 0) {
-    throw new FettleError({
-      code: 'stale-lane',
-      message: `Lane ${claim.lane} of run ${claim.runId} was taken over by another worker.`,
-    });
-  }
+  if (rows.length > 0) return run;
+  throw new FettleError({
+    code: 'stale-lane',
+    message: `Lane ${claim.lane} of run ${claim.runId} was taken over by another worker.`,
+  });
 }
 
 /** Frees orphaned claims whose step may safely be executed again; their generation and token stay. */
