@@ -10,20 +10,31 @@ import type { ClaimedRun, ControlStepReport, EndRunInput, RunActivities } from '
 import {
   CancellationScope,
   CancelledFailure,
+  continueAsNew,
   isCancellation,
   proxyActivities,
   proxyLocalActivities,
   rootCause,
   sleep,
+  workflowInfo,
 } from '@temporalio/workflow';
 
 export interface RunRunbookInput {
   readonly runId: string;
   /** Longest duration of the whole run; a timer, so that what is open is settled when it passes. */
   readonly timeoutMs: number;
+  /** Set by the run itself where its history has grown long: what the next execution goes on with. */
+  readonly resume?: Resume;
 }
 
 type Command<Kind extends EngineCommand['kind']> = Extract<EngineCommand, { kind: Kind }>;
+
+/** A run between two executions of its workflow: the engine waits for a segment that is not done yet. */
+interface Resume {
+  readonly claimed: ClaimedRun;
+  readonly state: EngineState;
+  readonly segment: Command<'dispatch-segment'>;
+}
 
 /** A lost worker is noticed this long after its last heartbeat. */
 const HEARTBEAT_TIMEOUT = '8 seconds';
@@ -46,9 +57,14 @@ const { claimRun, readCounts, endRun, recordControlStep } = proxyLocalActivities
 
 /** Executes one run: the pure engine decides, activities act, Postgres keeps the state of each target. */
 export async function runRunbook(input: RunRunbookInput): Promise<void> {
-  const claimed = await CancellationScope.nonCancellable(() => claimOrExplain(input.runId));
-  if (claimed === null) return;
-  const ended = 'state' in claimed ? claimed : await driveWithin(input, claimed);
+  const startedAtMs = Date.now();
+  const begun = input.resume ?? (await CancellationScope.nonCancellable(() => claimOrExplain(input.runId)));
+  if (begun === null) return;
+  const ended = 'error' in begun ? begun : await driveWithin(input, begun);
+  if ('segment' in ended) {
+    const timeoutMs = Math.max(1, input.timeoutMs - (Date.now() - startedAtMs));
+    return continueAsNew<typeof runRunbook>({ runId: input.runId, timeoutMs, resume: ended });
+  }
   await CancellationScope.nonCancellable(() => endRun({ runId: input.runId, ...ended }));
 }
 
@@ -72,7 +88,7 @@ function brokenBy(error: unknown): Ended {
 }
 
 /** Drives the run until the engine finishes it, the timer passes, or somebody cancels it. */
-async function driveWithin(input: RunRunbookInput, claimed: ClaimedRun): Promise<Ended> {
+async function driveWithin(input: RunRunbookInput, begun: ClaimedRun | Resume): Promise<Ended | Resume> {
   const scope = new CancellationScope({ cancellable: true });
   let timedOut = false;
   const timer = new CancellationScope({ cancellable: true });
@@ -84,14 +100,15 @@ async function driveWithin(input: RunRunbookInput, claimed: ClaimedRun): Promise
     })
     .catch(ignoreCancellation);
   try {
-    return await scope.run(() => drive(input.runId, claimed));
+    return await scope.run(() => drive(input.runId, begun));
   } catch (error) {
     const cancelled = isCancellation(error) || scope.consideredCancelled;
     // Other lanes may be at work still.
     scope.cancel();
     if (!cancelled) return brokenBy(error);
     const kind = timedOut ? 'timed-out' : 'cancel-requested';
-    const last = advance(claimed.program, initialState(claimed.program), { kind });
+    const { program } = 'segment' in begun ? begun.claimed : begun;
+    const last = advance(program, initialState(program), { kind });
     return endOf(last.commands);
   } finally {
     timer.cancel();
@@ -103,20 +120,29 @@ function ignoreCancellation(error: unknown): void {
   if (!isCancellation(error)) throw error;
 }
 
-async function drive(runId: string, claimed: ClaimedRun): Promise<Ended> {
+async function drive(runId: string, begun: ClaimedRun | Resume): Promise<Ended | Resume> {
+  const claimed = 'segment' in begun ? begun.claimed : begun;
   const { program, inputs, counts, runbook, space } = claimed;
-  let state: EngineState = initialState(program);
-  let event: EngineEvent = { kind: 'started', inputs, targetCounts: counts, run: { id: runId, runbook, space } };
+  let state: EngineState;
+  let event: EngineEvent | null;
+  if ('segment' in begun) {
+    state = begun.state;
+    event = await dispatchSegment(runId, claimed, begun.segment);
+    if (event === null) return begun;
+  } else {
+    state = initialState(program);
+    event = { kind: 'started', inputs, targetCounts: counts, run: { id: runId, runbook, space } };
+  }
   for (;;) {
     const step = advance(program, state, event);
     state = step.state;
-    let next: EngineEvent | null = null;
+    event = null;
     for (const command of step.commands) {
       if (command.kind === 'finish') return endOf(step.commands);
-      next = (await carryOut(runId, claimed, command)) ?? next;
+      event = await carryOut(runId, claimed, command);
+      if (event === null && command.kind === 'dispatch-segment') return { claimed, state, segment: command };
     }
-    if (next === null) throw new Error('the engine gave no command to wait for');
-    event = next;
+    if (event === null) throw new Error('the engine gave no command to wait for');
   }
 }
 
@@ -126,7 +152,7 @@ function endOf(commands: readonly EngineCommand[]): Ended {
   return { state: finish.state, error: finish.error ?? null };
 }
 
-/** Carries out one command; an event comes back from those that the engine waits for. */
+/** Carries out one command; an event comes back from those that the engine waits for, unless a segment is not done yet. */
 async function carryOut(runId: string, claimed: ClaimedRun, command: EngineCommand): Promise<EngineEvent | null> {
   switch (command.kind) {
     case 'dispatch-segment':
@@ -144,14 +170,16 @@ async function carryOut(runId: string, claimed: ClaimedRun, command: EngineComma
   }
 }
 
+/** Null: the history has grown long, and the segment is not done. */
 async function dispatchSegment(
   runId: string,
   claimed: ClaimedRun,
   command: Command<'dispatch-segment'>,
-): Promise<EngineEvent> {
+): Promise<EngineEvent | null> {
   const [firstStep, lastStep] = segmentRange(claimed, command);
   const numbers = Array.from({ length: claimed.lanes }, (_, lane) => lane);
-  await Promise.all(numbers.map((lane) => serveLaneToEnd({ runId, lane, firstStep, lastStep })));
+  const done = await Promise.all(numbers.map((lane) => serveLaneToEnd({ runId, lane, firstStep, lastStep })));
+  if (done.includes(false)) return null;
   return { kind: 'segment-ended', path: command.path, counts: await readCounts(runId) };
 }
 
@@ -160,18 +188,23 @@ function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>)
   return [first, first + command.stepIds.length - 1];
 }
 
-/** A lane comes back after about a minute, or when the next target is due later: the wait between is a timer. */
+/**
+ * A lane comes back after about a minute, or when the next target is due later: the wait between is a timer. False: the segment
+ * is not done, and the history is so long that the next execution of this workflow should go on with it. A lane with a long
+ * command comes back only when that has ended; until then the others, which only looked for work, add nothing to the history.
+ */
 async function serveLaneToEnd(input: {
   runId: string;
   lane: number;
   firstStep: number;
   lastStep: number;
-}): Promise<void> {
+}): Promise<boolean> {
   for (;;) {
     const report = await lanes.serveLane(input);
-    if (report.done) return;
+    if (report.done) return true;
     // The lane has seen the cancel (or the end) in Postgres before Temporal told this workflow.
     if (report.stopped) throw new CancelledFailure('the run is no longer running');
+    if (workflowInfo().continueAsNewSuggested) return false;
     if (report.nextDueMs !== null && report.nextDueMs > 0) await sleep(report.nextDueMs);
   }
 }

@@ -83,6 +83,8 @@ export async function startScratchPostgres(options: ScratchPostgresOptions = {})
 export interface ScratchTemporalOptions {
   /** True keeps the state in a file, so that it outlives a kill. Default false: in memory, faster. */
   readonly persistent?: boolean;
+  /** Settings of the server as `key=JSON`. */
+  readonly dynamicConfig?: readonly string[];
 }
 
 export async function startScratchTemporal(options: ScratchTemporalOptions = {}): Promise<ScratchTemporal> {
@@ -94,6 +96,7 @@ export async function startScratchTemporal(options: ScratchTemporalOptions = {})
     port: await findFreePort(),
     namespace: 'default',
     retentionHours: 24,
+    dynamicConfig: options.dynamicConfig ?? [],
   };
   const server = new Scratch(new ManagedChild(temporalChild(temporal), logTo(folder)), folder);
   await server.start();

@@ -17,6 +17,8 @@ export interface TemporalOptions {
   readonly namespace: string;
   /** How long a closed workflow is kept; the server's own default of a day would lose histories not yet archived. */
   readonly retentionHours: number;
+  /** Further `key=JSON` settings of the server. */
+  readonly dynamicConfig?: readonly string[];
 }
 
 export const TEMPORAL_STOP: readonly EndStep[] = [
@@ -36,7 +38,7 @@ export function temporalChild(options: TemporalOptions): ChildSpec {
       ...['server', 'start-dev', '--ip', LOOPBACK, '--port', String(port), '--headless', '--log-level', 'error'],
       ...['--namespace', namespace, '--disable-config-file', '--disable-config-env'],
       ...(databaseFile === undefined ? [] : ['--db-filename', databaseFile]),
-      ...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]),
+      ...[...DYNAMIC_CONFIG, ...(options.dynamicConfig ?? [])].flatMap((value) => ['--dynamic-config-value', value]),
     ],
     env: temporalEnvironment(),
     cwd: databaseFile === undefined ? '/' : dirname(databaseFile),
