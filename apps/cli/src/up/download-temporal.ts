@@ -4,12 +4,13 @@ import { readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { DevServerConfig, EphemeralServer, Runtime, RuntimeOptions } from '@temporalio/core-bridge/lib/native.js';
 
-/** The part of @temporalio/core-bridge's native interface (1.24) used here. */
+/** The part of @temporalio/core-bridge's native interface used here; the bridge refuses an option that is missing or wrong. */
 interface NativeBridge {
-  newRuntime(options: object): unknown;
-  newEphemeralServer(runtime: unknown, config: object): Promise<unknown>;
-  ephemeralServerShutdown(server: unknown): Promise<void>;
+  newRuntime(options: RuntimeOptions): Runtime;
+  newEphemeralServer(runtime: Runtime, config: DevServerConfig): Promise<EphemeralServer>;
+  ephemeralServerShutdown(server: EphemeralServer): Promise<void>;
 }
 
 async function main(folder: string, version: string): Promise<void> {
@@ -17,7 +18,7 @@ async function main(folder: string, version: string): Promise<void> {
   const loaded: unknown = await import(pathToFileURL(require.resolve('@temporalio/core-bridge')).href);
   const { native } = loaded as { native: NativeBridge };
   const runtime = native.newRuntime({
-    logExporter: { type: 'console', filter: 'ERROR' },
+    logExporter: { type: 'console', filter: 'ERROR', format: null },
     telemetry: { metricPrefix: 'temporal_', attachServiceName: false },
     metricsExporter: null,
     workerHeartbeatIntervalMillis: null,
