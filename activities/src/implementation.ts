@@ -1,5 +1,6 @@
 import type { ActionContract, Endpoint } from '@fettle/contracts';
 import type { Become, SshCredential, SshEndpoint, SshPool } from '@fettle/drivers';
+import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
 
 /** Where an action on a target acts, and with what. */
@@ -16,6 +17,8 @@ export interface TargetContext {
   readonly output: (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
   /** The value of a credential by name. */
   readonly secret: (name: string) => Promise<string>;
+  /** Masks what was opened so far in a stream of bytes: for output that is cut before it is given back. */
+  readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
 }
 
@@ -30,13 +33,14 @@ export interface ControlContext {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly secret: (name: string) => Promise<string>;
+  readonly redactor: () => Redactor;
 }
 
 /** How an action ended that ran to its end; anything else is thrown as a typed error. */
 export interface ActionEnd<Output> {
   readonly state: 'succeeded' | 'failed';
   readonly exitCode: number | null;
-  readonly error: { readonly code: string; readonly message: string; readonly remedy?: string } | null;
+  readonly error: { readonly code: string; readonly message: string; readonly remedy?: string | undefined } | null;
   readonly output: Output | null;
 }
 

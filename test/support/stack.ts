@@ -162,18 +162,7 @@ export class TestStack {
   ): Promise<string[]> {
     const { prefix = 'host', first = 0 } = options;
     const credential = `key-${randomBytes(4).toString('hex')}`;
-    const identity = { space: 'default', name: credential, version: 1 };
-    await this.dataSource.query(
-      `INSERT INTO credential (id, space, name, kind, username, sealed, key_id, version)
-       VALUES ($1, 'default', $2, 'ssh-private-key', $3, $4, $5, 1)`,
-      [
-        uuidv7(),
-        credential,
-        sshd.account.user,
-        this.#keyring.seal(Buffer.from(sshd.account.privateKey), identity),
-        this.#keyring.currentKeyId,
-      ],
-    );
+    await this.addCredential(credential, 'ssh-private-key', sshd.account.privateKey, sshd.account.user);
     const hostKeys = await sshd.hostKeys();
     const names: string[] = [];
     for (let host = 0; host < count; host += 1) {
@@ -191,6 +180,21 @@ export class TestStack {
       );
     }
     return names;
+  }
+
+  /** Stores a sealed credential. */
+  async addCredential(
+    name: string,
+    kind: 'ssh-private-key' | 'password' | 'token',
+    value: string,
+    username: string | null = null,
+  ): Promise<void> {
+    const sealed = this.#keyring.seal(Buffer.from(value), { space: 'default', name, version: 1 });
+    await this.dataSource.query(
+      `INSERT INTO credential (id, space, name, kind, username, sealed, key_id, version)
+       VALUES ($1, 'default', $2, $3, $4, $5, $6, 1)`,
+      [uuidv7(), name, kind, username, sealed, this.#keyring.currentKeyId],
+    );
   }
 
   /** Stores a runbook's version as `apply` would. */

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { httpRequest as send } from '@fettle/drivers';
 import { httpRequest } from '../contracts.js';
 import { controlAction } from '../implementation.js';
@@ -26,7 +27,11 @@ export const requestHttp = controlAction(httpRequest, async (input, context) => 
     signal: context.signal,
     maxBodyBytes: MAX_BODY_BYTES,
   });
-  const text = new TextDecoder().decode(response.body).replaceAll('\0', '\uFFFD');
+  const redactor = context.redactor();
+  const masked = redactor.write(response.body);
+  // Of a body that was cut, what the redactor holds back may be the first half of a secret.
+  const body = response.truncated ? masked : Buffer.concat([masked, redactor.flush()]);
+  const text = new TextDecoder().decode(body).replaceAll('\0', '\uFFFD');
   const output = {
     status: response.status,
     body: text.slice(0, MAX_KEPT_BODY_CHARACTERS),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { RedactionSet } from '@fettle/security';
 import fc from 'fast-check';
 import { AttemptLog, MAX_CHUNK_CHARACTERS, MAX_HEAD_BYTES, MAX_TAIL_BYTES } from './attempt-log.js';
 
@@ -55,5 +56,37 @@ describe('AttemptLog', () => {
     const last = tail.at(-1)!;
     expect(last.body.endsWith('the last line\n')).toBe(true);
     expect(last.line + last.body.split('\n').length - 2).toBe(100_001);
+  });
+
+  it('masks a secret wherever the stream is cut, and where head, gap and tail meet', () => {
+    const secret = 'hunter2-hunter2';
+    const redactions = new RedactionSet([{ name: 'pw', value: secret }]);
+    // So that the end of what is kept first, and the beginning of what is kept last, fall into a secret.
+    const text = (secret + '.').repeat(Math.ceil((MAX_HEAD_BYTES * 6) / (secret.length + 1)));
+    for (const size of [7, 4093, 65_536]) {
+      const log = new AttemptLog(identity, () => redactions);
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; at += size) log.write('stderr', bytes.subarray(at, at + size));
+      const body = log.close().map((chunk) => (chunk.stream === 'note' ? '' : chunk.body));
+      expect(body.join('')).toMatch(/^[*.]+$/);
+    }
+  });
+
+  it('masks what is opened while output comes, and says what it cannot mask', () => {
+    let redactions = new RedactionSet([]);
+    const log = new AttemptLog(identity, () => redactions);
+    log.write('stdout', Buffer.from('first hunter2\n'));
+    redactions = new RedactionSet([
+      { name: 'pw', value: 'hunter2' },
+      { name: 'pin', value: '123' },
+    ]);
+    log.write('stdout', Buffer.from('then hunt'));
+    expect(log.take().map((chunk) => chunk.body)).toEqual(['first hunter2\n', 'then ']);
+    log.write('stdout', Buffer.from('er2 and 123\n'));
+    const chunks = log.close();
+    expect(chunks.map((chunk) => [chunk.stream, chunk.body])).toEqual([
+      ['note', 'The credential "pin" is not masked in this output: its value is too short.\n'],
+      ['stdout', '*** and 123\n'],
+    ]);
   });
 });

@@ -1,5 +1,6 @@
 import { TextDecoder } from 'node:util';
 import type { LogChunk } from '@fettle/database';
+import { RedactionSet, type Redactor } from '@fettle/security';
 
 /** Of one attempt's output the first and the last half MiB are kept (of both streams together); what lies between is counted. */
 export const MAX_HEAD_BYTES = 524_288;
@@ -11,7 +12,12 @@ const MIN_TAIL_PIECE_BYTES = 4_096;
 
 type Stream = 'stdout' | 'stderr';
 
+const nothingToMask = new RedactionSet([]);
+
 interface StreamState {
+  /** What is masked now, and the place in the stream that it has reached. */
+  redactions: RedactionSet;
+  redactor: Redactor;
   readonly decoder: TextDecoder;
   pending: string;
   /** Line that the first pending character belongs to, from 1. */
@@ -22,9 +28,11 @@ interface StreamState {
 export class AttemptLog {
   readonly #identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>;
   readonly #streams: Readonly<Record<Stream, StreamState>> = {
-    stdout: { decoder: new TextDecoder('utf-8'), pending: '', line: 1 },
-    stderr: { decoder: new TextDecoder('utf-8'), pending: '', line: 1 },
+    stdout: newStream(),
+    stderr: newStream(),
   };
+  readonly #redactions: () => RedactionSet;
+  #isSilent = true;
   readonly #ready: LogChunk[] = [];
   #headBytes = 0;
   #tail: { readonly stream: Stream; readonly chunk: Buffer }[] = [];
@@ -32,12 +40,32 @@ export class AttemptLog {
   #droppedBytes = 0;
   #droppedLines: Record<Stream, number> = { stdout: 0, stderr: 0 };
 
-  constructor(identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>) {
+  /** `redactions` tells what to mask; it is asked at each write, so that a secret opened later is masked from then on. */
+  constructor(
+    identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>,
+    redactions: () => RedactionSet = () => nothingToMask,
+  ) {
     this.#identity = identity;
+    this.#redactions = redactions;
   }
 
-  /** Takes bytes as they come: invalid UTF-8 becomes U+FFFD, and so does NUL, which Postgres cannot store. */
+  /**
+   * Takes bytes as they come, masks secrets before anything is cut off: half of one would pass every mask. Invalid UTF-8 becomes
+   * U+FFFD, and so does NUL, which Postgres cannot store.
+   */
   write(stream: Stream, chunk: Buffer): void {
+    const state = this.#streams[stream];
+    const redactions = this.#redactions();
+    this.#isSilent = false;
+    if (state.redactions !== redactions) {
+      this.#keep(stream, state.redactor.flush());
+      state.redactions = redactions;
+      state.redactor = redactions.redactor();
+    }
+    this.#keep(stream, redactions.isEmpty ? chunk : state.redactor.write(chunk));
+  }
+
+  #keep(stream: Stream, chunk: Buffer): void {
     const room = MAX_HEAD_BYTES - this.#headBytes;
     if (chunk.length <= room) {
       this.#headBytes += chunk.length;
@@ -63,6 +91,8 @@ export class AttemptLog {
 
   /** The last chunks, once the attempt has ended. */
   close(): LogChunk[] {
+    for (const stream of ['stdout', 'stderr'] as const) this.#keep(stream, this.#streams[stream].redactor.flush());
+    this.#admitUnmasked();
     this.#flushDecoders();
     if (this.#tailBytes > 0) {
       for (const stream of ['stdout', 'stderr'] as const) this.#cut(stream, true);
@@ -73,6 +103,13 @@ export class AttemptLog {
       this.#flushDecoders();
     }
     return this.take();
+  }
+
+  /** Whoever reads this output must know where it may show a secret. */
+  #admitUnmasked(): void {
+    if (this.#isSilent) return;
+    for (const { name, reason } of this.#redactions().unprotected)
+      this.note(`The credential "${name}" is not masked in this output: its value is ${reason.replace('-', ' ')}.\n`);
   }
 
   #flushDecoders(): void {
@@ -123,6 +160,11 @@ export class AttemptLog {
       state.line += countNewlines(body);
     }
   }
+}
+
+function newStream(): StreamState {
+  const redactor = nothingToMask.redactor();
+  return { redactions: nothingToMask, redactor, decoder: new TextDecoder('utf-8'), pending: '', line: 1 };
 }
 
 /** Length without half of a surrogate pair at the end. */

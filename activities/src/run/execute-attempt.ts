@@ -14,7 +14,7 @@ import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
-import type { Secrets } from './secrets.js';
+import type { AttemptSecrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
 /** How one attempt of one step on one target ended. */
@@ -40,7 +40,7 @@ export interface AttemptSubject {
 export interface AttemptRequest extends AttemptSubject {
   readonly prepared: Preparation;
   readonly token: string;
-  readonly secrets: Secrets;
+  readonly secrets: AttemptSecrets;
   readonly log: AttemptLog;
   readonly signal: AbortSignal;
 }
@@ -119,14 +119,14 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
     }
     const context = await targetContext(services, request, asset, prepared.action);
     dispatched = true;
-    const end = await prepared.action.execute(prepared.input, context);
+    const end = request.secrets.maskedEnd(await prepared.action.execute(prepared.input, context));
     if (end.state === 'failed') return { state: 'failed', exitCode: end.exitCode, error: end.error, output: null };
     return succeeded(request, asset, end);
   } catch (error) {
-    const judgement = judgeError(error, prepared.effect, dispatched);
+    const judgement = judgeError(error, prepared.effect, dispatched, request.secrets.mask);
     if (judgement.error.code === 'internal-error') {
       services.logger.warn(
-        { err: error, runId: request.run.runId, step: request.step.id },
+        { reason: judgement.error.message, runId: request.run.runId, step: request.step.id },
         'an attempt failed in an unexpected way',
       );
     }
@@ -205,6 +205,7 @@ async function targetContext(
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),
     secret: (name) => request.secrets.value(name, 'password'),
+    redactor: () => request.secrets.redactions.redactor(),
     saveFacts: ({ facts, identifiers }) =>
       withDatabasePatience(() =>
         services.dataSource.transaction((transaction) =>

@@ -17,20 +17,33 @@ const unreachableCodes = new Set([
 
 const MAX_MESSAGE_CHARACTERS = 2000;
 
-/** Messages may quote a host: what Postgres cannot store (NUL, half a surrogate pair) becomes U+FFFD. */
-function storable(text: string): string {
-  return text
+/** Replaces secrets in a text. */
+export type Mask = (text: string) => string;
+
+const unmasked: Mask = (text) => text;
+
+/**
+ * Messages may quote a host: secrets are masked before the text is cut (half of one would pass the mask), and what Postgres
+ * cannot store (NUL, half a surrogate pair) becomes U+FFFD.
+ */
+function storable(text: string, mask: Mask): string {
+  return mask(text)
     .slice(0, MAX_MESSAGE_CHARACTERS)
     .replaceAll('\0', '\uFFFD')
     .replace(/\p{Surrogate}/gu, '\uFFFD');
 }
 
-export function storedError(error: unknown): StoredError {
-  if (error instanceof FettleError) {
-    const { code, message, remedy } = error;
-    return { code, message: storable(message), ...(remedy === undefined ? {} : { remedy: storable(remedy) }) };
-  }
-  return { code: 'internal-error', message: storable(error instanceof Error ? error.message : String(error)) };
+export function storedError(error: unknown, mask: Mask = unmasked): StoredError {
+  if (error instanceof FettleError) return maskedError(error, mask);
+  return { code: 'internal-error', message: storable(error instanceof Error ? error.message : String(error), mask) };
+}
+
+export function maskedError({ code, message, remedy }: StoredError, mask: Mask): StoredError {
+  return {
+    code,
+    message: storable(message, mask),
+    ...(remedy === undefined ? {} : { remedy: storable(remedy, mask) }),
+  };
 }
 
 /**
@@ -38,8 +51,8 @@ export function storedError(error: unknown): StoredError {
  * command is confirmed to have been stopped by its own time limit or by a cancel. `dispatched`: the action had been called, so
  * that only an error that says otherwise (`mayHaveStarted: false`) rules an effect out.
  */
-export function judgeError(error: unknown, effect: Effect, dispatched: boolean): Judgement {
-  const stored = storedError(error);
+export function judgeError(error: unknown, effect: Effect, dispatched: boolean, mask: Mask = unmasked): Judgement {
+  const stored = storedError(error, mask);
   const detail = error instanceof FettleError ? (error.detail ?? {}) : {};
   const mayHaveStarted = dispatched && detail['mayHaveStarted'] !== false;
   const stoppedForCertain = detail['confirmed'] === true;

@@ -99,17 +99,20 @@ async function execute(
   token: string,
   signal: AbortSignal,
 ): Promise<ControlEnd> {
-  const secrets = new Secrets(services, request.space);
+  const secrets = new Secrets(services, request.space).forAttempt();
   let ended: ActionEnd<unknown>;
   try {
-    ended = await prepared.action.execute(prepared.input, {
-      token,
-      timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
-      signal,
-      secret: (name) => secrets.value(name, 'token'),
-    });
+    ended = secrets.maskedEnd(
+      await prepared.action.execute(prepared.input, {
+        token,
+        timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
+        signal,
+        secret: (name) => secrets.value(name, 'token'),
+        redactor: () => secrets.redactions.redactor(),
+      }),
+    );
   } catch (error) {
-    const judged = judgeError(error, prepared.effect, true);
+    const judged = judgeError(error, prepared.effect, true, secrets.mask);
     const state = judged.state === 'unreachable' || judged.state === 'quarantined' ? 'failed' : judged.state;
     return { state, error: judged.error, output: null };
   }

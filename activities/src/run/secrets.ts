@@ -1,7 +1,10 @@
 import { FettleError, type FettleErrorOptions } from '@fettle/contracts';
 import { findCredential, type StoredCredential } from '@fettle/database';
 import type { SshCredential } from '@fettle/drivers';
+import { RedactionSet, type DeclaredSecret } from '@fettle/security';
+import type { ActionEnd } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
+import { maskedError } from './judge-error.js';
 import type { WorkerServices } from './services.js';
 
 export interface OpenedCredential extends StoredCredential {
@@ -13,12 +16,17 @@ export interface SshIdentity {
   readonly username: string | null;
 }
 
+/** A set takes up to a few megabytes of tables. */
+const MAX_REDACTION_SETS = 32;
+
 /** Opens credentials for one lane or control step; they live in memory as long as it does, and nowhere else in clear. */
 export class Secrets {
   readonly #services: WorkerServices;
   readonly #space: string;
   readonly #opened = new Map<string, Promise<OpenedCredential>>();
   readonly #forSsh = new Map<string, Promise<SshIdentity>>();
+  /** By the names of the credentials: attempts of a lane mostly open the same ones. */
+  readonly #redactions = new Map<string, RedactionSet>();
 
   constructor(services: WorkerServices, space: string) {
     this.#services = services;
@@ -50,6 +58,23 @@ export class Secrets {
     this.#forSsh.set(name, identity);
     identity.catch(() => this.#forSsh.delete(name));
     return identity;
+  }
+
+  /** What one attempt opens, and masks in all that it leaves behind. */
+  forAttempt(): AttemptSecrets {
+    return new AttemptSecrets(this);
+  }
+
+  /** What masks these credentials; made once for each combination of them. */
+  redactionsOf(opened: ReadonlyMap<string, OpenedCredential>): RedactionSet {
+    const key = [...opened.keys()].sort().join(' ');
+    const known = this.#redactions.get(key);
+    if (known) return known;
+    const made = new RedactionSet([...opened.values()].map(declared));
+    const [oldest] = this.#redactions.keys();
+    if (this.#redactions.size >= MAX_REDACTION_SETS && oldest !== undefined) this.#redactions.delete(oldest);
+    this.#redactions.set(key, made);
+    return made;
   }
 
   async #makeIdentity(name: string): Promise<SshIdentity> {
@@ -89,6 +114,59 @@ export class Secrets {
       });
     }
   }
+}
+
+/** The credentials that one attempt opens. Whatever the attempt writes anywhere goes through its masks. */
+export class AttemptSecrets {
+  readonly #secrets: Secrets;
+  readonly #opened = new Map<string, OpenedCredential>();
+  #redactions = nothingToMask;
+
+  constructor(secrets: Secrets) {
+    this.#secrets = secrets;
+  }
+
+  /** What masks all that was opened so far; the same object until more is opened. */
+  get redactions(): RedactionSet {
+    return this.#redactions;
+  }
+
+  /** @throws FettleError as `Secrets.value` */
+  async value(name: string, kind: 'password' | 'token'): Promise<string> {
+    await this.#open(name);
+    return this.#secrets.value(name, kind);
+  }
+
+  async forSsh(name: string): Promise<SshIdentity> {
+    await this.#open(name);
+    return this.#secrets.forSsh(name);
+  }
+
+  /** For a text; an own property, so that it can be handed on by itself. */
+  readonly mask = (text: string): string => this.#redactions.redactText(text);
+
+  /** What an action gives back, as it may be stored: a state or a code is not data, whatever a password is called. */
+  maskedEnd<Output>(end: ActionEnd<Output>): ActionEnd<Output> {
+    // Strings stay strings, and all else keeps its shape.
+    return {
+      ...end,
+      error: end.error && maskedError(end.error, this.mask),
+      output: this.#redactions.redactJson(end.output) as Output,
+    };
+  }
+
+  async #open(name: string): Promise<void> {
+    if (this.#opened.has(name)) return;
+    this.#opened.set(name, await this.#secrets.open(name));
+    this.#redactions = this.#secrets.redactionsOf(this.#opened);
+  }
+}
+
+const nothingToMask = new RedactionSet([]);
+
+/** A token or password is looked for in all spellings that programs print; a key by its lines. */
+function declared({ name, kind, value }: OpenedCredential): DeclaredSecret {
+  return { name, value, form: kind === 'ssh-private-key' ? 'private-key' : 'value' };
 }
 
 /** Without its secret nothing has been sent anywhere. */

@@ -256,9 +256,11 @@ export class Lane {
 
   #start(attempt: Attempt): void {
     const { target, step } = attempt;
-    const log = new AttemptLog({ assetId: target.assetId, step: step.id, generation: target.generation });
+    const secrets = this.#secrets.forAttempt();
+    const identity = { assetId: target.assetId, step: step.id, generation: target.generation };
+    const log = new AttemptLog(identity, () => secrets.redactions);
     this.#inFlight.set(target.assetId, log);
-    const request = { ...attempt, secrets: this.#secrets, log, signal: this.#abort.signal };
+    const request = { ...attempt, secrets, log, signal: this.#abort.signal };
     void executeAttempt(this.#services, request).then((outcome) => {
       this.#inFlight.delete(target.assetId);
       this.#endedLogs.push(...log.close());

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from '../contracts.js';
+import type { Redactor } from '@fettle/security';
 import { driverBecome, type ActionEnd, type TargetContext } from '../implementation.js';
 
 export interface CommandRequest {
@@ -18,21 +19,32 @@ export interface CommandOutput {
   readonly truncated: boolean;
 }
 
-/** Keeps the first bytes of a stream for later steps; the log has the rest. */
+/** Keeps the first bytes of a stream for later steps, masked before they are cut; the log has the rest. */
 class KeptOutput {
   readonly #chunks: Buffer[] = [];
+  readonly #redactor: Redactor;
   #bytes = 0;
   truncated = false;
 
-  add(chunk: Buffer): void {
-    const room = MAX_KEPT_OUTPUT_BYTES - this.#bytes;
-    if (chunk.length > room) this.truncated = true;
-    if (room <= 0) return;
-    this.#chunks.push(chunk.subarray(0, room));
-    this.#bytes += Math.min(room, chunk.length);
+  constructor(redactor: Redactor) {
+    this.#redactor = redactor;
   }
 
+  add(chunk: Buffer): void {
+    if (this.#bytes < MAX_KEPT_OUTPUT_BYTES) this.#keep(this.#redactor.write(chunk));
+    else this.truncated = true;
+  }
+
+  #keep(masked: Buffer): void {
+    const room = MAX_KEPT_OUTPUT_BYTES - this.#bytes;
+    if (masked.length > room) this.truncated = true;
+    this.#chunks.push(masked.subarray(0, room));
+    this.#bytes += Math.min(room, masked.length);
+  }
+
+  /** Once the stream has ended. */
   text(): string {
+    if (!this.truncated) this.#keep(this.#redactor.flush());
     const decoded = new TextDecoder().decode(Buffer.concat(this.#chunks));
     // Postgres text cannot hold NUL.
     return decoded.replaceAll('\0', '\uFFFD').replace(/\r?\n$/, '');
@@ -44,13 +56,14 @@ export async function executeCommand(
   request: CommandRequest,
   context: TargetContext,
 ): Promise<ActionEnd<CommandOutput>> {
-  const kept = { stdout: new KeptOutput(), stderr: new KeptOutput() };
+  const become = await driverBecome(request.become, context.secret);
+  const kept = { stdout: new KeptOutput(context.redactor()), stderr: new KeptOutput(context.redactor()) };
   const result = await context.ssh.exec(context.endpoint, context.credential, {
     argv: request.argv,
     stdin: request.standardInput,
     env: request.environment,
     cwd: request.workingDirectory,
-    become: await driverBecome(request.become, context.secret),
+    become,
     timeoutMs: context.timeoutMs,
     signal: context.signal,
     token: context.token,
@@ -63,10 +76,11 @@ export async function executeCommand(
     const message = `The command was ended by signal ${result.signal} on ${context.asset.name}.`;
     return { state: 'failed', exitCode: null, error: { code: 'command-signalled', message }, output: null };
   }
+  const [stdout, stderr] = [kept.stdout.text(), kept.stderr.text()];
   const output: CommandOutput = {
     exitCode: result.exitCode,
-    stdout: kept.stdout.text(),
-    stderr: kept.stderr.text(),
+    stdout,
+    stderr,
     truncated: kept.stdout.truncated || kept.stderr.truncated,
   };
   if (request.successCodes.includes(result.exitCode)) {

@@ -3,6 +3,11 @@ export interface DeclaredSecret {
   /** Name of the credential or input, for reports; itself no secret. */
   readonly name: string;
   readonly value: string | Uint8Array;
+  /**
+   * `private-key`: a key in PEM or OpenSSH's form is looked for line by line, as it stands and in base64. All spellings of a
+   * key of 4096 bits would need tables of a hundred megabytes, and nobody prints a key percent-encoded.
+   */
+  readonly form?: 'value' | 'private-key';
 }
 
 /** A secret that cannot be masked, and why. */
@@ -30,13 +35,14 @@ export function collectPatterns(secrets: readonly DeclaredSecret[]): PatternSet 
   const patterns = new Map<string, Buffer>();
   const unprotected: UnprotectedSecret[] = [];
   let totalBytes = 0;
-  for (const { name, value } of secrets) {
+  for (const { name, value, form } of secrets) {
     const bytes = typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value);
     if (bytes.length < minSecretBytes || bytes.length > maxSecretBytes) {
       unprotected.push({ name, reason: bytes.length < minSecretBytes ? 'too-short' : 'too-long' });
       continue;
     }
-    const fresh = spellings(bytes).filter((spelling) => !patterns.has(spelling.toString('latin1')));
+    const wanted = form === 'private-key' ? keySpellings(bytes) : spellings(bytes);
+    const fresh = wanted.filter((spelling) => !patterns.has(spelling.toString('latin1')));
     const freshBytes = fresh.reduce((sum, spelling) => sum + spelling.length, 0);
     if (totalBytes + freshBytes > maxPatternBytes) {
       unprotected.push({ name, reason: 'too-many' });
@@ -70,6 +76,16 @@ function spellings(secret: Buffer): Buffer[] {
   return [...found.values()];
 }
 
+/** Lines of a key without its BEGIN and END, which are no secret, and the lines of its base64. */
+function keySpellings(key: Buffer): Buffer[] {
+  const lines = key
+    .toString('utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.length >= minLineLength && !line.startsWith('-----'));
+  return [...lines, ...base64Lines(key)].map((line) => Buffer.from(line, 'utf8'));
+}
+
 function hexSpellings(secret: Buffer): string[] {
   const hex = secret.toString('hex');
   return [hex, hex.toUpperCase()];
@@ -78,15 +94,10 @@ function hexSpellings(secret: Buffer): string[] {
 /**
  * Base64 and base64url (RFC 4648): alone, with and without padding, and inside a longer encoded text, where the secret may
  * start at each of three offsets. There only the characters that depend on nothing but the secret can be looked for; up to four
- * bits of its first and last byte may stay visible. Long ones are also looked for line by line, as `base64` (76 characters) and
- * OpenSSL (64) break them.
+ * bits of its first and last byte may stay visible. Long ones are also looked for line by line.
  */
 function base64Spellings(secret: Buffer): string[] {
-  const found: string[] = [];
-  for (const lineLength of [64, 76]) {
-    const lines = secret.toString('base64').match(new RegExp(`.{1,${lineLength}}`, 'g')) ?? [];
-    if (lines.length > 1) found.push(...lines.filter((line) => line.length >= minLineLength));
-  }
+  const found = base64Lines(secret);
   for (const encoding of ['base64', 'base64url'] as const) {
     const alone = secret.toString(encoding);
     found.push(alone, alone.replace(/=+$/, ''));
@@ -96,6 +107,16 @@ function base64Spellings(secret: Buffer): string[] {
       const end = Math.floor((shifted.length * 8) / 6);
       found.push(shifted.toString(encoding).slice(first, end));
     }
+  }
+  return found;
+}
+
+/** As `base64` (76 characters) and OpenSSL (64) break it; none where one line holds it all. */
+function base64Lines(secret: Buffer): string[] {
+  const found: string[] = [];
+  for (const lineLength of [64, 76]) {
+    const lines = secret.toString('base64').match(new RegExp(`.{1,${lineLength}}`, 'g')) ?? [];
+    if (lines.length > 1) found.push(...lines.filter((line) => line.length >= minLineLength));
   }
   return found;
 }

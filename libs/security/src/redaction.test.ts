@@ -102,6 +102,35 @@ describe('Redactor', () => {
     }
   });
 
+  it('masks a private key by its lines and theirs in base64, with small tables, and leaves what is no secret', () => {
+    for (const pem of [
+      generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      generateKeyPairSync('rsa', { modulusLength: 4096 })
+        .privateKey.export({ type: 'pkcs1', format: 'pem' })
+        .toString(),
+    ]) {
+      const keys = new RedactionSet([{ name: 'key', value: pem, form: 'private-key' }]);
+      expect(keys.unprotected).toEqual([]);
+      const lines = pem.trim().split('\n');
+      const masked = keys.redactText(pem).trim().split('\n');
+      expect(masked).toEqual([lines[0], ...lines.slice(1, -1).map(() => '***'), lines.at(-1)]);
+      expect(keys.redactText(lines.map((line) => `log: ${line}\r`).join('\n'))).not.toContain(lines[1]?.slice(2, 20));
+      // Unbroken, as `base64 -w0` prints it: the lines of 76 touch and become one mask.
+      expect(keys.redactText(Buffer.from(pem).toString('base64')).length).toBeLessThan(20);
+      const { patterns } = collectPatterns([{ name: 'key', value: pem, form: 'private-key' }]);
+      expect(patterns.reduce((sum, pattern) => sum + pattern.length, 0)).toBeLessThan(5 * pem.length);
+    }
+  });
+
+  it('masks the strings of a JSON value and keeps its shape', () => {
+    const value = { hunter22: ['a hunter22', 1, null, { deep: 'hunter22' }], ['__proto__']: true };
+    expect(one('hunter22').redactJson(value)).toEqual({
+      hunter22: ['a ***', 1, null, { deep: '***' }],
+      ['__proto__']: true,
+    });
+    expect(new RedactionSet([]).redactJson(value)).toBe(value);
+  });
+
   it('masks what a program prints without the newline at the end of the stored value', () => {
     expect(one('tr0ub4dor\n').redactText('password is tr0ub4dor.')).toBe('password is ***.');
   });

@@ -16,6 +16,11 @@ export class RedactionSet {
     this.#automaton = patterns.length === 0 ? null : new PatternAutomaton(patterns);
   }
 
+  /** There is nothing to look for: what is given comes back as it is. */
+  get isEmpty(): boolean {
+    return this.#automaton === null;
+  }
+
   redactor(): Redactor {
     return new Redactor(this.#automaton);
   }
@@ -24,6 +29,16 @@ export class RedactionSet {
   redactText(text: string): string {
     const redactor = this.redactor();
     return Buffer.concat([redactor.write(Buffer.from(text, 'utf8')), redactor.flush()]).toString('utf8');
+  }
+
+  /** Masks every string in a JSON value. Names of members are its shape, which others rely on, and stay. */
+  redactJson(value: unknown): unknown {
+    if (this.isEmpty) return value;
+    if (typeof value === 'string') return this.redactText(value);
+    if (Array.isArray(value)) return value.map((item) => this.redactJson(item));
+    if (typeof value !== 'object' || value === null) return value;
+    // From entries, so that a member named __proto__ stays a member.
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, this.redactJson(member)]));
   }
 }
 
