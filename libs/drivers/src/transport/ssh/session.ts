@@ -193,6 +193,7 @@ export class Session {
   private sendStdin(): void {
     const { stdin, command } = this.options;
     if (!command.readsStdin) return;
+    if (command.preamble !== undefined) this.channel.write(command.preamble);
     if (stdin === undefined) this.channel.end();
     else if (Buffer.isBuffer(stdin)) this.channel.end(stdin);
     else {

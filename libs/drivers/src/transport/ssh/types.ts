@@ -22,7 +22,7 @@ export interface ExecRequest {
   /** Program and arguments; each reaches the program as one argument, byte for byte. */
   readonly argv: readonly string[];
   readonly stdin?: Buffer | AsyncIterable<Buffer> | undefined;
-  /** Shown for a moment in the host's process list, as the arguments are: a secret belongs into stdin. */
+  /** With `become` never in the process list; without it for a moment, in the line of the shell that becomes the command. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly become?: Become | undefined;

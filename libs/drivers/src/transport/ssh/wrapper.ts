@@ -18,6 +18,8 @@ export interface WrappedCommand {
   readonly prompt: string | undefined;
   /** The channel must be told where input ends; else the command reads from /dev/null. */
   readonly readsStdin: boolean;
+  /** Goes before the command's input, to the shell that becomes the command; it ends with its last byte. */
+  readonly preamble: Buffer | undefined;
 }
 
 export interface CommandToWrap {
@@ -57,16 +59,27 @@ function checkCommand(endpoint: SshEndpoint, command: CommandToWrap): void {
   }
 }
 
-/** `cd` and variables, run by the shell that becomes the command. */
-function preparation(command: CommandToWrap, nonce: string): string {
-  const directory =
-    command.cwd === undefined
-      ? ''
-      : `cd -- ${quoteArgument(command.cwd)} || { printf '\\n%s\\n' ${nonce}-directory >&2; exit 125; }; `;
-  const variables = Object.entries(command.env ?? {}).map(
-    ([name, value]) => `export ${name}=${quoteArgument(value)}; `,
-  );
-  return directory + variables.join('');
+/** Run by the shell that becomes the command. */
+function enterDirectory(command: CommandToWrap, nonce: string): string {
+  if (command.cwd === undefined) return '';
+  return `cd -- ${quoteArgument(command.cwd)} || { printf '\\n%s\\n' ${nonce}-directory >&2; exit 125; }; `;
+}
+
+function exportVariables(command: CommandToWrap): string {
+  return Object.entries(command.env ?? {})
+    .map(([name, value]) => `export ${name}=${quoteArgument(value)}; `)
+    .join('');
+}
+
+/**
+ * Takes variables from standard input up to a line with the nonce, and nothing beyond it: POSIX lets `read` take no more of its
+ * input than the line. Under sudo all arguments stand in the host's process list for as long as the command runs; a variable
+ * must not, and the usual rules of sudo let none through from its own environment. An input that ends early runs nothing.
+ */
+function readVariables(nonce: string): string {
+  const next = 'IFS= read -r fettle_line';
+  const gather = `while ${next}; do case $fettle_line in ${nonce}-end) break ;; esac; fettle_text="$fettle_text$fettle_line\n"; done; `;
+  return `fettle_text=; ${gather}case $fettle_line in ${nonce}-end) ;; *) exit 125 ;; esac; eval "$fettle_text"; `;
 }
 
 function announce(nonce: string, what: 'login' | 'become'): string {
@@ -90,19 +103,27 @@ export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): Wrap
   const guard = ': "${LC_ALL-}"; ';
   let line: string;
   let prompt: string | undefined;
+  let preamble: Buffer | undefined;
+  const directory = enterDirectory(command, nonce);
+  const variables = exportVariables(command);
   if (!becomes) {
-    line = `${guard}${preparation(command, nonce)}${announce(nonce, 'login')}exec ${quoteArgv(command.argv)}`;
+    line = `${guard}${directory}${variables}${announce(nonce, 'login')}exec ${quoteArgv(command.argv)}`;
   } else {
     prompt = command.become?.password === undefined ? undefined : `[${nonce}-password]`;
     const asking = prompt === undefined ? ['-n'] : ['-S', '-p', prompt];
-    const inner = `${preparation(command, nonce)}${announce(nonce, 'become')}exec "$@"`;
+    if (variables !== '') preamble = Buffer.from(`${variables}\n${nonce}-end\n`);
+    const reading = preamble === undefined ? '' : readVariables(nonce);
+    // Its own input ended with the variables.
+    const input = preamble !== undefined && command.stdin === undefined ? ' </dev/null' : '';
+    const inner = `${directory}${announce(nonce, 'become')}${reading}exec "$@"${input}`;
     const sudo = ['sudo', ...asking, '-H', '-u', becomeUser, '--', '/bin/sh', '-c', inner, 'fettle', ...command.argv];
     line = `${guard}${announce(nonce, 'login')}exec ${quoteArgv(sudo)}`;
   }
   // Saves the packet, and so the system call, that would end the input of each command.
-  const readsStdin = command.stdin !== undefined || prompt !== undefined;
+  const readsStdin = command.stdin !== undefined || prompt !== undefined || preamble !== undefined;
   if (!readsStdin) line += ' </dev/null';
-  const lineBytes = Buffer.byteLength(line);
+  // Variables share the limit of the line, wherever they stand: what works without `become` works with it.
+  const lineBytes = Buffer.byteLength(line) + (preamble?.length ?? 0);
   if (lineBytes > MAX_LINE_BYTES) {
     invalid(
       endpoint,
@@ -110,7 +131,7 @@ export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): Wrap
       'Pass long values through stdin, as ssh.script does, or put a file on the host first.',
     );
   }
-  return { line, nonce, becomes, prompt, readsStdin };
+  return { line, nonce, becomes, prompt, readsStdin, preamble };
 }
 
 export type StartEvent =
