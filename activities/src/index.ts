@@ -4,6 +4,7 @@ import {
   endControlStep,
   endRun,
   NIL_ASSET_ID,
+  NO_EPOCH,
   notifyRun,
   readCounts,
   type StoredError,
@@ -121,12 +122,12 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       readonly state: 'skipped' | 'failed';
       readonly error: StoredError | null;
     }): Promise<void> {
-      await dataSource.transaction((transaction) =>
-        endControlStep(
-          transaction,
-          { runId: input.runId, step: input.stepId, generation: 1, token: `none-${input.stepId}-${NIL_ASSET_ID}` },
-          { state: input.state, error: input.error, output: null },
-        ),
+      const { runId, stepId: step, state, error } = input;
+      const token = `none-${step}-${NIL_ASSET_ID}`;
+      await endControlStep(
+        dataSource.manager,
+        { runId, step, generation: 1, token, epoch: NO_EPOCH, effect: 'none' },
+        { state, error, output: null },
       );
     },
 

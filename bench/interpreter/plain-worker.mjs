@@ -20,12 +20,9 @@ const activities = {
       await notifyRun(transaction, runId);
     }),
   async step(runId, step) {
-    const attempt = { runId, step, generation: 1, token: `${runId}/${step}` };
-    await inTransaction((transaction) => startControlStep(transaction, attempt));
-    await inTransaction(async (transaction) => {
-      await endControlStep(transaction, attempt, { state: 'succeeded', error: null, output: {} });
-      await notifyRun(transaction, runId);
-    });
+    const attempt = { runId, step, generation: 1, token: `${runId}/${step}`, epoch: 1, effect: 'read-only' };
+    await startControlStep(dataSource.manager, attempt);
+    await endControlStep(dataSource.manager, attempt, { state: 'succeeded', error: null, output: {} });
   },
   end: (runId) =>
     inTransaction(async (transaction) => {

@@ -1,10 +1,12 @@
+import { randomInt } from 'node:crypto';
 import type { Effect } from '@fettle/contracts';
 import {
   endControlStep,
   NIL_ASSET_ID,
-  notifyRun,
   startControlStep,
+  type ControlAttempt,
   type ControlEnd,
+  type JournaledEffect,
   type StoredError,
 } from '@fettle/database';
 import { MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
@@ -35,6 +37,9 @@ export interface ControlStepReport {
   readonly error: StoredError | null;
 }
 
+/** What a second execution does not make worse. */
+const repeatableEffects: ReadonlySet<JournaledEffect> = new Set(['none', 'read-only', 'idempotent']);
+
 /** Executes one attempt of a control step with its *started* and its end in the journal; safe to be called again after a crash. */
 export async function runControlStep(
   services: WorkerServices,
@@ -49,27 +54,27 @@ export async function runControlStep(
     phase: 'do',
     generation: request.attempt,
   });
-  const attempt = { runId, step: stepId, generation: request.attempt, token };
   const prepared = prepare(request);
-  const started = await withDatabasePatience(() =>
-    services.dataSource.transaction((transaction) => startControlStep(transaction, attempt)),
-  );
+  const attempt: ControlAttempt = {
+    runId,
+    step: stepId,
+    generation: request.attempt,
+    token,
+    epoch: randomInt(1, 2 ** 31),
+    effect: prepared.kind === 'refuse' ? 'none' : prepared.effect,
+  };
+  const database = services.dataSource.manager;
+  const started = await withDatabasePatience(() => startControlStep(database, attempt));
   if (started.kind === 'ended') return reportOf(started.end);
   if (started.kind === 'refused') return { state: 'cancelled', output: null, error: null };
-  const repeatable = prepared.kind === 'refuse' || prepared.effect === 'read-only' || prepared.effect === 'idempotent';
   let end: ControlEnd;
-  if (started.kind === 'interrupted' && !repeatable) {
+  if (started.kind === 'interrupted' && !repeatableEffects.has(started.effect)) {
     const message = `The worker was lost while step "${stepId}" was in flight; it may or may not have happened.`;
     end = { state: 'unknown', error: { code: 'effect-uncertain', message }, output: null };
   } else {
     end = prepared.kind === 'refuse' ? prepared.end : await execute(services, request, prepared, token, signal);
   }
-  await withDatabasePatience(() =>
-    services.dataSource.transaction(async (transaction) => {
-      await endControlStep(transaction, attempt, end);
-      await notifyRun(transaction, runId);
-    }),
-  );
+  await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);
 }
 

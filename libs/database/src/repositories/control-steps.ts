@@ -1,16 +1,26 @@
-import type { StepState } from '@fettle/contracts';
+import { FettleError, type StepState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
-import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
+import { storableJson } from '../storable-json.js';
+import type { JournaledEffect } from './run-lanes.js';
 
 /** Stands in the journal where a step of target scope has its asset. */
 export const NIL_ASSET_ID = '00000000-0000-0000-0000-000000000000';
+/** Epoch of a control step that was decided without being started. */
+export const NO_EPOCH = 0;
 
 export interface ControlAttempt {
   readonly runId: string;
   readonly step: string;
   readonly generation: number;
   readonly token: string;
+  /**
+   * Who holds the attempt: a number from 1 that each execution draws for itself and gives at start and end. A worker that takes
+   * an interrupted attempt over puts its own in place, so that the one before can end nothing any more; and one that has to
+   * repeat its start, because the answer was lost, knows its own work again.
+   */
+  readonly epoch: number;
+  readonly effect: JournaledEffect;
 }
 
 export interface ControlEnd {
@@ -19,69 +29,107 @@ export interface ControlEnd {
   readonly output: unknown;
 }
 
-/**
- * Journals *started* of a control step before its effect. `fresh`: this call started it; `interrupted`: an earlier worker did
- * and left no end; `refused`: the run was cancelled or has ended; an end: it is over, and that is its result.
- */
-export async function startControlStep(
-  transaction: Transaction,
-  attempt: ControlAttempt,
-): Promise<{ kind: 'fresh' } | { kind: 'interrupted' } | { kind: 'refused' } | { kind: 'ended'; end: ControlEnd }> {
-  const run = await lockRun(transaction, attempt.runId);
-  const rows: { state: StepState; error: StoredError | null; output: unknown }[] = await transaction.query(
-    `SELECT state, error, output FROM run_step
-     WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4`,
-    [attempt.runId, NIL_ASSET_ID, attempt.step, attempt.generation],
-  );
-  const row = rows[0];
-  if (row) {
-    if (row.state === 'started') return { kind: 'interrupted' };
-    return { kind: 'ended', end: { state: row.state, error: row.error, output: row.output } };
-  }
-  if (run.state !== 'running' || run.cancelRequested) return { kind: 'refused' };
-  await transaction.query(
-    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, state, started_at)
-     VALUES ($1, $2, $3, 'do', $4, 0, $5, 'started', clock_timestamp())`,
-    [attempt.runId, NIL_ASSET_ID, attempt.step, attempt.generation, attempt.token],
-  );
-  await appendEntries(transaction, run, [
-    { kind: 'step-started', step: attempt.step, data: { attempt: attempt.generation } },
-  ]);
-  await saveLockedRun(transaction, run);
-  return { kind: 'fresh' };
+export type ControlStart =
+  /** This execution started it, and nobody before. */
+  | { readonly kind: 'fresh' }
+  /** An earlier execution started it with that effect and left no end; it is this one's now. */
+  | { readonly kind: 'interrupted'; readonly effect: JournaledEffect }
+  /** The run was cancelled or has ended; nothing was written. */
+  | { readonly kind: 'refused' }
+  /** It is over, and that is its result. */
+  | { readonly kind: 'ended'; readonly end: ControlEnd };
+
+interface StartedRow {
+  /** This execution's start came first, be it in this call or in one whose answer was lost. */
+  readonly isOwn: boolean;
+  readonly effect: JournaledEffect;
+  /** Null: there is no row and none was made. */
+  readonly state: StepState | null;
+  readonly error: StoredError | null;
+  readonly output: unknown;
 }
 
-/** Journals the end of a control step; one that never started (skipped, refused) gets its row here. */
-export async function endControlStep(
-  transaction: Transaction,
-  attempt: ControlAttempt,
-  end: ControlEnd,
-): Promise<void> {
-  const run = await lockRun(transaction, attempt.runId);
-  const rows: unknown[] = await transaction.query(
-    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, state, error, output, started_at, ended_at)
-     VALUES ($1, $2, $3, 'do', $4, 0, $5, $6, $7, $8, clock_timestamp(), clock_timestamp())
-     ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
-       SET state = excluded.state, error = excluded.error, output = excluded.output, ended_at = excluded.ended_at
-     WHERE run_step.state = 'started' RETURNING 1`,
+/**
+ * Journals *started* of a control step before its effect, with its entry, in one statement, which needs no transaction around
+ * it. Taking the run's next number takes its row lock; where no entry is written the number stays unused.
+ * @throws FettleError `not-found`
+ */
+export async function startControlStep(database: Transaction, attempt: ControlAttempt): Promise<ControlStart> {
+  const rows: StartedRow[] = await database.query(
+    `WITH owner AS (
+         UPDATE run SET seq = seq + 1 WHERE id = $1
+         RETURNING id, seq, state = 'running' AND cancel_requested_at IS NULL AS open),
+       earlier AS (
+         SELECT lane_epoch AS holder FROM run_step
+         WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4),
+       step AS (
+         INSERT INTO run_step AS s (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, started_at)
+         SELECT id, $2, $3, 'do', $4, $5, $6, $7, 'started', clock_timestamp() FROM owner
+         WHERE open OR EXISTS (SELECT 1 FROM earlier)
+         ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
+           SET lane_epoch = CASE s.state WHEN 'started' THEN excluded.lane_epoch ELSE s.lane_epoch END
+         -- A row that was there and is only changed has the number of this transaction as its xmax.
+         RETURNING xmax = 0 AS is_new, effect, state, error, output),
+       entry AS (
+         INSERT INTO entry (run_id, seq, at, kind, step, data)
+         SELECT owner.id, owner.seq, clock_timestamp(), 'step-started', $3, jsonb_build_object('attempt', $4::integer)
+         FROM owner, step WHERE step.is_new)
+       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", step.effect, step.state, step.error, step.output
+       FROM owner LEFT JOIN step ON true LEFT JOIN earlier ON true`,
+    [attempt.runId, NIL_ASSET_ID, attempt.step, attempt.generation, attempt.epoch, attempt.token, attempt.effect],
+  );
+  const row = rows[0];
+  if (!row) throw new FettleError({ code: 'not-found', message: `There is no run ${attempt.runId}.` });
+  if (row.state === null) return { kind: 'refused' };
+  if (row.state !== 'started') {
+    return { kind: 'ended', end: { state: row.state, error: row.error, output: row.output } };
+  }
+  return row.isOwn ? { kind: 'fresh' } : { kind: 'interrupted', effect: row.effect };
+}
+
+/**
+ * Journals the end of a control step with its entry, and wakes the run's readers, in one statement; a step that never started
+ * (skipped, refused) gets its row here, with `NO_EPOCH`. Ending an ended step changes nothing.
+ * @throws FettleError `stale-attempt` where another execution has taken the attempt over
+ */
+export async function endControlStep(database: Transaction, attempt: ControlAttempt, end: ControlEnd): Promise<void> {
+  const error = storableJson(end.error);
+  const rows: { holder: number | null }[] = await database.query(
+    `WITH owner AS (UPDATE run SET seq = seq + 1 WHERE id = $1 RETURNING id, seq),
+     step AS (
+       INSERT INTO run_step AS s (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, error, output,
+         started_at, ended_at)
+       SELECT id, $2, $3, 'do', $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), clock_timestamp() FROM owner
+       ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
+         SET state = excluded.state, error = excluded.error, output = excluded.output, ended_at = excluded.ended_at
+         WHERE s.state = 'started' AND s.lane_epoch = excluded.lane_epoch
+       RETURNING lane_epoch),
+     entry AS (
+       INSERT INTO entry (run_id, seq, at, kind, step, data)
+       SELECT owner.id, owner.seq, clock_timestamp(), 'step-ended', $3,
+         jsonb_build_object('attempt', $4::integer, 'state', $8::text, 'error', $9::jsonb)
+       FROM owner, step)
+     SELECT coalesce((SELECT lane_epoch FROM step), (
+         SELECT lane_epoch FROM run_step
+         WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4)) AS holder,
+       pg_notify('fettle_run', $1::text)`,
     [
       attempt.runId,
       NIL_ASSET_ID,
       attempt.step,
       attempt.generation,
+      attempt.epoch,
       attempt.token,
+      attempt.effect,
       end.state,
-      end.error === null ? null : JSON.stringify(end.error),
-      end.output === null || end.output === undefined ? null : JSON.stringify(end.output),
+      error === null ? null : JSON.stringify(error),
+      end.output === null || end.output === undefined ? null : JSON.stringify(storableJson(end.output)),
     ],
   );
-  if (rows.length === 0) return;
-  await appendEntries(transaction, run, [
-    {
-      kind: 'step-ended',
-      step: attempt.step,
-      data: { attempt: attempt.generation, state: end.state, error: end.error },
-    },
-  ]);
-  await saveLockedRun(transaction, run);
+  // Unknown holder: somebody else's row came to be in this very moment.
+  if (rows[0]?.holder === attempt.epoch) return;
+  throw new FettleError({
+    code: 'stale-attempt',
+    message: `Step "${attempt.step}" of run ${attempt.runId} was taken over by another worker.`,
+  });
 }
