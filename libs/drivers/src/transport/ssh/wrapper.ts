@@ -76,10 +76,12 @@ function exportVariables(command: CommandToWrap): string {
  * input than the line. Under sudo all arguments stand in the host's process list for as long as the command runs; a variable
  * must not, and the usual rules of sudo let none through from its own environment. An input that ends early runs nothing.
  */
-function readVariables(nonce: string): string {
+function execWithVariables(nonce: string, input: string): string {
   const next = 'IFS= read -r fettle_line';
   const gather = `while ${next}; do case $fettle_line in ${nonce}-end) break ;; esac; fettle_text="$fettle_text$fettle_line\n"; done; `;
-  return `fettle_text=; ${gather}case $fettle_line in ${nonce}-end) ;; *) exit 125 ;; esac; eval "$fettle_text"; `;
+  const script = `fettle_text=; ${gather}case $fettle_line in ${nonce}-end) ;; *) exit 125 ;; esac; eval "$fettle_text"; exec "$@"${input}`;
+  // A shell of its own: one that takes all its input before it begins (as the demo estate's does) has announced itself by then.
+  return `exec /bin/sh -c ${quoteArgument(script)} fettle "$@"`;
 }
 
 function announce(nonce: string, what: 'login' | 'become'): string {
@@ -112,10 +114,10 @@ export function wrapCommand(endpoint: SshEndpoint, command: CommandToWrap): Wrap
     prompt = command.become?.password === undefined ? undefined : `[${nonce}-password]`;
     const asking = prompt === undefined ? ['-n'] : ['-S', '-p', prompt];
     if (variables !== '') preamble = Buffer.from(`${variables}\n${nonce}-end\n`);
-    const reading = preamble === undefined ? '' : readVariables(nonce);
     // Its own input ended with the variables.
-    const input = preamble !== undefined && command.stdin === undefined ? ' </dev/null' : '';
-    const inner = `${directory}${announce(nonce, 'become')}${reading}exec "$@"${input}`;
+    const input = command.stdin === undefined ? ' </dev/null' : '';
+    const become = preamble === undefined ? 'exec "$@"' : execWithVariables(nonce, input);
+    const inner = `${directory}${announce(nonce, 'become')}${become}`;
     const sudo = ['sudo', ...asking, '-H', '-u', becomeUser, '--', '/bin/sh', '-c', inner, 'fettle', ...command.argv];
     line = `${guard}${announce(nonce, 'login')}exec ${quoteArgv(sudo)}`;
   }

@@ -1,0 +1,35 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { SshPool } from '@fettle/drivers';
+import { DemoEstate, demoInventory } from '../../apps/cli/dist/demo/estate.js';
+import { run } from '../support/ssh-client.js';
+
+describe('a host of the demo estate', () => {
+  let dataDir: string;
+  let estate: DemoEstate;
+  let pool: SshPool;
+
+  beforeAll(async () => {
+    dataDir = await mkdtemp('/tmp/fettle-demo-');
+    estate = await DemoEstate.start({ dataDir });
+    pool = new SshPool();
+  }, 60_000);
+  afterAll(async () => {
+    await pool?.close();
+    await estate?.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  it('takes variables, token and input of a command that becomes root', async () => {
+    const { rows, clientPrivateKey } = await demoInventory(dataDir);
+    const { address: host, port, user, hostKey } = rows[0]!;
+    const endpoint = { host, port, user, hostKeys: [hostKey] };
+    const credential = { kind: 'private-key', privateKey: clientPrivateKey } as const;
+    const request = { become: {}, token: 'the-token', env: { A: "it's\n2" }, timeoutMs: 20_000 };
+    const argv = ['sh', '-c', 'id -un; echo "$FETTLE_TOKEN|$A|"; cat'];
+    const fed = await run(pool, endpoint, credential, { ...request, argv, stdin: Buffer.from('rest\nof it') });
+    expect(fed).toMatchObject({ result: { exitCode: 0 }, stdout: "root\nthe-token|it's\n2|\nrest\nof it" });
+    const unfed = await run(pool, endpoint, credential, { ...request, argv: ['id', '-un'] });
+    expect(unfed).toMatchObject({ result: { exitCode: 0 }, stdout: 'root\n', stderr: '' });
+  }, 60_000);
+});
