@@ -5,10 +5,11 @@ import { httpRequest } from './http/request.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
-export { assetGather, gatherCommands } from './asset/gather.contract.js';
+export { assetGather, gatherCommands, gatherNames, type GatherName } from './asset/gather.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
 export { httpRequest } from './http/request.contract.js';
-export { becomeArgv, MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from './ssh/become.contract.js';
+export { becomeUser, type BecomeInput } from './ssh/become.contract.js';
+export { MAX_KEPT_OUTPUT_BYTES } from './ssh/command.contract.js';
 export { sshRun } from './ssh/run.contract.js';
 export { sshScript } from './ssh/script.contract.js';
 

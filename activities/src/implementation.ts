@@ -1,7 +1,8 @@
-import type { ActionContract, Endpoint } from '@fettle/contracts';
+import { FettleError, type ActionContract, type Endpoint, type Rendered } from '@fettle/contracts';
 import type { Become, SshCredential, SshEndpoint, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
+import type { BecomeInput } from './contracts.js';
 
 /** Where an action on a target acts, and with what. */
 export interface TargetContext {
@@ -59,37 +60,82 @@ export interface ControlAction {
   execute(input: unknown, context: ControlContext): Promise<ActionEnd<unknown>>;
 }
 
+/** What an implementation is given: its input, where it acts, and what `plan` shows of it, which it is to do. */
+type Execute<Contract extends ActionContract, Context> = (
+  input: Input<Contract>,
+  context: Context,
+  rendered: Rendered,
+) => Promise<ActionEnd<Output<Contract>>>;
+
 /** Binds an implementation to its contract; one that does not match does not compile. */
 export function targetAction<Contract extends ActionContract>(
   contract: Contract,
-  execute: (input: Input<Contract>, context: TargetContext) => Promise<ActionEnd<Output<Contract>>>,
+  execute: Execute<Contract, TargetContext>,
 ): TargetAction {
   return {
     scope: 'target',
     contract,
-    execute: (input, context) => execute(input as Input<Contract>, context),
+    execute: async (input, context) => {
+      const { id: assetId, name } = context.asset;
+      const secret = declaredSecrets(contract, input, context.secret);
+      return execute(input as Input<Contract>, { ...context, secret }, contract.render(input, { assetId, name }));
+    },
   };
 }
 
 export function controlAction<Contract extends ActionContract>(
   contract: Contract,
-  execute: (input: Input<Contract>, context: ControlContext) => Promise<ActionEnd<Output<Contract>>>,
+  execute: Execute<Contract, ControlContext>,
 ): ControlAction {
   return {
     scope: 'control',
     contract,
-    execute: (input, context) => execute(input as Input<Contract>, context),
+    execute: async (input, context) => {
+      const secret = declaredSecrets(contract, input, context.secret);
+      return execute(
+        input as Input<Contract>,
+        { ...context, secret },
+        contract.render(input, { assetId: '', name: '' }),
+      );
+    },
   };
 }
 
-/** The driver's form of a step's `become`. */
+/** Opens only what the contract says that the input names: no implementation reaches a credential that a reader does not see. */
+function declaredSecrets(
+  { name: action, secretInputs }: ActionContract,
+  input: unknown,
+  open: (name: string) => Promise<string>,
+): (name: string) => Promise<string> {
+  const declared = new Set(secretInputs.map((path) => valueAt(input, path.split('.'))));
+  return async (name) => {
+    if (declared.has(name)) return open(name);
+    throw new FettleError({
+      code: 'undeclared-secret',
+      message: `The action ${action} asked for the credential "${name}", which none of its declared inputs names.`,
+      detail: { mayHaveStarted: false },
+    });
+  };
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  let at = value;
+  for (const name of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return undefined;
+    at = (at as Readonly<Record<string, unknown>>)[name];
+  }
+  return at;
+}
+
+/** The driver's form of whom a step becomes: the user that `plan` shows, with the password that the input names. */
 export async function driverBecome(
-  become: boolean | { readonly user: string; readonly credential?: string | undefined } | undefined,
+  user: string | undefined,
+  become: BecomeInput | undefined,
   secret: (name: string) => Promise<string>,
 ): Promise<Become | undefined> {
-  if (!become) return undefined;
-  if (become === true) return { user: 'root' };
-  return { user: become.user, password: become.credential === undefined ? undefined : await secret(become.credential) };
+  if (user === undefined) return undefined;
+  const credential = typeof become === 'object' ? become.credential : undefined;
+  return { user, password: credential === undefined ? undefined : await secret(credential) };
 }
 
 /** The driver's form of an asset's endpoint. */

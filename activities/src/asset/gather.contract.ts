@@ -16,6 +16,14 @@ export const gatherCommands = {
   rpm: ['rpm', '-qa', '--qf', '%{NAME}\\t%{VERSION}-%{RELEASE}\\tinstalled\\n'],
 } as const satisfies Record<string, readonly string[]>;
 
+export type GatherName = keyof typeof gatherCommands;
+
+/** Which of the commands are run, in order. */
+export function gatherNames(input: { readonly packages: boolean }): readonly GatherName[] {
+  const names = Object.keys(gatherCommands) as GatherName[];
+  return names.filter((name) => input.packages || (name !== 'dpkg' && name !== 'rpm'));
+}
+
 export const assetGather = defineAction({
   name: 'asset.gather',
   version: 1,
@@ -37,11 +45,5 @@ export const assetGather = defineAction({
   secretInputs: [],
   compensation: null,
   probe: false,
-  render: (input) => ({
-    argv: Object.entries(gatherCommands)
-      .filter(([name]) => input.packages || (name !== 'dpkg' && name !== 'rpm'))
-      .map(([, argv]) => argv),
-    files: [],
-    calls: [],
-  }),
+  render: (input) => ({ argv: gatherNames(input).map((name) => gatherCommands[name]), files: [], calls: [] }),
 });

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { assetGather, gatherCommands } from '../contracts.js';
+import { assetGather, gatherNames, type GatherName } from '../contracts.js';
 import { targetAction, type TargetContext } from '../implementation.js';
 import { parseFacts } from './parse-facts.js';
 
@@ -22,12 +22,11 @@ async function readCommand(argv: readonly string[], context: TargetContext): Pro
   return new TextDecoder().decode(Buffer.concat(chunks)).replaceAll('\0', '\uFFFD');
 }
 
-export const gatherFacts = targetAction(assetGather, async (input, context) => {
-  const texts: Partial<Record<keyof typeof gatherCommands, string | null>> = {};
-  for (const [name, argv] of Object.entries(gatherCommands) as [keyof typeof gatherCommands, readonly string[]][]) {
-    if (!input.packages && (name === 'dpkg' || name === 'rpm')) continue;
+export const gatherFacts = targetAction(assetGather, async (input, context, { argv }) => {
+  const texts: Partial<Record<GatherName, string | null>> = {};
+  for (const [index, name] of gatherNames(input).entries()) {
     // One after the other: a host is asked politely, and its connection is shared with other work.
-    texts[name] = await readCommand(argv, context);
+    texts[name] = await readCommand(argv[index]!, context);
   }
   const gathered = parseFacts(texts);
   if (Object.keys(gathered.facts).length === 0) {

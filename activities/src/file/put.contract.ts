@@ -2,7 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { defineAction } from '@fettle/contracts';
 import { z } from 'zod';
-import { becomeSchema } from '../ssh/become.contract.js';
+import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
 
 const MAX_CONTENT_CHARACTERS = 1_048_576;
 
@@ -30,11 +30,11 @@ export const filePut = defineAction({
   maxTimeoutMs: 3_600_000,
   secretInputs: ['become.credential'],
   compensation: null,
-  probe: true,
+  probe: false,
   render: (input) => {
     const content = fileContent(input);
     const file = { path: input.path, mode: input.mode, sha256: bytesToHex(sha256(content)), sizeBytes: content.length };
-    return { argv: [], files: [file], calls: [] };
+    return { argv: [], becomeUser: becomeUser(input.become), files: [file], calls: [] };
   },
 });
 

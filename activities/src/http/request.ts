@@ -7,7 +7,8 @@ import { controlAction } from '../implementation.js';
 const MAX_KEPT_BODY_CHARACTERS = 2048;
 const MAX_BODY_BYTES = 1_048_576;
 
-export const requestHttp = controlAction(httpRequest, async (input, context) => {
+export const requestHttp = controlAction(httpRequest, async (input, context, { calls }) => {
+  const { method, url } = calls[0]!;
   const headers: Record<string, string> = { ...input.headers };
   if (input.bearer !== undefined) headers['authorization'] = `Bearer ${await context.secret(input.bearer)}`;
   const isText = typeof input.body === 'string';
@@ -19,8 +20,8 @@ export const requestHttp = controlAction(httpRequest, async (input, context) => 
     headers['content-type'] = 'application/json';
   }
   const response = await send({
-    method: input.method,
-    url: input.url,
+    method,
+    url,
     headers,
     body: input.body === undefined ? undefined : isText ? (input.body as string) : JSON.stringify(input.body),
     timeoutMs: context.timeoutMs,
@@ -41,6 +42,6 @@ export const requestHttp = controlAction(httpRequest, async (input, context) => 
     ? input.successStatus.includes(response.status)
     : response.status >= 200 && response.status < 300;
   if (expected) return { state: 'succeeded', exitCode: null, error: null, output };
-  const message = `${input.method} ${input.url} answered with status ${response.status}.`;
+  const message = `${method} ${url} answered with status ${response.status}.`;
   return { state: 'failed', exitCode: null, error: { code: 'http-status', message }, output };
 });

@@ -1,14 +1,14 @@
 import { Buffer } from 'node:buffer';
+import type { Rendered } from '@fettle/contracts';
 import { MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from '../contracts.js';
 import type { Redactor } from '@fettle/security';
 import { driverBecome, type ActionEnd, type TargetContext } from '../implementation.js';
 
-export interface CommandRequest {
-  readonly argv: readonly string[];
-  readonly standardInput: Buffer | undefined;
+/** What the input of every action has that runs a command. */
+export interface CommandInput {
   readonly environment: Readonly<Record<string, string>>;
-  readonly workingDirectory: string | undefined;
-  readonly become: BecomeInput | undefined;
+  readonly workingDirectory?: string | undefined;
+  readonly become?: BecomeInput | undefined;
   readonly successCodes: readonly number[];
 }
 
@@ -51,18 +51,20 @@ class KeptOutput {
   }
 }
 
-/** Runs one command and judges it by its exit code; shared by `ssh.run` and `ssh.script`. */
+/** Runs the command that `plan` shows and judges it by its exit code; shared by `ssh.run` and `ssh.script`. */
 export async function executeCommand(
-  request: CommandRequest,
+  input: CommandInput,
+  rendered: Rendered,
+  standardInput: Buffer | undefined,
   context: TargetContext,
 ): Promise<ActionEnd<CommandOutput>> {
-  const become = await driverBecome(request.become, context.secret);
+  const become = await driverBecome(rendered.becomeUser, input.become, context.secret);
   const kept = { stdout: new KeptOutput(context.redactor()), stderr: new KeptOutput(context.redactor()) };
   const result = await context.ssh.exec(context.endpoint, context.credential, {
-    argv: request.argv,
-    stdin: request.standardInput,
-    env: request.environment,
-    cwd: request.workingDirectory,
+    argv: rendered.argv[0] ?? [],
+    stdin: standardInput,
+    env: input.environment,
+    cwd: input.workingDirectory,
     become,
     timeoutMs: context.timeoutMs,
     signal: context.signal,
@@ -83,7 +85,7 @@ export async function executeCommand(
     stderr,
     truncated: kept.stdout.truncated || kept.stderr.truncated,
   };
-  if (request.successCodes.includes(result.exitCode)) {
+  if (input.successCodes.includes(result.exitCode)) {
     return { state: 'succeeded', exitCode: result.exitCode, error: null, output };
   }
   const message = `The command ended with exit code ${result.exitCode} on ${context.asset.name}.`;

@@ -20,6 +20,8 @@ export interface RenderedCall {
 export interface Rendered {
   /** Commands as argument vectors, in order; never a shell line. */
   readonly argv: readonly (readonly string[])[];
+  /** Whom commands and files are run and written as, through sudo; absent: whoever logs in. */
+  readonly becomeUser?: string | undefined;
   readonly files: readonly RenderedFile[];
   readonly calls: readonly RenderedCall[];
 }
@@ -48,12 +50,16 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   effect(input: z.output<Input>): Effect;
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
-  /** Paths in the input that name credentials; their values are resolved by the worker and never stored. */
+  /**
+   * Paths in the input that name credentials, e.g. `become.credential`. The worker opens these for the implementation and no
+   * others; their values are never stored.
+   */
   readonly secretInputs: readonly string[];
-  /** Why no undo is declared, or how to undo; shown by lint. */
+  /** How to undo what the action did; null: it has no undo. For a rollback and for lint. */
   readonly compensation: string | null;
-  /** Whether the implementation has a probe that can tell if the effect of a token happened. */
+  /** Whether the implementation can tell, by its token, if an effect happened; without it, what is uncertain stays `unknown`. */
   readonly probe: boolean;
+  /** Shown by `plan` and executed by the implementation, which is given it with its input. */
   render(input: z.output<Input>, target: RenderTarget): Rendered;
 }
 

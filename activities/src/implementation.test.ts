@@ -1,0 +1,98 @@
+import { describe, expect, it } from '@jest/globals';
+import { defineAction } from '@fettle/contracts';
+import type { ExecRequest, PutFileRequest, SshPool } from '@fettle/drivers';
+import { RedactionSet } from '@fettle/security';
+import { z } from 'zod';
+import { actions } from './actions.js';
+import { actionContracts } from './contracts.js';
+import { controlAction, type TargetContext } from './implementation.js';
+
+/** A context whose hosts only note down what they are asked. */
+function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFileRequest[] } {
+  const execs: ExecRequest[] = [];
+  const puts: PutFileRequest[] = [];
+  const ssh: Pick<SshPool, 'exec' | 'putFile'> = {
+    exec: (_endpoint, _credential, request) => {
+      execs.push(request);
+      const rest = { durationMs: 1, stdoutBytes: 0, stderrBytes: 0, truncated: false, leftBehind: false };
+      return Promise.resolve({ exitCode: 0, ...rest });
+    },
+    putFile: (_endpoint, _credential, request) => {
+      puts.push(request);
+      return Promise.resolve({ changed: true, sha256: 'x' });
+    },
+  };
+  const context: TargetContext = {
+    asset: { id: 'a', name: 'web-1', space: 'default' },
+    endpoint: { host: '127.0.0.1', port: 22, user: 'ops', hostKeys: [] },
+    credential: { kind: 'password', password: 'x' },
+    ssh: ssh as SshPool,
+    token: 't',
+    timeoutMs: 1000,
+    signal: new AbortController().signal,
+    output: () => undefined,
+    secret: (name) => Promise.resolve(`value of ${name}`),
+    redactor: () => new RedactionSet([]).redactor(),
+    saveFacts: () => Promise.resolve(),
+  };
+  return { context, execs, puts };
+}
+
+const target = { assetId: 'a', name: 'web-1' };
+
+describe('implementations', () => {
+  it.each([
+    ['ssh.run', { argv: ['printf', '%s', "it's"], become: true }],
+    ['ssh.run', { argv: ['id'] }],
+    ['ssh.script', { script: 'id', arguments: ['a b'], become: { user: 'app', credential: 'sudo' } }],
+    ['asset.gather', { packages: false }],
+  ] as const)('%s runs exactly what plan shows', async (name, given) => {
+    const contract = actionContracts[name];
+    const input = contract.input.parse(given);
+    const { context, execs } = noting();
+    await actions[name].execute(input, context as never);
+    const rendered = (contract.render as (input: unknown, target: unknown) => ReturnType<typeof contract.render>)(
+      input,
+      target,
+    );
+    expect(execs.map((request) => request.argv)).toEqual(rendered.argv);
+    expect(execs.map((request) => request.become?.user)).toEqual(rendered.argv.map(() => rendered.becomeUser));
+  });
+
+  it('file.put places exactly what plan shows', async () => {
+    const input = actionContracts['file.put'].input.parse({ path: '/etc/motd', content: 'aGk=', encoding: 'base64' });
+    const { context, puts } = noting();
+    await actions['file.put'].execute(input, context as never);
+    const [file] = actionContracts['file.put'].render(input, target).files;
+    expect(puts).toMatchObject([{ path: file?.path, mode: file?.mode, content: Buffer.from('hi') }]);
+    expect(file).toMatchObject({
+      sizeBytes: 2,
+      sha256: '8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4',
+    });
+  });
+
+  it('are given the credentials that their contract declares, and no others', async () => {
+    const { context } = noting();
+    const input = actionContracts['ssh.run'].input.parse({ argv: ['id'], become: { credential: 'sudo' } });
+    await expect(actions['ssh.run'].execute(input, context as never)).resolves.toMatchObject({ state: 'succeeded' });
+    const contract = defineAction({
+      ...actionContracts['http.request'],
+      input: z.strictObject({ bearer: z.string(), other: z.string() }),
+      output: z.object({ value: z.string() }),
+      effect: () => 'read-only',
+      render: () => ({ argv: [], files: [], calls: [] }),
+    });
+    const taking = (from: 'bearer' | 'other') =>
+      controlAction(contract, async (given, { secret }) => ({
+        state: 'succeeded',
+        exitCode: null,
+        error: null,
+        output: { value: await secret(given[from]) },
+      })).execute({ bearer: 'declared', other: 'hidden' }, context);
+    expect(await taking('bearer')).toMatchObject({ output: { value: 'value of declared' } });
+    await expect(taking('other')).rejects.toMatchObject({
+      code: 'undeclared-secret',
+      detail: { mayHaveStarted: false },
+    });
+  });
+});

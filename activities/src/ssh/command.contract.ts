@@ -1,0 +1,35 @@
+import { effects } from '@fettle/contracts';
+import { z } from 'zod';
+import { becomeSchema } from './become.contract.js';
+
+/** Input that all actions have that run a command on a target. */
+export const commandInput = {
+  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(32_768)).default({}),
+  workingDirectory: z.string().min(1).max(4096).optional(),
+  become: becomeSchema.optional(),
+  /** Exit codes that count as success. */
+  successCodes: z.array(z.int().min(0).max(255)).min(1).max(256).default([0]),
+  /** What a second execution would do: a command that only reads may say so, and is then repeated after a crash. */
+  effect: z.enum(effects).default('mutating'),
+};
+
+export const MAX_KEPT_OUTPUT_BYTES = 16_384;
+
+/** What a command leaves for later steps; longer output is cut here and stands whole (within the log limit) in the log. */
+export const commandOutputSchema = z.object({
+  exitCode: z.int(),
+  /** First 16 KiB of standard output without the trailing newline, as UTF-8 with replacement characters. */
+  stdout: z.string(),
+  stderr: z.string(),
+  truncated: z.boolean(),
+});
+
+/** What the contracts of those actions have in common beside it. */
+export const commandContract = {
+  output: commandOutputSchema,
+  scope: 'target',
+  maxTimeoutMs: 6 * 3_600_000,
+  secretInputs: ['become.credential'],
+  compensation: null,
+  probe: false,
+} as const;
