@@ -10,8 +10,6 @@ import { validateDocuments } from './validate-documents.js';
 const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
 process.stdout.write(`parse-documents.fuzz.test.ts: FETTLE_SEED=${seed}\n`);
 const runs = process.env['FETTLE_LONG'] === '1' ? 5000 : 300;
-/** A bound on hanging, far above what any source needs here. */
-const MAX_PARSE_MS = 2000;
 
 const fixture = (name: string): string =>
   readFileSync(fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url)), 'utf8');
@@ -111,12 +109,9 @@ const json = fc
   .json({ maxDepth: 6 })
   .map((text) => `{"apiVersion":"fettle/v1","kind":"Runbook","metadata":{"name":"a"},"spec":${text}}`);
 
-/** Every source must give findings that can be printed, or documents of right shape; never an exception, never a hang. */
+/** Every source must give findings that can be printed, or documents of right shape; never an exception. A hang ends at the test's timeout. */
 function expectOrderly(text: string): void {
-  const begin = performance.now();
   const { documents, findings } = parseDocuments(text, { file: 'f.yaml' });
-  const tookMs = performance.now() - begin;
-  if (tookMs > MAX_PARSE_MS) throw new Error(`took ${Math.round(tookMs)} ms`);
   for (const found of findings) {
     const lines = text.split('\n').length;
     expect(found.position?.line).toBeGreaterThanOrEqual(1);
