@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { nextInstants, parseCron } from '@fettle/calendar';
 import { applyDocuments, getSchedule, pauseSchedule, resumeSchedule } from '@fettle/operations';
+import { connectTemporal } from '@fettle/temporal';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
+import { testTemporal } from '../support/temporal.js';
 import { patiently } from './append-runs.js';
 
 const CRON = '*/4 * * * * *';
@@ -34,14 +36,11 @@ describe('a schedule that fires every four seconds', () => {
 
   afterAll(async () => {
     // The server outlives this file: without its schedule there, it would start workflows for ever.
-    await stack?.dataSource.query(
-      `INSERT INTO outbox (kind, subject, payload) SELECT 'delete-schedule', 'schedule-' || id, jsonb_build_object('scheduleId', id)
-       FROM schedule`,
-    );
-    await patiently(async () => {
-      const rows: unknown[] = await stack.dataSource.query(`SELECT 1 FROM outbox WHERE sent_at IS NULL`);
-      if (rows.length > 0) throw new Error('the schedule is not deleted yet');
-    }, 20_000);
+    const { address, namespace, taskQueue } = testTemporal();
+    const temporal = connectTemporal({ address, namespace, taskQueue });
+    const rows: { id: string }[] = (await stack?.dataSource.query(`SELECT id FROM schedule`)) ?? [];
+    for (const { id } of rows) await temporal.client.schedule.getHandle(`schedule-${id}`).delete();
+    await temporal.close();
     await worker?.stop();
     await sshd?.stop();
     await stack?.close();

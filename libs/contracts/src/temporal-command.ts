@@ -11,5 +11,4 @@ export type TemporalCommand =
       readonly subject: string;
       readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
     }
-  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: { readonly scheduleId: string } }
   | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };

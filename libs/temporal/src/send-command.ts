@@ -5,7 +5,7 @@ import {
   WorkflowNotFoundError,
   type ScheduleOptions,
 } from '@temporalio/client';
-import type { TemporalCommand } from '@fettle/contracts';
+import { FettleError, type TemporalCommand } from '@fettle/contracts';
 import type { TemporalClient } from './connect.js';
 
 /** A call that does not answer is given up after this; the relay tries again. */
@@ -26,9 +26,18 @@ async function dispatch(temporal: TemporalClient, command: TemporalCommand): Pro
       return cancelRun(temporal, command.subject);
     case 'put-schedule':
       return putSchedule(temporal, command.subject, command.payload);
-    case 'delete-schedule':
-      return deleteSchedule(temporal, command.subject);
+    default:
+      return refuseUnknown(command);
   }
+}
+
+/** Left in the outbox by a newer version: it is tried again until a worker of that version takes it, and holds up its subject alone. */
+function refuseUnknown(command: never): never {
+  throw new FettleError({
+    code: 'unknown-command',
+    message: `This worker knows no command "${String((command as { kind?: unknown }).kind)}" to Temporal.`,
+    remedy: 'Update this worker to the version of the others.',
+  });
 }
 
 async function startOnce(
@@ -93,13 +102,5 @@ async function putSchedule(
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;
     await client.schedule.create(options);
-  }
-}
-
-async function deleteSchedule({ client }: TemporalClient, subject: string): Promise<void> {
-  try {
-    await client.schedule.getHandle(subject).delete();
-  } catch (error) {
-    if (!(error instanceof ScheduleNotFoundError)) throw error;
   }
 }
