@@ -1,5 +1,5 @@
 import { quarantineAsset, type Transaction } from '@fettle/database';
-import { recordAudit } from '@fettle/operations';
+import { recordAudit, systemContext } from '@fettle/operations';
 
 /** Takes an asset out of service in the name of the run that found it changed, with its audit record. */
 export async function quarantine(
@@ -10,14 +10,10 @@ export async function quarantine(
 ): Promise<void> {
   const name = await quarantineAsset(transaction, assetId, reason);
   if (name === null) return;
-  const actor = { principalId: null, name: 'system', kind: 'system', requestId: run.runId } as const;
-  await recordAudit(
-    { transaction, actor, scopeOf: () => null },
-    {
-      action: 'asset.quarantine',
-      space: run.space,
-      object: { kind: 'asset', name, id: assetId },
-      detail: { reason, runId: run.runId },
-    },
-  );
+  await recordAudit(systemContext(transaction, run.runId), {
+    action: 'asset.quarantine',
+    space: run.space,
+    object: { kind: 'asset', name, id: assetId },
+    detail: { reason, runId: run.runId },
+  });
 }

@@ -117,7 +117,7 @@ async function startBackground(
     relay,
     startLoop(dataSource, sweepRuns(temporal, logger), logger),
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
-    startLoop(dataSource, settleSchedules(logger), logger),
+    startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
   ];
   const listener = new NotificationListener({

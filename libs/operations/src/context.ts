@@ -20,3 +20,8 @@ export interface OperationContext {
    */
   readonly scopeOf: (permission: Permission, space: string) => readonly string[] | null;
 }
+
+/** The system itself acts: background work, and what a run finds out. `requestId` names the occasion. */
+export function systemContext(transaction: Transaction, requestId: string): OperationContext {
+  return { transaction, actor: { principalId: null, name: 'system', kind: 'system', requestId }, scopeOf: () => null };
+}

@@ -1,4 +1,5 @@
 export * from './context.js';
+export * from './end-lost-run.js';
 export * from './record-audit.js';
 export * from './cursor.js';
 export * from './require-unnarrowed.js';

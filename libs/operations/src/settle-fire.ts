@@ -20,7 +20,8 @@ import {
 } from '@fettle/database';
 import { decide } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
-import type { OperationContext } from './context.js';
+import { systemContext, type OperationContext } from './context.js';
+import { recordAudit } from './record-audit.js';
 import { startRun } from './start-run.js';
 
 export interface SettledFires {
@@ -51,6 +52,12 @@ export async function settleFire(transaction: Transaction, scheduleId: string, n
   } catch (error) {
     if (!(error instanceof FettleError)) throw error;
     await quarantineSchedule(transaction, schedule.id, error.message);
+    await recordAudit(systemContext(transaction, uuidv7()), {
+      action: 'schedule.quarantine',
+      space: schedule.space,
+      object: { kind: 'Schedule', name: schedule.name, id: schedule.id },
+      detail: { code: error.code, reason: error.message },
+    });
     return { fires: [], more: false };
   }
   const settlement = settleInstants({

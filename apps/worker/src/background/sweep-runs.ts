@@ -1,4 +1,5 @@
-import { endRun, hasEndedBefore, listOpenRuns, notifyRun, type OpenRun } from '@fettle/database';
+import { hasEndedBefore, listOpenRuns, type OpenRun } from '@fettle/database';
+import { endLostRun } from '@fettle/operations';
 import {
   listOpenRunWorkflows,
   readStanding,
@@ -31,11 +32,7 @@ export function sweepRuns(temporal: TemporalClient, logger: Logger): BackgroundT
         const fault = faultOf(row, await readStanding(temporal, row.workflowId));
         if (fault === null) continue;
         logger.warn({ runId: row.runId, code: fault.code }, 'ending a run that its workflow cannot end');
-        await endRun(transaction, row.runId, row.cancelRequested ? 'cancelled' : fault.state, {
-          code: fault.code,
-          message: fault.message,
-        });
-        await notifyRun(transaction, row.runId);
+        await endLostRun(transaction, row, fault);
         if (fault.code === 'deadline-passed') await terminateWorkflow(temporal, row.workflowId, fault.message);
       }
       for (const workflowId of await listOpenRunWorkflows(temporal, BATCH)) {

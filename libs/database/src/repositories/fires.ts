@@ -52,13 +52,19 @@ export async function hasOpenRun(transaction: Transaction, scheduleId: string): 
   return rows.length > 0;
 }
 
-/** Schedules that are due by more than the given lateness and were not settled yet, the oldest first. */
-export async function listDueSchedules(transaction: Transaction, latenessMs: number, limit: number): Promise<string[]> {
+/** Schedules that are due by more than the given lateness and were not settled yet, the oldest first, without some. */
+export async function listDueSchedules(
+  transaction: Transaction,
+  latenessMs: number,
+  without: readonly string[],
+  limit: number,
+): Promise<string[]> {
   const rows: { id: string }[] = await transaction.query(
     `SELECT id FROM schedule
      WHERE next_at <= clock_timestamp() - $1 * interval '1 millisecond' AND quarantine_reason IS NULL
-     ORDER BY next_at LIMIT $2`,
-    [latenessMs, limit],
+       AND id <> ALL ($2::uuid[])
+     ORDER BY next_at LIMIT $3`,
+    [latenessMs, without, limit],
   );
   return rows.map((row) => row.id);
 }

@@ -2,6 +2,7 @@ import type { Transaction } from '../data-source.js';
 
 export interface OpenRun {
   readonly runId: string;
+  readonly space: string;
   readonly workflowId: string;
   readonly cancelRequested: boolean;
   /** Milliseconds since its deadline passed; negative before it. */
@@ -19,7 +20,7 @@ export interface OpenRunPage {
 /** Runs that have not ended although Temporal should know of them, the oldest first. */
 export async function listOpenRuns(transaction: Transaction, page: OpenRunPage): Promise<OpenRun[]> {
   return transaction.query(
-    `SELECT r.id AS "runId", r.workflow_id AS "workflowId", r.cancel_requested_at IS NOT NULL AS "cancelRequested",
+    `SELECT r.id AS "runId", r.space, r.workflow_id AS "workflowId", r.cancel_requested_at IS NOT NULL AS "cancelRequested",
        (extract(epoch FROM clock_timestamp() - r.deadline_at) * 1000)::float8 AS "overdueMs"
      FROM run r
      WHERE r.ended_at IS NULL AND ($2::uuid IS NULL OR r.id > $2) AND NOT EXISTS (

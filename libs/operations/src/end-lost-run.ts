@@ -1,0 +1,27 @@
+import { endRun, notifyRun, type EndedRunState, type OpenRun, type Transaction } from '@fettle/database';
+import { systemContext } from './context.js';
+import { recordAudit } from './record-audit.js';
+
+export interface RunFault {
+  readonly state: EndedRunState;
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * Ends a run that its workflow cannot end any more, in the name of the system and with its audit record. One that has ended
+ * meanwhile stays as it is.
+ */
+export async function endLostRun(transaction: Transaction, run: OpenRun, fault: RunFault): Promise<void> {
+  const { code, message } = fault;
+  const state = run.cancelRequested ? 'cancelled' : fault.state;
+  const { ended } = await endRun(transaction, run.runId, state, { code, message });
+  if (!ended) return;
+  await recordAudit(systemContext(transaction, run.runId), {
+    action: 'run.end',
+    space: run.space,
+    object: { kind: 'run', name: run.runId, id: run.runId },
+    detail: { state, code, message },
+  });
+  await notifyRun(transaction, run.runId);
+}
