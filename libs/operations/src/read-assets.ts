@@ -83,7 +83,9 @@ export async function getAsset(
   key: { readonly space: string; readonly name: string },
 ): Promise<AssetDetail> {
   const row = await requireAsset(context, 'asset:read', key);
-  const related = await readAssetRelated(context.transaction, row.id);
+  // Names of assets beyond the actor's selectors are not told by those that they are related to.
+  const among = assetCondition(null, context.scopeOf('asset:read', key.space), 2);
+  const related = await readAssetRelated(context.transaction, row.id, among);
   return {
     ...assetView(row),
     facts: Object.fromEntries(
