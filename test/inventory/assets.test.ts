@@ -4,14 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  assetDetailSchema,
-  assetPageSchema,
-  type Asset,
-  type AssetDetail,
-  type AssetPage,
-  type Problem,
-} from '@fettle/contracts';
+import { assetDetailSchema, assetPageSchema, type Asset, type AssetPage, type Problem } from '@fettle/contracts';
 import { evaluateSelector, parseSelector, type AssetView } from '@fettle/expression';
 import { renderAnsibleInventory } from '@fettle/inventory';
 import type { Answer } from '../api/api-server.js';
@@ -182,50 +175,6 @@ describe('setting by hand', () => {
     expect((await api.call('GET', '/api/v1/assets/never-there')).status).toBe(404);
   });
 
-  it('relates assets to each other, shows it at both ends, and records what changed', async () => {
-    for (const name of ['app', 'vmhost', 'db']) await api.set(name, {});
-    const relate = [
-      { kind: 'runs-on', asset: 'vmhost' },
-      { kind: 'depends-on', asset: 'db' },
-    ];
-    await api.set('app', { relate, reason: 'new' });
-    expect((await api.asset('app')).relations).toEqual([
-      { kind: 'depends-on', direction: 'to', asset: 'db' },
-      { kind: 'runs-on', direction: 'to', asset: 'vmhost' },
-    ]);
-    expect((await api.asset('vmhost')).relations).toEqual([{ kind: 'runs-on', direction: 'from', asset: 'app' }]);
-    await api.set('app', { relate });
-    await api.set('app', { unrelate: [relate[1], { kind: 'runs-on', asset: 'db' }] });
-    expect((await api.asset('db')).relations).toEqual([]);
-    const audit = await api.call<{ items: { detail: object }[] }>('GET', '/api/v1/audit?objectName=app');
-    expect(audit.body.items.map(({ detail }) => detail)).toMatchObject([
-      { unrelated: [relate[1]] },
-      { related: relate, reason: 'new' },
-      { before: null },
-    ]);
-  });
-
-  it('relates to nothing that is not there, and creates nothing then', async () => {
-    const relate = [{ kind: 'runs-on', asset: 'no-host' }];
-    const refused = await api.call<Problem>('PUT', '/api/v1/assets/newcomer', { body: { relate } });
-    expect(refused).toMatchObject({ status: 404, body: { code: 'not-found' } });
-    expect(refused.body.detail).toContain('"no-host"');
-    expect((await api.call('GET', '/api/v1/assets/newcomer')).status).toBe(404);
-    const self = { relate: [{ kind: 'runs-on', asset: 'by-hand' }] };
-    expect((await api.call('PUT', '/api/v1/assets/by-hand', { body: self })).status).toBe(400);
-  });
-
-  it('relates two assets to each other at once', async () => {
-    for (const name of ['left', 'right']) await api.set(name, {});
-    const both = (asset: string, other: string) =>
-      Array.from({ length: 6 }, (_, index) =>
-        api.call('PUT', `/api/v1/assets/${asset}`, { body: { relate: [{ kind: `k${index}`, asset: other }] } }),
-      );
-    const answers = await Promise.all([...both('left', 'right'), ...both('right', 'left')]);
-    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-    expect((await api.asset('left')).relations).toHaveLength(12);
-  });
-
   it('takes no credential that does not exist', async () => {
     const body = { endpoint: { address: '10.1.1.1', credential: 'no-such-key' } };
     const refused = await api.call<Problem>('PUT', '/api/v1/assets/with-typo', { body });
@@ -308,12 +257,6 @@ describe('a role narrowed by a selector', () => {
       }
     }
     expect((await api.call('GET', '/api/v1/assets/srv-001', { token })).status).toBe(200);
-    await api.set('srv-001', { relate: ['srv-002', 'srv-013'].map((asset) => ({ kind: 'near', asset })) });
-    const seen = await api.call<AssetDetail>('GET', '/api/v1/assets/srv-001', { token });
-    expect(seen.body.relations).toEqual([{ kind: 'near', direction: 'to', asset: 'srv-013' }]);
-    const hiddenOther = { relate: [{ kind: 'near', asset: 'srv-002' }] };
-    expect((await api.call('PUT', '/api/v1/assets/srv-001', { token, body: hiddenOther })).status).toBe(404);
-    expect((await api.call('PUT', '/api/v1/assets/srv-001', { token, body: { owner: 'ber' } })).status).toBe(200);
   });
 });
 

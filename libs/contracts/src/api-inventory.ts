@@ -178,10 +178,15 @@ export const enrolRequestSchema = z.strictObject({
   reason: plainText(500).min(1).optional(),
 });
 export type EnrolRequest = z.infer<typeof enrolRequestSchema>;
+const fingerprintsSchema = z.array(z.object({ type: z.string(), fingerprint: z.string() }));
 export const enrolResultSchema = z.object({
   asset: assetNameSchema,
+  /** Where the keys were seen, as `user@host:port`; without a user where the asset names none. */
+  host: z.string(),
   /** The keys pinned now. */
-  hostKeys: z.array(z.object({ type: z.string(), fingerprint: z.string() })),
+  hostKeys: fingerprintsSchema,
+  /** The keys pinned before. */
+  previousHostKeys: fingerprintsSchema,
   /** False: the host showed what was pinned before. */
   changed: z.boolean(),
   quarantineLifted: z.boolean(),

@@ -27,7 +27,12 @@ export function addAssetCommands(program: Command, session: Session): void {
     .alias('enroll')
     .description("pin the host's key; lifts a quarantine")
     .argument('<name>')
-    .option('--expect <fingerprint>', 'SHA256:... that the host must show; needed where another key is pinned')
+    .option(
+      '--expect <fingerprint>',
+      'SHA256:... that the host must show; where another key is pinned, it takes its place',
+    )
+    .option('--replace', 'pin what the host shows now in place of what is pinned; needs --reason')
+    .option('--reason <text>', 'why, for the audit log')
     .action(session.act(enrolAsset));
   withSpace(asset.command('import'))
     .description('create and change assets from a file: all rows or none; never retires')
