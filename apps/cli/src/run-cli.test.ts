@@ -109,6 +109,9 @@ describe('the command line', () => {
     const apply = await capture(['apply', '-f', file('bad.yaml')], { env });
     expect(apply.exitCode).toBe(1);
     expect(apply.stderr).toContain('bad.yaml:7:');
+    // As `validate` shows them, with the line and what was probably meant.
+    const validated = await capture(['validate', '-f', file('bad.yaml')]);
+    expect(apply.stderr).toContain(validated.stdout);
     const rows = await capture(['asset', 'import', file('bad.csv'), '--format', 'csv'], { env });
     expect(rows.exitCode).toBe(1);
     expect(rows.stderr).toMatch(/3 errors; nothing was imported/);
