@@ -104,7 +104,11 @@ describe('runs from the command line', () => {
     [['run', 'start', 'nothing', '--input', 'a=1'], 3, /There is no/],
     [['run', 'show', '01a20440-0000-7000-8000-000000000000'], 3, /There is no run/],
     [['run', 'logs', '01a20440-0000-7000-8000-000000000000'], 3, /There is no run/],
-    [['document', 'show', 'Runbook', 'nothing'], 3, /There is no Runbook nothing/],
+    [
+      ['document', 'show', 'Runbook', 'nothing'],
+      3,
+      /There is no Runbook "nothing" in space "default"\.\n.*fettle document list/,
+    ],
   ])('answers %j with exit %d', async (args, exitCode, message) => {
     const result = await cli.fettle(args);
     expect({ exitCode: result.exitCode, stdout: result.stdout }).toEqual({ exitCode, stdout: '' });

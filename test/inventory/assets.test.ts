@@ -253,7 +253,7 @@ describe('a role narrowed by a selector', () => {
         const answer = await api.call<Problem>(method, path, { token, ...(method === 'GET' ? {} : { body: {} }) });
         expect(answer).toMatchObject({ status: 404, body: { code: 'not-found' } });
         // The same words for what is hidden and what does not exist.
-        expect(answer.body.detail).toBe(`There is no asset "${name}" in space "default" that you may see.`);
+        expect(answer.body.detail).toBe(`There is no asset "${name}" in space "default".`);
       }
     }
     expect((await api.call('GET', '/api/v1/assets/srv-001', { token })).status).toBe(200);

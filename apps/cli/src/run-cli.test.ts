@@ -55,6 +55,10 @@ describe('the command line', () => {
     [['principal', 'create', 'olga', '--role', 'king'], /A role is one of/],
     [['token', 'create', 'olga', '--name', 'x', '--expires', 'soon'], /90d/],
     [['up', '--port', '70000'], /65535/],
+    [['asset', 'set', 'web-01', '--port', '0'], /^error: option '--port <n>' .*from 1 to 65535\.\n[^\n]*\n$/],
+    [['exec', '--on', 'true', '--timeout', '0s', '--', 'ls'], /above 0/],
+    [['exec', '--on', 'true', '--max-concurrency', '1001', '--', 'ls'], /from 1 to 1000/],
+    [['schedule', 'preview', 'x', '--count', '0'], /from 1 to 1000/],
     [[], /Usage: fettle/],
   ])('answers the wrong usage %j with exit 2 and nothing on stdout', async (args, message) => {
     const result = await capture(args, { env: { FETTLE_URL: 'http://127.0.0.1:9' } });

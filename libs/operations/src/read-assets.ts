@@ -1,4 +1,4 @@
-import { FettleError, type Asset, type AssetDetail, type AssetPage, type ListAssetsQuery } from '@fettle/contracts';
+import { notFoundError, type Asset, type AssetDetail, type AssetPage, type ListAssetsQuery } from '@fettle/contracts';
 import {
   ASSET_CONDITION_FIRST_PARAMETER,
   assetFulfils,
@@ -71,10 +71,9 @@ export async function requireAsset(
   const row = await findAssetRow(context.transaction, key.space, key.name, options);
   const condition = assetCondition(null, context.scopeOf(permission, key.space), 2);
   if (row && (condition === null || (await assetFulfils(context.transaction, row.id, condition)))) return row;
-  throw new FettleError({
-    code: 'not-found',
-    message: `There is no asset "${key.name}" in space "${key.space}" that you may see.`,
-    remedy: 'See `fettle asset list`.',
+  throw notFoundError('asset', key.name, {
+    space: key.space,
+    remedy: 'See `fettle asset list`; it shows what your roles cover.',
   });
 }
 

@@ -1,5 +1,6 @@
 import {
-  FettleError,
+  type FettleError,
+  notFoundError,
   type Entry,
   type Page,
   type RunDetail,
@@ -30,7 +31,7 @@ import { requireRunInScope } from './select-targets.js';
 const FIRST_TARGETS = 1000;
 
 function notFound(runId: string): FettleError {
-  return new FettleError({ code: 'not-found', message: `There is no run ${runId}.`, remedy: 'See `fettle run list`.' });
+  return notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
 }
 
 /** Runs that the actor may read each by itself: where he is narrowed to some assets, those that touch no others. */

@@ -97,7 +97,7 @@ async function askKey({ output }: Session, api: () => ApiClient, options: Verify
       cause,
     });
   });
-  output.note(`The key comes from the API (${key.verifierKey}); --key FILE takes the one you noted when all was new.`);
+  output.note(`The key comes from the API (${key.verifierKey}); --key takes the one you noted when all was new.`);
   return { publicKey: key.publicKeyPem, origin: options.origin ?? key.origin };
 }
 
