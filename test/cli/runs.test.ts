@@ -138,6 +138,22 @@ describe('runs from the command line', () => {
     expect(chunks.map(({ body }) => body)).toEqual(['hello\n', 'hello\n', 'hello\n']);
   }, 60_000);
 
+  it('says that a run has no targets, and for how many assets nobody could tell', async () => {
+    const on = 'asset.labels.nowhere == "x"';
+    const assets = (await cli.json<unknown[]>('asset', 'list')).length;
+    const refused = await cli.fettle(['exec', '--on', on, '--', 'true']);
+    expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+    const accepted = await cli.fettle(['exec', '--on', on, '--allow-empty', '--', 'true']);
+    expect(accepted.exitCode).toBe(0);
+    expect(accepted.stderr).toMatch(/^Accepted, without targets; see: fettle run logs --follow /);
+    expect(accepted.stderr).toContain(`warning: for ${assets} more asset`);
+    const id = accepted.stdout.trim();
+    const followed = await cli.fettle(['run', 'follow', id]);
+    expect(followed).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/ succeeded.*: no targets\n$/) });
+    expect((await cli.fettle(['run', 'show', id])).stdout).toMatch(/targets +none: no asset matched the selector\n/);
+    expect(await cli.json('run', 'show', id)).toMatchObject({ targetCount: 0, undeterminedCount: assets });
+  }, 60_000);
+
   it('detaches at Ctrl-C with 130, and the run goes on until it is cancelled', async () => {
     const follower = cli.spawn(['exec', '--on', 'asset.labels.number == "0"', '--follow', '--', 'sleep', '300']);
     await follower.said(/Run \S+ of exec/);
