@@ -216,21 +216,28 @@ describe('schedules', () => {
     expect(answer.body).toMatchObject({ runbook: 'nightly', timeZone: 'Europe/Berlin', paused: null });
   });
 
-  it('pauses with a reason and resumes; doing either twice changes nothing', async () => {
+  it('pauses with a reason and resumes; twice changes nothing, but a new reason is taken and recorded', async () => {
     const body = { reason: 'the building moves' };
     const paused = await api.call<Schedule>('POST', '/api/v1/schedules/nightly/pause', { body });
     expect(paused.body.paused).toMatchObject({ by: 'local-admin', reason: 'the building moves' });
-    const twice = await api.call<Schedule>('POST', '/api/v1/schedules/nightly/pause', { body: { reason: 'another' } });
+    expect(paused.body.nextFires).toEqual([]);
+    const twice = await api.call<Schedule>('POST', '/api/v1/schedules/nightly/pause', { body });
     expect(twice.body.paused).toEqual(paused.body.paused);
+    const operator = await api.tokenOf('mover', 'operator');
+    const again = { body: { reason: 'it still moves' }, token: operator };
+    const anew = await api.call<Schedule>('POST', '/api/v1/schedules/nightly/pause', again);
+    expect(anew.body.paused).toEqual({ since: paused.body.paused!.since, by: 'mover', reason: 'it still moves' });
     const resumed = await api.call<Schedule>('POST', '/api/v1/schedules/nightly/resume');
-    expect(resumed.body.paused).toBeNull();
+    expect(resumed.body).toMatchObject({ paused: null, nextFires: { length: 5 } });
     await api.call('POST', '/api/v1/schedules/nightly/resume');
-    const list = await api.call<{ items: { action: string }[] }>(
+    const list = await api.call<{ items: { action: string; detail: object }[] }>(
       'GET',
       '/api/v1/audit?objectKind=Schedule&objectName=nightly',
     );
     expect(list.body.items.map((item) => item.action).slice(0, 2)).toEqual(['schedule.resume', 'schedule.pause']);
-    expect(list.body.items.filter((item) => item.action === 'schedule.pause')).toHaveLength(1);
+    expect(list.body.items.filter((item) => item.action === 'schedule.pause').map((item) => item.detail)).toMatchObject(
+      [{ reason: 'it still moves', previousReason: 'the building moves' }, { reason: 'the building moves' }],
+    );
     expect((await api.call('POST', '/api/v1/schedules/none/pause', { body })).status).toBe(404);
     expect((await api.call('POST', '/api/v1/schedules/nightly/pause', { body: {} })).status).toBe(400);
   });

@@ -161,4 +161,28 @@ describe('reading runs', () => {
     expect(new Set(cancelled.body.items.map((item) => item.state))).toEqual(new Set(['cancelled']));
     expect((await api.call('GET', '/api/v1/runs?state=asleep')).status).toBe(400);
   });
+
+  it('lists for a narrowed role what it may show: runs that touch its assets and no others', async () => {
+    const [inside, across, outside] = [
+      await start({ on: 'asset.site == "ber"' }),
+      await start({}),
+      await start({ on: 'asset.site == "ams"' }),
+    ].map((answer) => answer.body.id);
+    const token = await api.tokenOf('ber-viewer', 'viewer', 'asset.site == "ber"');
+    const listed: string[] = [];
+    for (let after = ''; ;) {
+      const page = await api.call<Page<RunSummary>>('GET', `/api/v1/runs?limit=1${after}`, { token });
+      listed.push(...page.body.items.map(({ id }) => id));
+      if (page.body.next === null) break;
+      after = `&after=${page.body.next}`;
+    }
+    expect(listed[0]).toBe(inside);
+    expect(listed).not.toContain(across);
+    expect(listed).not.toContain(outside);
+    const everything = await api.call<Page<RunSummary>>('GET', '/api/v1/runs?limit=1000');
+    for (const { id } of everything.body.items) {
+      const { status } = await api.call('GET', `/api/v1/runs/${id}`, { token });
+      expect({ id, status }).toEqual({ id, status: listed.includes(id) ? 200 : 403 });
+    }
+  });
 });

@@ -104,7 +104,11 @@ describe('runs from the command line', () => {
     [['run', 'start', 'nothing', '--input', 'a=1'], 3, /There is no/],
     [['run', 'show', '01a20440-0000-7000-8000-000000000000'], 3, /There is no run/],
     [['run', 'logs', '01a20440-0000-7000-8000-000000000000'], 3, /There is no run/],
-    [['document', 'show', 'Runbook', 'nothing'], 3, /There is no Runbook nothing/],
+    [
+      ['document', 'show', 'Runbook', 'nothing'],
+      3,
+      /There is no Runbook "nothing" in space "default"\.\n.*fettle document list/,
+    ],
   ])('answers %j with exit %d', async (args, exitCode, message) => {
     const result = await cli.fettle(args);
     expect({ exitCode: result.exitCode, stdout: result.stdout }).toEqual({ exitCode, stdout: '' });
@@ -132,6 +136,22 @@ describe('runs from the command line', () => {
     expect(await cli.fettle(['run', 'logs', id, '--asset', 'host-002'])).toMatchObject({ stdout: 'hello\n' });
     const chunks = await cli.json<{ asset: string; body: string }[]>('run', 'logs', id);
     expect(chunks.map(({ body }) => body)).toEqual(['hello\n', 'hello\n', 'hello\n']);
+  }, 60_000);
+
+  it('says that a run has no targets, and for how many assets nobody could tell', async () => {
+    const on = 'asset.labels.nowhere == "x"';
+    const assets = (await cli.json<unknown[]>('asset', 'list')).length;
+    const refused = await cli.fettle(['exec', '--on', on, '--', 'true']);
+    expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+    const accepted = await cli.fettle(['exec', '--on', on, '--allow-empty', '--', 'true']);
+    expect(accepted.exitCode).toBe(0);
+    expect(accepted.stderr).toMatch(/^Accepted, without targets; see: fettle run logs --follow /);
+    expect(accepted.stderr).toContain(`warning: for ${assets} more asset`);
+    const id = accepted.stdout.trim();
+    const followed = await cli.fettle(['run', 'follow', id]);
+    expect(followed).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/ succeeded.*: no targets\n$/) });
+    expect((await cli.fettle(['run', 'show', id])).stdout).toMatch(/targets +none: no asset matched the selector\n/);
+    expect(await cli.json('run', 'show', id)).toMatchObject({ targetCount: 0, undeterminedCount: assets });
   }, 60_000);
 
   it('detaches at Ctrl-C with 130, and the run goes on until it is cancelled', async () => {
@@ -174,8 +194,11 @@ describe('runs from the command line', () => {
     expect((await cli.fettle(['schedule', 'pause', 'nightly', '--reason', 'holiday'])).exitCode).toBe(0);
     const paused = await cli.fettle(['schedule', 'show', 'nightly']);
     expect(paused.stdout).toMatch(/by local-admin: holiday/);
-    expect(paused.stdout.match(/02:30:00 CES?T/g)?.length).toBeGreaterThanOrEqual(5);
+    expect(paused.stdout).not.toMatch(/02:30:00/);
+    expect(paused.stdout).toContain('It starts nothing while it is paused; `fettle schedule preview nightly`');
     expect((await cli.fettle(['schedule', 'resume', 'nightly'])).exitCode).toBe(0);
+    const active = await cli.fettle(['schedule', 'show', 'nightly']);
+    expect(active.stdout.match(/02:30:00 CES?T/g)?.length).toBeGreaterThanOrEqual(5);
     const triggered = await cli.fettle(['schedule', 'trigger', 'nightly', '--follow', '-o', 'json']);
     expect(triggered.exitCode).toBe(0);
     expect(JSON.parse(triggered.stdout)).toMatchObject({ schedule: 'nightly', state: 'succeeded' });

@@ -72,6 +72,17 @@ describe('things from the command line', () => {
     ).toBe(0);
     expect(await cli.json<AssetDetail>('asset', 'show', 'web-1')).toMatchObject({ site: 'ams', labels: { a: 'b' } });
     expect((await cli.fettle(['asset', 'list', '--on', 'asset.site == "ams"'])).stdout).toMatch(/\nweb-1 +server +ams/);
+    const undecided = await cli.fettle(['asset', 'list', '--on', 'asset.labels.a == "b"', '-o', 'json']);
+    expect((JSON.parse(undecided.stdout) as Asset[]).map(({ name }) => name)).toEqual(['web-1']);
+    expect(undecided.stderr).toMatch(/^warning: for 4 more assets the selector was neither true nor false.*\n.*has\(/);
+    const relate = ['asset', 'set', 'web-1', '--relate', 'prints-on=prn-1', '--relate', 'near=web2'];
+    expect((await cli.fettle(relate)).exitCode).toBe(0);
+    expect((await cli.fettle(['asset', 'set', 'web-1', '--unrelate', 'near=web2'])).exitCode).toBe(0);
+    expect((await cli.fettle(['asset', 'show', 'web-1'])).stdout).toMatch(/relation +web-1 prints-on prn-1\n/);
+    expect((await cli.fettle(['asset', 'show', 'prn-1'])).stdout).toMatch(/relation +web-1 prints-on prn-1\n/);
+    expect((await cli.fettle(['asset', 'show', 'web2'])).stdout).not.toContain('relation');
+    const nowhere = await cli.fettle(['asset', 'set', 'web-1', '--relate', 'runs-on=no-host']);
+    expect(nowhere).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('"no-host"') });
     expect((await cli.fettle(['asset', 'retire', 'prn-1'])).exitCode).toBe(0);
     const names = async (...args: string[]): Promise<string[]> =>
       (await cli.json<Asset[]>('asset', 'list', ...args)).map(({ name }) => name);
@@ -103,6 +114,17 @@ describe('things from the command line', () => {
     const shown = await cli.json<AssetDetail>('asset', 'show', 'new-1');
     const keys = (await cli.sshd.hostKeys()).map((key) => key.split(' ').slice(0, 2).join(' '));
     expect(shown.endpoint?.hostKeys).toEqual(keys);
+    // A host that was set up anew.
+    const other = `ssh-ed25519 ${Buffer.concat([Buffer.from('0000000b7373682d6564323535313900000020', 'hex'), Buffer.alloc(32, 7)]).toString('base64')}`;
+    await cli.fettle(['asset', 'set', 'new-1', '--host-key', other, '--user', 'ops']);
+    const refused = await cli.fettle(['asset', 'enrol', 'new-1']);
+    expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /new-1 \(ops@[\d.]+:\d+\) shows another key .* Pinned: ssh-ed25519 SHA256:.*\n.*--replace --reason/,
+    );
+    const replaced = await cli.fettle(['asset', 'enrol', 'new-1', '--replace', '--reason', 'set up anew']);
+    expect(replaced.exitCode).toBe(0);
+    expect(replaced.stdout).toMatch(/host +ops@[\d.]+:\d+\nwas +ssh-ed25519 SHA256:\S+\npinned +ssh-/);
   }, 60_000);
 
   it('takes secrets from standard input and shows them nowhere', async () => {
@@ -148,6 +170,13 @@ describe('things from the command line', () => {
     const offline = ['audit', 'verify', '--key', key, '--checkpoints', checkpoints, '-o', 'json', '--export'];
     // Nothing of the API is used.
     const env = { FETTLE_URL: 'http://127.0.0.1:9' };
+    const keyless = await cli.fettle(['audit', 'verify', '--export', exported, '--checkpoints', checkpoints], { env });
+    expect(keyless).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(keyless.stderr).toMatch(/public key is missing: .*\n {2}what to do: Give it with --key FILE/);
+    const keyText = (await cli.fettle(['audit', 'key'])).stdout.trim();
+    expect(keyText).toBe(await readFile(key, 'utf8'));
+    const byText = ['audit', 'verify', '--export', exported, '--checkpoints', checkpoints, '--key', keyText];
+    expect(await cli.fettle(byText, { env })).toMatchObject({ exitCode: 0, stderr: '' });
     const whole = await cli.fettle([...offline, exported], { env });
     expect({ exitCode: whole.exitCode, stderr: whole.stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(JSON.parse(whole.stdout)).toMatchObject({ ok: true, findings: [] });

@@ -106,14 +106,27 @@ describe('enrolment', () => {
     const byReason = await newAsset([otherKey]);
     for (const name of [byFingerprint, byReason]) {
       await quarantine(name);
-      expect(await enrol(name)).toMatchObject({ status: 409, body: { code: 'host-key-mismatch' } });
+      const refused = await enrol(name);
+      expect(refused).toMatchObject({ status: 409, body: { code: 'host-key-mismatch' } });
+      for (const line of [otherKey, ...(await sshd.hostKeys())])
+        expect(refused.body.detail).toContain(hostKeyFingerprint(line));
+      expect(refused.body.remedy).toContain('--replace --reason');
       expect((await api.asset(name)).quarantine).toMatchObject({ reason: 'its key changed' });
     }
     expect(await enrol(byReason, { replace: true })).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
     expect(await pinned(byReason)).toEqual([otherKey]);
     const lifted = { status: 200, body: { changed: true, quarantineLifted: true } };
     expect(await enrol(byFingerprint, { expect: hostKeyFingerprint(ed25519!) })).toMatchObject(lifted);
-    expect(await enrol(byReason, { replace: true, reason: 'set up anew, ticket 17' })).toMatchObject(lifted);
+    await api.set(byReason, { endpoint: { username: 'ops' } });
+    const { address, port } = (await api.asset(byReason)).endpoint!;
+    expect(await enrol(byReason, { replace: true, reason: 'set up anew, ticket 17' })).toMatchObject({
+      ...lifted,
+      body: {
+        ...lifted.body,
+        host: `ops@${address}:${port}`,
+        previousHostKeys: [{ type: 'ssh-ed25519', fingerprint: hostKeyFingerprint(otherKey) }],
+      },
+    });
     expect(await pinned(byFingerprint)).toEqual([ed25519]);
     expect((await pinned(byReason)).sort()).toEqual((await keys()).sort());
     expect((await api.asset(byReason)).quarantine).toBeNull();
@@ -164,7 +177,10 @@ describe('enrolment', () => {
 
   it('says where no host answers, where none is known and where no worker is', async () => {
     await api.set('nobody-home', { endpoint: { address: '127.0.0.1', port: 1 } });
-    expect(await enrol('nobody-home')).toMatchObject({ status: 502, body: { code: 'host-unreachable' } });
+    const unreachable = await enrol('nobody-home');
+    expect(unreachable).toMatchObject({ status: 502, body: { code: 'host-unreachable' } });
+    // It was only looked at: no user was to sign in.
+    expect(unreachable.body.detail).toMatch(/^127\.0\.0\.1:1: /);
     await api.set('no-address', { kind: 'printer' });
     expect(await enrol('no-address')).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
     expect(await enrol('nothing')).toMatchObject({ status: 404, body: { code: 'not-found' } });

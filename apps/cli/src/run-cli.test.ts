@@ -1,3 +1,4 @@
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,12 +46,19 @@ describe('the command line', () => {
     [['validate'], /--file/],
     [['asset', 'set', 'web-01'], /Nothing to set/],
     [['asset', 'set', 'web-01', '--lift-quarantine'], /--reason/],
+    [['asset', 'set', 'web-01', '--relate', 'vmhost-01'], /type=asset/],
+    [['asset', 'set', 'web-01', '--relate', 'on=a', '--unrelate', 'on=a'], /exclude each other/],
+    [['asset', 'enrol', 'web-01', '--replace'], /--reason/],
     [['inventory'], /--list/],
     [['schedule', 'preview'], /give one of/],
     [['principal', 'create', 'olga'], /--role/],
     [['principal', 'create', 'olga', '--role', 'king'], /A role is one of/],
     [['token', 'create', 'olga', '--name', 'x', '--expires', 'soon'], /90d/],
     [['up', '--port', '70000'], /65535/],
+    [['asset', 'set', 'web-01', '--port', '0'], /^error: option '--port <n>' .*from 1 to 65535\.\n[^\n]*\n$/],
+    [['exec', '--on', 'true', '--timeout', '0s', '--', 'ls'], /above 0/],
+    [['exec', '--on', 'true', '--max-concurrency', '1001', '--', 'ls'], /from 1 to 1000/],
+    [['schedule', 'preview', 'x', '--count', '0'], /from 1 to 1000/],
     [[], /Usage: fettle/],
   ])('answers the wrong usage %j with exit 2 and nothing on stdout', async (args, message) => {
     const result = await capture(args, { env: { FETTLE_URL: 'http://127.0.0.1:9' } });
@@ -105,11 +113,46 @@ describe('the command line', () => {
     const apply = await capture(['apply', '-f', file('bad.yaml')], { env });
     expect(apply.exitCode).toBe(1);
     expect(apply.stderr).toContain('bad.yaml:7:');
+    // As `validate` shows them, with the line and what was probably meant.
+    const validated = await capture(['validate', '-f', file('bad.yaml')]);
+    expect(apply.stderr).toContain(validated.stdout);
     const rows = await capture(['asset', 'import', file('bad.csv'), '--format', 'csv'], { env });
     expect(rows.exitCode).toBe(1);
     expect(rows.stderr).toMatch(/3 errors; nothing was imported/);
     expect(rows.stderr).toMatch(/bad\.csv:2:1: error/);
     expect(rows.stderr).toMatch(/bad\.csv:3:\d+: error/);
+  });
+
+  it('takes no private key that could sign in nowhere, and says nothing of it', async () => {
+    const publicKey = `ssh-ed25519 ${Buffer.concat([Buffer.from('0000000b7373682d6564323535313900000020', 'hex'), Buffer.alloc(32, 7)]).toString('base64')}`;
+    const { privateKey } = generateKeyPairSync('rsa', {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+    });
+    const locked = createPrivateKey(privateKey).export({
+      type: 'pkcs1',
+      format: 'pem',
+      cipher: 'aes-128-cbc',
+      passphrase: 'secret',
+    });
+    const args = ['credential', 'set', 'ops', '--kind', 'ssh-private-key'];
+    const env = { FETTLE_URL: 'http://127.0.0.1:9' };
+    const cases: [string, RegExp][] = [
+      ['correct horse battery staple', /no private key that SSH can use/],
+      [privateKey.slice(0, 400), /no private key that SSH can use/],
+      [publicKey, /a public key/],
+      [String(locked), /encrypted with a passphrase/],
+    ];
+    for (const [stdin, message] of cases) {
+      const refused = await capture(args, { env, stdin });
+      expect({ exitCode: refused.exitCode, stdout: refused.stdout }).toEqual({ exitCode: 1, stdout: '' });
+      expect(refused.stderr).toMatch(message);
+      for (const line of stdin.split('\n').filter((part) => part.length > 20 && !part.startsWith('--')))
+        expect(refused.stderr).not.toContain(line);
+    }
+    // A good one goes on to the API, which is not there.
+    expect((await capture(args, { env, stdin: privateKey })).stderr).toContain('does not answer');
   });
 
   it('previews fires offline in the zone of the schedule and of the reader', async () => {

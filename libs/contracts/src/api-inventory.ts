@@ -91,6 +91,11 @@ export const listAssetsQuerySchema = pageQuerySchema.extend({
 export type ListAssetsQuery = z.infer<typeof listAssetsQuerySchema>;
 export const assetPageSchema = pageOf(assetSchema).extend({ undetermined: z.int().optional() });
 export type AssetPage = z.infer<typeof assetPageSchema>;
+/** Kinds of relations are the estate's own words, such as `runs-on` or `depends-on`; Fettle draws no conclusion from them. */
+export const relationSchema = z.strictObject({ kind: nameSchema, asset: assetNameSchema });
+export type Relation = z.infer<typeof relationSchema>;
+const relationsSchema = z.array(relationSchema).max(100);
+
 /** Creates the asset or changes what is given; null clears a column or removes a label. */
 export const setAssetRequestSchema = z.strictObject({
   kind: z.enum(assetKinds).optional(),
@@ -103,6 +108,10 @@ export const setAssetRequestSchema = z.strictObject({
     .refine((labels) => Object.keys(labels).length <= MAX_LABELS, fewLabels)
     .optional(),
   endpoint: endpointPatchSchema.optional(),
+  /** Relations from this asset to others of its space; what stands already stays as it is. */
+  relate: relationsSchema.optional(),
+  /** Relations from this asset to take away; those that do not stand are passed over. */
+  unrelate: relationsSchema.optional(),
   /** `false` lifts a quarantine; needs a reason. */
   quarantined: z.literal(false).optional(),
   reason: plainText(500).min(1).optional(),
@@ -169,10 +178,15 @@ export const enrolRequestSchema = z.strictObject({
   reason: plainText(500).min(1).optional(),
 });
 export type EnrolRequest = z.infer<typeof enrolRequestSchema>;
+const fingerprintsSchema = z.array(z.object({ type: z.string(), fingerprint: z.string() }));
 export const enrolResultSchema = z.object({
   asset: assetNameSchema,
+  /** Where the keys were seen, as `user@host:port`; without a user where the asset names none. */
+  host: z.string(),
   /** The keys pinned now. */
-  hostKeys: z.array(z.object({ type: z.string(), fingerprint: z.string() })),
+  hostKeys: fingerprintsSchema,
+  /** The keys pinned before. */
+  previousHostKeys: fingerprintsSchema,
   /** False: the host showed what was pinned before. */
   changed: z.boolean(),
   quarantineLifted: z.boolean(),

@@ -1,4 +1,5 @@
 export * from './errors.js';
+export * from './not-found.js';
 export * from './ids.js';
 export * from './states.js';
 export * from './action.js';

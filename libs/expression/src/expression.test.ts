@@ -55,6 +55,7 @@ describe('what the check finds', () => {
     ['"\ud800" == inputs.x', 1, 1, /surrogate/],
     ['inputs.x ==', 1, 12, /unexpected token/],
     ['inputs.x == #', 1, 13, /unexpected character/],
+    ['inputs.x = "a"', 1, 10, /compared with "=="/, '=='],
     ['', 1, 1, /empty/],
     [' \n ', 1, 1, /empty/],
   ];

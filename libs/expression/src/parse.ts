@@ -50,6 +50,13 @@ export function parseSyntax(text: string, origin?: string): Node {
     const summary = lowerFirst(error.summary);
     const message =
       error.code === 'limit_exceeded' ? `the expression is too large or nested too deeply: ${summary}` : summary;
+    if (found === '=' && error.code !== 'limit_exceeded') {
+      throw invalidExpression({ source, offset }, '"=" sets nothing here; values are compared with "=="', {
+        text: found,
+        suggestion: '==',
+        cause: error,
+      });
+    }
     throw invalidExpression({ source, offset }, message, {
       text: found === '' ? undefined : found,
       cause: error,

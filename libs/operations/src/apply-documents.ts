@@ -1,4 +1,4 @@
-import { FettleError, type ApplyResult, type ScheduleDocument } from '@fettle/contracts';
+import { notFoundError, type ApplyResult, type ScheduleDocument } from '@fettle/contracts';
 import {
   addDocumentVersion,
   findDocument,
@@ -64,7 +64,7 @@ async function applyOne(context: OperationContext, plan: Planned, all: readonly 
   const { key, checked } = plan;
   const documentId = await lockDocument(transaction, { ...key, newId: uuidv7() }).catch((error: unknown) => {
     if (!isForeignKeyViolation(error)) throw error;
-    throw new FettleError({ code: 'not-found', message: `There is no space named ${key.space}.`, cause: error });
+    throw notFoundError('space', key.space, { cause: error });
   });
   const current = await findDocument(transaction, key);
   const isUnchanged = current?.version === checked.digest;

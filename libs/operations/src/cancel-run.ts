@@ -1,4 +1,4 @@
-import { FettleError, type RunSummary } from '@fettle/contracts';
+import { FettleError, notFoundError, type RunSummary } from '@fettle/contracts';
 import { endRun, enqueueCommand, findRunRow, notifyRun, requestCancel } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
@@ -17,7 +17,7 @@ export async function cancelRun(
 ): Promise<RunSummary> {
   const { transaction, actor } = context;
   const before = await findRunRow(transaction, runId);
-  if (!before) throw new FettleError({ code: 'not-found', message: `There is no run ${runId}.` });
+  if (!before) throw notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
   await requireRunInScope(context, 'run:cancel', before);
   const { state, workflowId, marked } = await requestCancel(transaction, runId, actor.name, request.reason ?? null);
   if (before.endedAt !== null) {

@@ -1,7 +1,7 @@
 import { actionContracts } from '@fettle/activities/contracts';
 import { assertTimeZone, parseCron } from '@fettle/calendar';
 import { InvalidDocumentError, type FettleDocument, type Finding } from '@fettle/contracts';
-import { parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
+import { orderedFindings, parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
 
 /** A document whose shape and meaning are right. */
 export interface CheckedDocument extends ParsedDocument {
@@ -19,17 +19,17 @@ export function checkDocuments(
   const parsed = parseDocuments(source, { file });
   const documents = parsed.documents.filter((document): document is CheckedDocument => document.document !== null);
   // Runbooks first, so that a schedule is checked against its runbook wherever in the source that stands.
-  const runbooksFirst = [...documents].sort((left, right) => rank(left) - rank(right));
+  const runbooksFirst = [...parsed.documents].sort((left, right) => rank(left) - rank(right));
   const validated = validateDocuments(runbooksFirst, {
     actions: actionContracts,
     validateCron: parseCron,
     validateTimeZone: assertTimeZone,
   });
-  const findings = [...parsed.findings, ...validated];
+  const findings = orderedFindings([...parsed.findings, ...validated]);
   if (findings.some((finding) => finding.severity === 'error')) throw new InvalidDocumentError(file, findings);
   return { documents, warnings: findings };
 }
 
-function rank({ document }: CheckedDocument): number {
-  return document.kind === 'Runbook' ? 0 : 1;
+function rank({ document }: ParsedDocument): number {
+  return document?.kind === 'Runbook' ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-import { FettleError, type CreatePrincipalRequest, type Principal } from '@fettle/contracts';
+import { FettleError, notFoundError, type CreatePrincipalRequest, type Principal } from '@fettle/contracts';
 import {
   findPrincipalById,
   insertBinding,
@@ -38,12 +38,11 @@ export async function createPrincipal(context: OperationContext, request: Create
   for (const binding of request.bindings) {
     await insertBinding(transaction, { id: uuidv7(), principalId: id, ...binding }).catch((error: unknown) => {
       if (!isForeignKeyViolation(error)) throw error;
-      const message = `There is no space named ${binding.space}.`;
-      throw new FettleError({ code: 'not-found', message, cause: error });
+      throw notFoundError('space', binding.space, { cause: error });
     });
   }
   const created = await findPrincipalById(transaction, id);
-  if (!created) throw new FettleError({ code: 'not-found', message: `There is no principal named ${request.name}.` });
+  if (!created) throw notFoundError('principal', request.name);
   await recordAudit(context, {
     action: 'principal.create',
     space: request.bindings[0]?.space ?? null,

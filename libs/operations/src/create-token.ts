@@ -1,4 +1,4 @@
-import { FettleError, type CreatedToken } from '@fettle/contracts';
+import { FettleError, notFoundError, type CreatedToken } from '@fettle/contracts';
 import type { z } from 'zod';
 import type { createTokenRequestSchema } from '@fettle/contracts';
 import { findPrincipal, findToken, insertToken, lockPrincipals } from '@fettle/database';
@@ -20,7 +20,7 @@ export async function createToken(context: OperationContext, request: CreateToke
   await lockPrincipals(transaction);
   const principal = await findPrincipal(transaction, request.principal);
   if (!principal) {
-    throw new FettleError({ code: 'not-found', message: `There is no principal named ${request.principal}.` });
+    throw notFoundError('principal', request.principal, { remedy: 'See `fettle principal list`.' });
   }
   for (const binding of principal.bindings) requireUnnarrowed(context, 'token:write', binding.space);
   if (principal.revokedAt) {

@@ -13,6 +13,8 @@ export interface ShownHostKey {
 
 export interface EnrolmentQuestion {
   readonly asset: string;
+  /** `user@host:port`, or without a user. */
+  readonly host: string;
   /** Lines pinned so far; a comment may follow the key. */
   readonly pinned: readonly string[];
   readonly shown: readonly ShownHostKey[];
@@ -27,32 +29,34 @@ export type EnrolmentDecision = { readonly pin: readonly string[] } | { readonly
  * only, and later the host must show what was pinned, unless the person replaces it knowingly.
  */
 export function decideEnrolment(question: EnrolmentQuestion): EnrolmentDecision {
-  const { asset, shown, expect, isReplacing } = question;
+  const { asset, host, shown, expect, isReplacing } = question;
   if (expect !== null) {
     const expected = shown.filter((key) => key.fingerprint === expect);
     if (expected.length > 0) return { pin: expected.map((key) => key.key) };
-    return mismatch(question, `The host of ${asset} shows no key with the fingerprint ${expect}`);
+    return mismatch(question, `${asset} (${host}) shows no key with the fingerprint ${expect}`);
   }
   const pinned = question.pinned.map(withoutComment);
   if (pinned.length === 0 || isReplacing) return { pin: shown.map((key) => key.key) };
   // Of the types that are pinned, the host must show the pinned key: a connection asks for one of these types.
   const ofPinnedTypes = shown.filter((key) => pinned.some((line) => typeOf(line) === key.type));
   if (ofPinnedTypes.length > 0 && ofPinnedTypes.every((key) => pinned.includes(key.key))) return { pin: pinned };
-  return mismatch(question, `The host of ${asset} shows another key than the one pinned`);
+  return mismatch(question, `${asset} (${host}) shows another key than the one pinned`);
 }
 
 function mismatch({ asset, pinned, shown }: EnrolmentQuestion, what: string): EnrolmentDecision {
-  const list = shown.map((key) => `${key.type} ${key.fingerprint}`);
+  const list = (keys: readonly { type: string; fingerprint: string }[]): string =>
+    keys.map((key) => `${key.type} ${key.fingerprint}`).join(', ') || 'none';
+  const before = pinned.map((line) => ({ type: typeOf(line), fingerprint: hostKeyFingerprint(line) }));
   return {
     error: {
       code: 'host-key-mismatch',
-      message: `${what}. It shows: ${list.join(', ') || 'none'}.`,
+      message: `${what}. It shows: ${list(shown)}. Pinned: ${list(before)}.`,
       remedy:
         `Compare with the host's own console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub); if the key is right: ` +
-        `fettle asset enrol ${asset} --expect SHA256:...`,
+        `fettle asset enrol ${asset} --expect SHA256:... pins it; --replace --reason TEXT pins whatever the host shows.`,
       detail: {
         shown: shown.map(({ type, fingerprint }) => ({ type, fingerprint })),
-        pinned: pinned.map((line) => ({ type: typeOf(line), fingerprint: hostKeyFingerprint(line) })),
+        pinned: before,
       },
     },
   };

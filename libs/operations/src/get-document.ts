@@ -1,4 +1,11 @@
-import { FettleError, type DocumentDetail, type DocumentSummary, type Page, type PageQuery } from '@fettle/contracts';
+import {
+  type FettleError,
+  notFoundError,
+  type DocumentDetail,
+  type DocumentSummary,
+  type Page,
+  type PageQuery,
+} from '@fettle/contracts';
 import {
   findDocument,
   listDocumentVersions,
@@ -41,9 +48,12 @@ function documentDetail(stored: StoredDocument): DocumentDetail {
 }
 
 function notFound(key: DocumentKey, version?: string): FettleError {
-  const which = version === undefined ? '' : ` with the version ${version}`;
-  return new FettleError({
-    code: 'not-found',
-    message: `There is no ${key.kind} ${key.name}${which} in the space ${key.space}.`,
+  return notFoundError(key.kind, key.name, {
+    space: key.space,
+    part: version === undefined ? undefined : `version ${version}`,
+    remedy:
+      version === undefined
+        ? `See \`fettle document list --kind ${key.kind}\`.`
+        : `See \`fettle document versions ${key.kind} ${key.name}\`.`,
   });
 }

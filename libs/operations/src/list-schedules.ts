@@ -1,4 +1,4 @@
-import { FettleError, type Page, type PageQuery, type Schedule } from '@fettle/contracts';
+import { notFoundError, type Page, type PageQuery, type Schedule } from '@fettle/contracts';
 import { findSchedule, listLastFires, listScheduleRows, type StoredSchedule, type Transaction } from '@fettle/database';
 import { decodeCursor, pageFrom } from './cursor.js';
 import { scheduleView, shownLastFires } from './schedule-view.js';
@@ -37,8 +37,7 @@ export async function requireSchedule(
 ): Promise<StoredSchedule> {
   const schedule = await findSchedule(transaction, key, options);
   if (schedule) return schedule;
-  const message = `There is no schedule ${key.name} in the space ${key.space}.`;
-  throw new FettleError({ code: 'not-found', message });
+  throw notFoundError('Schedule', key.name, { space: key.space, remedy: 'See `fettle schedule list`.' });
 }
 
 async function viewOf(transaction: Transaction, schedule: StoredSchedule): Promise<Schedule> {

@@ -1,4 +1,4 @@
-import { FettleError, type Asset, type AssetDetail, type AssetPage, type ListAssetsQuery } from '@fettle/contracts';
+import { notFoundError, type Asset, type AssetDetail, type AssetPage, type ListAssetsQuery } from '@fettle/contracts';
 import {
   ASSET_CONDITION_FIRST_PARAMETER,
   assetFulfils,
@@ -71,10 +71,9 @@ export async function requireAsset(
   const row = await findAssetRow(context.transaction, key.space, key.name, options);
   const condition = assetCondition(null, context.scopeOf(permission, key.space), 2);
   if (row && (condition === null || (await assetFulfils(context.transaction, row.id, condition)))) return row;
-  throw new FettleError({
-    code: 'not-found',
-    message: `There is no asset "${key.name}" in space "${key.space}" that you may see.`,
-    remedy: 'See `fettle asset list`.',
+  throw notFoundError('asset', key.name, {
+    space: key.space,
+    remedy: 'See `fettle asset list`; it shows what your roles cover.',
   });
 }
 
@@ -83,7 +82,9 @@ export async function getAsset(
   key: { readonly space: string; readonly name: string },
 ): Promise<AssetDetail> {
   const row = await requireAsset(context, 'asset:read', key);
-  const related = await readAssetRelated(context.transaction, row.id);
+  // Names of assets beyond the actor's selectors are not told by those that they are related to.
+  const among = assetCondition(null, context.scopeOf('asset:read', key.space), 2);
+  const related = await readAssetRelated(context.transaction, row.id, among);
   return {
     ...assetView(row),
     facts: Object.fromEntries(

@@ -1,5 +1,6 @@
 import {
-  FettleError,
+  type FettleError,
+  notFoundError,
   type Entry,
   type Page,
   type RunDetail,
@@ -17,8 +18,10 @@ import {
   listStepRows,
   listTargetRows,
   readRunTail,
+  RUN_CONDITION_FIRST_PARAMETER,
   type Transaction,
 } from '@fettle/database';
+import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
 import { runSummary, stepView, targetView } from './run-view.js';
@@ -28,11 +31,12 @@ import { requireRunInScope } from './select-targets.js';
 const FIRST_TARGETS = 1000;
 
 function notFound(runId: string): FettleError {
-  return new FettleError({ code: 'not-found', message: `There is no run ${runId}.`, remedy: 'See `fettle run list`.' });
+  return notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
 }
 
+/** Runs that the actor may read each by itself: where he is narrowed to some assets, those that touch no others. */
 export async function listRuns(
-  transaction: Transaction,
+  context: OperationContext,
   query: {
     readonly space: string;
     readonly limit: number;
@@ -42,12 +46,14 @@ export async function listRuns(
   },
 ): Promise<Page<RunSummary>> {
   const cursor = decodeCursor(query.after, ['uuid']);
-  const rows = await listRunRows(transaction, {
+  const allowed = context.scopeOf('run:read', query.space);
+  const rows = await listRunRows(context.transaction, {
     space: query.space,
     before: cursor?.[0] ?? null,
     limit: query.limit + 1,
     state: query.state ?? null,
     runbook: query.runbook ?? null,
+    targetsWithin: assetCondition(null, allowed, RUN_CONDITION_FIRST_PARAMETER),
   });
   return pageFrom(rows, query.limit, runSummary, (row) => [row.id]);
 }

@@ -1,4 +1,4 @@
-import { FettleError, type Principal } from '@fettle/contracts';
+import { FettleError, notFoundError, type Principal } from '@fettle/contracts';
 import { countOtherHolders, findPrincipal, lockPrincipals, revokePrincipalRow } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { principalView } from './principal-view.js';
@@ -14,7 +14,7 @@ export async function revokePrincipal(context: OperationContext, name: string): 
   const { transaction } = context;
   await lockPrincipals(transaction);
   const principal = await findPrincipal(transaction, name);
-  if (!principal) throw new FettleError({ code: 'not-found', message: `There is no principal named ${name}.` });
+  if (!principal) throw notFoundError('principal', name, { remedy: 'See `fettle principal list`.' });
   for (const binding of principal.bindings) requireUnnarrowed(context, 'principal:write', binding.space);
   if (principal.revokedAt) return principalView(principal);
   for (const { role, space, selector } of principal.bindings) {

@@ -1,4 +1,4 @@
-import { FettleError, type Token } from '@fettle/contracts';
+import { notFoundError, type Token } from '@fettle/contracts';
 import { findPrincipalById, findToken, revokeTokenRow } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { tokenView } from './principal-view.js';
@@ -9,7 +9,7 @@ import { requireUnnarrowed } from './require-unnarrowed.js';
 export async function revokeToken(context: OperationContext, id: string): Promise<Token> {
   const { transaction } = context;
   const token = await findToken(transaction, id);
-  if (!token) throw new FettleError({ code: 'not-found', message: `There is no token ${id}.` });
+  if (!token) throw notFoundError('token', id, { remedy: 'See `fettle token list`.' });
   const principal = await findPrincipalById(transaction, token.principalId);
   for (const binding of principal?.bindings ?? []) requireUnnarrowed(context, 'token:write', binding.space);
   if (token.revokedAt) return tokenView(token);

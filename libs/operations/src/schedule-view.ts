@@ -5,10 +5,13 @@ import type { StoredFire, StoredSchedule } from '@fettle/database';
 const shownNextFires = 5;
 export const shownLastFires = 10;
 
-/** What the API says of a schedule, with its next instants after `now`; none while it is paused is a matter of the reader. */
+/** What the API says of a schedule, with its next instants after `now`; paused or quarantined it has none, for it starts nothing. */
 export function scheduleView(schedule: StoredSchedule, lastFires: readonly StoredFire[], now: Date): Schedule {
   const { spec } = schedule.document;
-  const next = nextInstants({ cron: parseCron(spec.cron), timeZone: spec.timeZone, after: now, count: shownNextFires });
+  const isActive = schedule.pausedAt === null && schedule.quarantineReason === null;
+  const next = isActive
+    ? nextInstants({ cron: parseCron(spec.cron), timeZone: spec.timeZone, after: now, count: shownNextFires })
+    : [];
   return {
     space: schedule.space,
     name: schedule.name,

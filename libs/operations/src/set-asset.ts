@@ -1,10 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FettleError, type Asset, type Endpoint, type SetAssetRequest } from '@fettle/contracts';
-import { findAssetRow, lockInventory, saveAsset, saveEndpoint, type AssetRow, type AssetWrite } from '@fettle/database';
+import {
+  findAssetRow,
+  findCredentialRow,
+  lockInventory,
+  saveAsset,
+  saveEndpoint,
+  type AssetRow,
+  type AssetWrite,
+} from '@fettle/database';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { assetView, requireAsset } from './read-assets.js';
 import { recordAudit } from './record-audit.js';
+import { setRelations } from './set-relations.js';
 
 const columns = ['kind', 'site', 'owner', 'criticality', 'lifecycle'] as const;
 const PERSON = 'person';
@@ -12,7 +21,8 @@ const PERSON = 'person';
 /**
  * Creates an asset or changes what is given; what a person sets belongs to him from then on, and no import overwrites it.
  * Setting what is set already changes and records nothing.
- * @throws FettleError `not-found` for one that the actor may not see or may not create, `invalid-request`
+ * @throws FettleError `not-found` for one that the actor may not see or may not create, `invalid-request`, `unknown-value` for a
+ * credential that does not exist
  */
 export async function setAsset(
   context: OperationContext,
@@ -27,14 +37,20 @@ export async function setAsset(
       remedy: 'Say why it is safe, with --reason.',
     });
   }
-  if (request.endpoint !== undefined) await lockInventory(transaction, key.space);
+  const mayTouchOthers = [request.endpoint, request.relate, request.unrelate].some((part) => part !== undefined);
+  if (mayTouchOthers) await lockInventory(transaction, key.space);
   const before = await findOrReserve(context, key);
   const asset = mergeAsset(key, before, request);
   const endpoint =
     request.endpoint === undefined ? null : mergeEndpoint(key.name, before?.endpoint ?? null, request.endpoint);
-  if (before && isSame(before, asset, endpoint)) return assetView(before);
-  await saveAsset(transaction, asset);
-  if (endpoint !== null) await saveEndpoint(transaction, asset.id, endpoint, PERSON);
+  await requireCredential(context, key.space, before?.endpoint ?? null, endpoint);
+  const isUnchanged = before !== null && isSame(before, asset, endpoint);
+  if (!isUnchanged) {
+    await saveAsset(transaction, asset);
+    if (endpoint !== null) await saveEndpoint(transaction, asset.id, endpoint, PERSON);
+  }
+  const relations = await setRelations(context, { ...key, id: asset.id }, request, PERSON);
+  if (isUnchanged && relations.related.length + relations.unrelated.length === 0) return assetView(before);
   const after = (await findAssetRow(transaction, key.space, key.name))!;
   await recordAudit(context, {
     action: before ? 'asset.set' : 'asset.create',
@@ -43,6 +59,8 @@ export async function setAsset(
     detail: {
       before: before ? changedPart(before, after) : null,
       after: changedPart(after, before),
+      ...(relations.related.length === 0 ? {} : { related: relations.related }),
+      ...(relations.unrelated.length === 0 ? {} : { unrelated: relations.unrelated }),
       reason: request.reason ?? null,
     },
   });
@@ -63,6 +81,23 @@ async function findOrReserve(
     if ((await findAssetRow(transaction, key.space, key.name)) === null) return null;
   }
   return requireAsset(context, 'asset:write', key, { lock: true });
+}
+
+/** A name that is new to the asset must be that of a credential: a mistyped one would show only when a run fails to sign in. */
+async function requireCredential(
+  { transaction }: OperationContext,
+  space: string,
+  before: Endpoint | null,
+  endpoint: Endpoint | null,
+): Promise<void> {
+  const name = endpoint?.credential ?? null;
+  if (name === null || name === before?.credential) return;
+  if ((await findCredentialRow(transaction, space, name)) !== null) return;
+  throw new FettleError({
+    code: 'unknown-value',
+    message: `There is no credential "${name}" in space "${space}".`,
+    remedy: `See \`fettle credential list\`, or set it first: fettle credential set ${name}`,
+  });
 }
 
 function isSame(before: AssetRow, asset: AssetWrite, endpoint: Endpoint | null): boolean {

@@ -1,4 +1,4 @@
-import type { EnrolResult } from '@fettle/contracts';
+import type { Endpoint, EnrolResult } from '@fettle/contracts';
 import {
   endEnrolment,
   findAssetRow,
@@ -38,6 +38,7 @@ export async function settleEnrolment(
   }
   const decision = decideEnrolment({
     asset: asset.name,
+    host: hostText(asset.endpoint),
     pinned: asset.endpoint.hostKeys,
     shown: scan.shown,
     expect: enrolment.expect,
@@ -78,7 +79,12 @@ async function pin(
       },
     });
   }
-  return { asset: asset.name, hostKeys: after, changed, quarantineLifted };
+  const host = asset.endpoint === null ? '' : hostText(asset.endpoint);
+  return { asset: asset.name, host, hostKeys: after, previousHostKeys: before, changed, quarantineLifted };
+}
+
+function hostText({ address, port, username }: Pick<Endpoint, 'address' | 'port' | 'username'>): string {
+  return `${username === null ? '' : `${username}@`}${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 function shownKey(line: string): { type: string; fingerprint: string } {

@@ -2,6 +2,7 @@ import {
   durationMs,
   FettleError,
   runbookDocumentSchema,
+  notFoundError,
   type RunbookSpec,
   type RunSummary,
   type StartRunRequest,
@@ -50,10 +51,9 @@ export async function startRun(
     versionOf(request.version),
   );
   if (!stored) {
-    const which = request.version === undefined ? '' : ` with version ${request.version}`;
-    throw new FettleError({
-      code: 'not-found',
-      message: `There is no runbook "${request.runbook}"${which} in space "${request.space}".`,
+    throw notFoundError('Runbook', request.runbook, {
+      space: request.space,
+      part: request.version === undefined ? undefined : `version ${request.version}`,
       remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
     });
   }

@@ -1,6 +1,7 @@
 import { FettleError, type RunSummary } from '@fettle/contracts';
-import { findSchedule, hasOpenRun, setRunSchedule } from '@fettle/database';
+import { hasOpenRun, setRunSchedule } from '@fettle/database';
 import type { OperationContext } from './context.js';
+import { requireSchedule } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
 import { findAccepted, startRun, type StartOptions } from './start-run.js';
 
@@ -14,14 +15,7 @@ export async function triggerSchedule(
   options: Pick<StartOptions, 'idempotencyKey'> = {},
 ): Promise<RunSummary> {
   const { transaction } = context;
-  const schedule = await findSchedule(transaction, key, { lock: true });
-  if (!schedule) {
-    throw new FettleError({
-      code: 'not-found',
-      message: `There is no schedule "${key.name}" in space "${key.space}".`,
-      remedy: 'See `fettle schedule list`.',
-    });
-  }
+  const schedule = await requireSchedule(transaction, key, { lock: true });
   const { spec } = schedule.document;
   const request = {
     space: key.space,

@@ -1,6 +1,6 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { DEFAULT_SPACE, FettleError, idSchema, nameSchema } from '@fettle/contracts';
+import { DEFAULT_SPACE, FettleError, idSchema, nameSchema, notFoundError } from '@fettle/contracts';
 import { findRunSpace } from '@fettle/database';
 import { Authenticator, type AuthenticatedPrincipal } from '@fettle/operations';
 import { decide, type Permission } from '@fettle/security';
@@ -101,6 +101,6 @@ export class PermissionGuard implements CanActivate {
     // Who may not see runs anywhere learns nothing about which exist.
     const mayKnow = bindings.some((binding) => decide({ bindings, permission, space: binding.space }).allowed);
     if (space !== null || !mayKnow) return space ?? DEFAULT_SPACE;
-    throw new FettleError({ code: 'not-found', message: `There is no run ${parsed.data}.` });
+    throw notFoundError('run', parsed.data, { remedy: 'See `fettle run list`.' });
   }
 }

@@ -88,8 +88,11 @@ export class RunsController {
   @Get('runs')
   @RequirePermission('run:read')
   @Answers(200, pageOf(runSummarySchema))
-  list(@Query({ schema: listRunsQuerySchema }) query: ListRunsQuery): Promise<Page<RunSummary>> {
-    return this.runner.read((transaction) => listRuns(transaction, query));
+  list(
+    @CurrentCaller() caller: Caller,
+    @Query({ schema: listRunsQuerySchema }) query: ListRunsQuery,
+  ): Promise<Page<RunSummary>> {
+    return this.runner.readAs(caller, (context) => listRuns(context, query));
   }
 
   @Get('runs/:id')

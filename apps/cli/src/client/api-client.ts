@@ -240,15 +240,18 @@ function toProblemError(status: number, text: string, address: ApiAddress): ApiP
       code: `http-${status}`,
       detail: `${address.url} answered with HTTP ${status}.`,
     });
-  const { remedy = remedyOf(status, address), ...problem } = parsed.data;
+  const { remedy: ofApi, ...problem } = parsed.data;
+  // What the API says about signing in is meant for programs that set headers themselves.
+  const remedy = status === 401 ? remedyOf(status, address) : (ofApi ?? remedyOf(status, address));
   return new ApiProblemError({ ...problem, ...(remedy === undefined ? {} : { remedy }) });
 }
 
-function remedyOf(status: number, { token, origin }: ApiAddress): string | undefined {
+function remedyOf(status: number, { token, url }: ApiAddress): string | undefined {
   if (status === 401) {
+    const local = 'a local stack keeps its own in the file `token` of its data directory, readable by its owner only';
     return token === null
-      ? 'Set FETTLE_TOKEN to a token (`fettle token create` makes one).'
-      : `The token (${origin}) is not valid here: it may be of another installation, expired or revoked.`;
+      ? `Set FETTLE_TOKEN to a token (\`fettle token create\` makes one); ${local}.`
+      : `Set FETTLE_TOKEN to a token that is valid at ${url}; ${local}.`;
   }
   return status === 403 ? '`fettle whoami` shows what you may do.' : undefined;
 }

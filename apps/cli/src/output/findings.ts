@@ -21,8 +21,14 @@ export function renderFinding(finding: Finding, colours: Colours): string {
 
 const MAX_SHOWN = 100;
 
-export function renderFindings(findings: readonly Finding[], colours: Colours): string {
+export type FindingRenderer = (finding: Finding, colours: Colours) => string;
+
+export function renderFindings(
+  findings: readonly Finding[],
+  colours: Colours,
+  render: FindingRenderer = renderFinding,
+): string {
   const more = findings.length - MAX_SHOWN;
-  const lines = findings.slice(0, MAX_SHOWN).map((finding) => renderFinding(finding, colours));
+  const lines = findings.slice(0, MAX_SHOWN).map((finding) => render(finding, colours));
   return lines.join('') + (more > 0 ? `... and ${more} more findings; -o json shows all\n` : '');
 }

@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import { ApiProblemError, InvalidFileError, messageOf } from '../session/errors.js';
 import type { CliHost, Sink } from '../session/host.js';
 import { coloursFor, type Colours } from './colours.js';
-import { renderFindings } from './findings.js';
+import { renderFindings, type FindingRenderer } from './findings.js';
 import { renderFields, renderTable, type Column } from './table.js';
 import { neutralise } from './text.js';
 
@@ -17,6 +17,8 @@ const MIN_COLUMNS = 40;
 export class Output {
   readonly colours: Colours;
   readonly errorColours: Colours;
+  /** How a command that has read documents shows findings in them. */
+  findingRenderer: FindingRenderer | undefined;
 
   constructor(private readonly host: CliHost) {
     this.colours = coloursFor(host.stdout, host.env);
@@ -84,7 +86,7 @@ export class Output {
     const hasFindings =
       error instanceof ApiProblemError || error instanceof InvalidDocumentError || error instanceof InvalidFileError;
     const findings = hasFindings ? error.findings : [];
-    host.stderr.write(renderFindings(findings, colours));
+    host.stderr.write(renderFindings(findings, colours, this.findingRenderer));
     if (error instanceof FettleError && error.remedy !== undefined)
       host.stderr.write(`  what to do: ${neutralise(error.remedy)}\n`);
     if (error instanceof ApiProblemError && error.status >= 500 && error.requestId !== null)

@@ -27,23 +27,27 @@ export function limitOption(what: string, byDefault?: number): Option {
   return byDefault === undefined ? option : option.default(byDefault);
 }
 
-export function parseCount(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= MAX_LIMIT) return value;
-  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_LIMIT}.`);
+/** Reads a whole number within limits; anything else is wrong usage, before anything is sent. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d{1,15}$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
 }
 
-export function parsePort(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value <= 65_535) return value;
-  throw new InvalidArgumentError('It must be a number from 0 to 65535.');
-}
+export const parseCount = wholeNumber(1, MAX_LIMIT);
+/** A port that something can be reached at. */
+export const parsePort = wholeNumber(1, 65_535);
+/** A port to listen on; 0 lets the machine choose. */
+export const parseOwnPort = wholeNumber(0, 65_535);
 
 /** Seconds of a duration such as `90`, `30s`, `5m`, `2h`. */
 export function parseDurationSeconds(text: string): number {
   const parsed = durationSchema.safeParse(/^\d+(\.\d+)?$/.test(text) ? Number(text) : text);
-  if (parsed.success) return durationMs(parsed.data) / 1000;
-  throw new InvalidArgumentError('It must be a number of seconds or text such as 30s, 5m, 2h, 1d.');
+  const seconds = parsed.success ? durationMs(parsed.data) / 1000 : 0;
+  if (seconds > 0) return seconds;
+  throw new InvalidArgumentError('It must be a number of seconds above 0, or text such as 30s, 5m, 2h, 1d.');
 }
 
 export function parseName(text: string): string {

@@ -15,6 +15,7 @@ import { localUrl, PROGRAMS, startStack, type StackPrograms } from './stack.js';
 import { acquireLock, endOrphans, writeState, type StackState } from './stack-state.js';
 import { Supervisor } from './supervisor.js';
 import { rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 export interface UpOptions {
   readonly dataDir?: string | undefined;
@@ -33,6 +34,9 @@ export interface UpOptions {
   readonly programs?: StackPrograms | undefined;
   readonly job?: DemoJob | undefined;
 }
+
+/** Where npm links `fettle` in this checkout. */
+const BIN = fileURLToPath(new URL('../../../../node_modules/.bin', import.meta.url));
 
 /**
  * `fettle up`: starts the local stack and serves until Ctrl-C, SIGTERM or `fettle down`.
@@ -192,6 +196,7 @@ class LocalStackRun {
       `  sign-in token  ${secrets.token}`,
       `  data           ${this.dataDir.path} (the token is in the file token)`,
       '  try            npx fettle run list; npx fettle asset list',
+      `  command        messages call it fettle; so may you after: export PATH="${BIN}:$PATH"`,
       '  stop           Ctrl-C (the data is kept)',
     ];
     this.output.stdout.write(`${lines.join('\n')}\n`);

@@ -182,7 +182,12 @@ export interface AssetRelated {
   readonly relations: readonly { readonly kind: string; readonly direction: 'to' | 'from'; readonly asset: string }[];
 }
 
-export async function readAssetRelated(transaction: Transaction, assetId: string): Promise<AssetRelated> {
+/** All that belongs to an asset; of its relations those with assets for which `among` (parameters from 2) holds. */
+export async function readAssetRelated(
+  transaction: Transaction,
+  assetId: string,
+  among: TargetCondition | null,
+): Promise<AssetRelated> {
   return {
     facts: await transaction.query(
       `SELECT name, value, source, observed_at AS "observedAt" FROM asset_fact WHERE asset_id = $1 ORDER BY name`,
@@ -193,11 +198,12 @@ export async function readAssetRelated(transaction: Transaction, assetId: string
       [assetId],
     ),
     relations: await transaction.query(
-      `SELECT r.kind, 'to' AS direction, o.name AS asset FROM asset_relation r JOIN asset o ON o.id = r.to_id WHERE r.from_id = $1
-       UNION ALL
-       SELECT r.kind, 'from', o.name FROM asset_relation r JOIN asset o ON o.id = r.from_id WHERE r.to_id = $1
-       ORDER BY 1, 2, 3`,
-      [assetId],
+      `SELECT r.kind, r.direction, a.name AS asset
+       FROM (SELECT kind, 'to' AS direction, to_id AS id FROM asset_relation WHERE from_id = $1
+             UNION ALL
+             SELECT kind, 'from', from_id FROM asset_relation WHERE to_id = $1) AS r
+       JOIN asset a ON a.id = r.id WHERE (${among?.sql ?? 'true'}) ORDER BY 1, 2, 3`,
+      [assetId, ...(among?.parameters ?? [])],
     ),
   };
 }

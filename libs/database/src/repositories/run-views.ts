@@ -2,6 +2,7 @@ import type { RunState, StepState, TargetCounts, TargetState } from '@fettle/con
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
 import { NIL_ASSET_ID } from './control-steps.js';
+import type { TargetCondition } from './run-start.js';
 
 export interface RunRow {
   readonly id: string;
@@ -36,7 +37,13 @@ export async function findRunRow(transaction: Transaction, runId: string): Promi
   return rows[0] ?? null;
 }
 
-/** Newest first, before the run given. */
+/** First number of a parameter in the condition that `listRunRows` takes. */
+export const RUN_CONDITION_FIRST_PARAMETER = 6;
+
+/**
+ * Newest first, before the run given. With a condition (on alias `a`) only runs that have targets and all of whose targets fulfil
+ * it: the same rule by which one run is shown.
+ */
 export async function listRunRows(
   transaction: Transaction,
   query: {
@@ -45,14 +52,28 @@ export async function listRunRows(
     readonly limit: number;
     readonly state: RunState | null;
     readonly runbook: string | null;
+    readonly targetsWithin: TargetCondition | null;
   },
 ): Promise<RunRow[]> {
+  const within =
+    query.targetsWithin === null
+      ? 'true'
+      : `r.target_count > 0 AND NOT EXISTS (
+           SELECT 1 FROM run_target t JOIN asset a ON a.id = t.asset_id
+           WHERE t.run_id = r.id AND a.space = r.space AND (${query.targetsWithin.sql}) IS NOT TRUE)`;
   return transaction.query(
     `SELECT ${runColumns} FROM ${runSource}
      WHERE r.space = $1 AND ($2::uuid IS NULL OR r.id < $2) AND ($3::text IS NULL OR r.state = $3)
-       AND ($4::text IS NULL OR r.runbook = $4)
+       AND ($4::text IS NULL OR r.runbook = $4) AND ${within}
      ORDER BY r.id DESC LIMIT $5`,
-    [query.space, query.before, query.state, query.runbook, query.limit],
+    [
+      query.space,
+      query.before,
+      query.state,
+      query.runbook,
+      query.limit,
+      ...(query.targetsWithin === null ? [] : query.targetsWithin.parameters),
+    ],
   );
 }
 

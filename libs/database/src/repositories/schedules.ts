@@ -98,12 +98,13 @@ export async function listLastFires(
   return fires;
 }
 
+/** Pauses a schedule; of one that is paused only the reason and whose it is change. */
 export async function pauseScheduleRow(
   transaction: Transaction,
   pause: { readonly id: string; readonly by: string; readonly reason: string },
 ): Promise<void> {
   await transaction.query(
-    `UPDATE schedule SET paused_at = clock_timestamp(), paused_by = $2, pause_reason = $3 WHERE id = $1`,
+    `UPDATE schedule SET paused_at = coalesce(paused_at, clock_timestamp()), paused_by = $2, pause_reason = $3 WHERE id = $1`,
     [pause.id, pause.by, pause.reason],
   );
 }

@@ -105,8 +105,17 @@ describe('wrong shapes', () => {
   });
 
   it('tells a missing or unknown kind apart', () => {
-    expect(brief(parse('apiVersion: fettle/v1\nkind: Runbok').findings)).toEqual([
-      '2:7 unknown-kind kind [Runbok] Runbook',
+    expect(brief(parse('apiVersion: fettle/v1\nkind: Runbok\nmetadata: {name: X}\nspec: {steps: 1}').findings)).toEqual(
+      [
+        '2:7 unknown-kind kind [Runbok] Runbook',
+        '3:18 invalid-value metadata.name [X]',
+        '4:15 wrong-type spec.steps [1]',
+      ],
+    );
+    expect(brief(parse('apiVersion: v1\nkind: Deployment\nmetadata: {name: X}').findings)).toEqual([
+      '1:13 invalid-value apiVersion [v1] fettle/v1',
+      '2:7 unknown-kind kind [Deployment]',
+      '3:18 invalid-value metadata.name [X]',
     ]);
     expect(brief(parse('apiVersion: fettle/v1\nKind: Runbook').findings)).toEqual([
       '2:1 missing-field kind [Kind] kind',

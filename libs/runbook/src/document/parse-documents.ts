@@ -1,6 +1,8 @@
-import { API_VERSION, documentKinds, type DocumentKind, type FettleDocument, type Finding } from '@fettle/contracts';
-import { digestOf, isRecord, type JsonValue } from '../json.js';
+import { API_VERSION, documentKinds, metadataSchema, type FettleDocument, type Finding } from '@fettle/contracts';
+import { z } from 'zod';
+import { digestOf, isRecord, type JsonObject, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
+import { knownKinds, likelyKind } from './document-kind.js';
 import { DocumentPlaces } from './document-places.js';
 import { finding, orderedFindings } from './findings.js';
 import { readYaml } from './read-yaml.js';
@@ -79,22 +81,39 @@ function parsedDocument(
  * Checks a value against the schema of its kind. Returns the document with its defaults, or null after adding findings.
  */
 function checkShape(value: JsonValue, places: DocumentPlaces, findings: Finding[]): FettleDocument | null {
-  const kinds = Object.keys(documentKinds) as DocumentKind[];
   if (!isRecord(value)) {
     const message = 'a document must be an object with apiVersion, kind, metadata and spec';
     findings.push(finding('wrong-type', message, places.valueAt([])));
     return null;
   }
   const { kind } = value;
-  if (typeof kind !== 'string' || !Object.hasOwn(documentKinds, kind)) {
-    findings.push(kindFinding(value, kinds, places));
+  const isKnown = typeof kind === 'string' && Object.hasOwn(documentKinds, kind);
+  const likely = likelyKind(value);
+  if (!isKnown) findings.push(kindFinding(value, knownKinds, places));
+  if (likely === null) {
+    findings.push(...envelopeFindings(value, places));
     return null;
   }
-  const schema = documentKinds[kind as DocumentKind];
-  const result = schema.safeParse(value);
+  const schema = documentKinds[likely];
+  const result = schema.safeParse({ ...value, kind: likely });
+  if (!isKnown) {
+    if (!result.success) findings.push(...shapeFindings(schema, result.error.issues, value, places));
+    return null;
+  }
   if (result.success) return result.data;
   findings.push(...shapeFindings(schema, result.error.issues, value, places));
   return null;
+}
+
+const envelopeSchema = z.looseObject({
+  apiVersion: z.literal(API_VERSION).optional(),
+  metadata: metadataSchema.optional(),
+});
+
+/** Of a document whose kind nobody can guess: what is wrong with the fields that all kinds have, where it has them. */
+function envelopeFindings(value: JsonObject, places: DocumentPlaces): readonly Finding[] {
+  const result = envelopeSchema.safeParse(value);
+  return result.success ? [] : shapeFindings(envelopeSchema, result.error.issues, value, places);
 }
 
 function kindFinding(

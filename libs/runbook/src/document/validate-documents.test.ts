@@ -258,3 +258,59 @@ describe('formatFinding', () => {
     expect(formatFinding(base)).toBe('f:2:4: error: wrong [x]\n    bc');
   });
 });
+
+describe('documents of wrong shape', () => {
+  it('hide no other mistake', () => {
+    const text = `apiVersion: fettle/v1
+kind: Runbok
+metadata: {name: one}
+spec:
+  targets: asset.site = "ber"
+  steps:
+    - {id: UP, uses: ssh.rum, with: {argv: [id]}}
+    - {id: ok, uses: ssh.run, with: {argv: id, typo: "\${{ nope }}"}, if: "1 +"}
+---
+apiVersion: fettle/v2
+kind: Schedule
+metadata: {name: two}
+spec: {runbook: one, cron: "99 * * * *", timeZone: Nowhere}
+---
+- not a document
+`;
+    const parsed = parseDocuments(text, { file: 'draft.yaml' });
+    const failing = (text_: string) => {
+      throw new FettleError({ code: 'refused', message: text_ });
+    };
+    const found = validateDocuments(parsed.documents, { actions, validateCron: failing, validateTimeZone: failing });
+    const brief = (findings: readonly Finding[]) => findings.map((one) => `${one.code} ${one.path ?? ''}`);
+    expect(brief(parsed.findings)).toEqual([
+      'unknown-kind kind',
+      'invalid-value spec.steps[0].id',
+      'invalid-value apiVersion',
+      'wrong-type ',
+    ]);
+    expect(brief(found)).toEqual([
+      'invalid-expression spec.targets',
+      'unknown-action spec.steps[0].uses',
+      'wrong-type spec.steps[1].with.argv',
+      'unknown-field spec.steps[1].with.typo',
+      'invalid-expression spec.steps[1].with.typo',
+      'invalid-expression spec.steps[1].if',
+      'refused spec.cron',
+      'refused spec.timeZone',
+    ]);
+  });
+
+  it('may hold anything where text is expected', () => {
+    for (const spec of [
+      '[]',
+      '{steps: {}}',
+      '{targets: 1, steps: [1, {uses: 2, with: 3, if: []}]}',
+      '{cron: 1, timeZone: []}',
+    ])
+      for (const kind of ['Runbook', 'Schedule']) {
+        const { documents } = parseDocuments(`kind: ${kind}\nspec: ${spec}`, { file: 'odd.yaml' });
+        expect(validateDocuments(documents, { actions })).toEqual([]);
+      }
+  });
+});

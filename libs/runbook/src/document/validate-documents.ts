@@ -5,6 +5,7 @@ import { checkExpression } from './expression-findings.js';
 import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
+import { validateDraft } from './validate-draft.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -17,14 +18,18 @@ export interface ValidateOptions {
 
 /**
  * What is wrong with documents of right shape, beyond their shape: actions and their inputs, expressions and what they may
- * read, schemas, selectors, schedules. Works offline. Documents of wrong shape are left out, their findings came from parsing.
+ * read, schemas, selectors, schedules. Works offline. Of documents of wrong shape, whose findings came from parsing, it tells what
+ * can be told field by field.
  */
 export function validateDocuments(documents: readonly ParsedDocument[], options: ValidateOptions): readonly Finding[] {
   const findings: Finding[] = [];
   const seen = new Map<string, ParsedDocument>();
   for (const parsed of documents) {
     const { document, places } = parsed;
-    if (document === null) continue;
+    if (document === null) {
+      validateDraft(parsed, options, findings);
+      continue;
+    }
     const key = `${document.kind}/${document.metadata.space}/${document.metadata.name}`;
     const first = seen.get(key);
     if (first === undefined) seen.set(key, parsed);

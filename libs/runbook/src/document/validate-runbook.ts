@@ -1,4 +1,11 @@
-import { durationMs, type ActionContract, type Duration, type Finding, type RunbookSpec } from '@fettle/contracts';
+import {
+  durationMs,
+  type ActionContract,
+  type Duration,
+  type Finding,
+  type RunbookSpec,
+  type Step,
+} from '@fettle/contracts';
 import { findExpressions, parseExpression, parseSelector } from '@fettle/expression';
 import type { z } from 'zod';
 import type { ActionRegistry } from '../engine/program.js';
@@ -47,12 +54,12 @@ export function validateRunbook(
         `the id "${step.id}" is that of step ${first + 1}, too; ids name steps for ever`,
         ['spec', 'steps', index, 'id'],
       );
-    checkStep(known, Object.keys(actions), context);
+    checkStep(known, actions, context);
   }
 }
 
 function report(
-  { findings, places }: Context,
+  { findings, places }: Pick<Context, 'places' | 'findings'>,
   code: string,
   message: string,
   path: JsonPath,
@@ -119,16 +126,28 @@ function checkDuration(
   if (ms > maxMs) report(context, 'timeout-too-long', `${what} may take at most ${maxMs / 1000} s`, path);
 }
 
-function checkStep(known: KnownStep, actionNames: readonly string[], context: Context): void {
+/** That a step's action is known and, where it is to be looked at, that the input fits it. */
+export function checkAction(
+  step: Pick<Step, 'uses' | 'with'>,
+  hasInput: boolean,
+  base: JsonPath,
+  actions: ActionRegistry,
+  context: Pick<Context, 'places' | 'findings'>,
+): ActionContract | undefined {
+  const action = Object.hasOwn(actions, step.uses) ? actions[step.uses] : undefined;
+  if (action === undefined) {
+    const names = Object.keys(actions);
+    const message = `"${step.uses}" is not a known action; known actions are ${names.join(', ')}`;
+    report(context, 'unknown-action', message, [...base, 'uses'], closestName(step.uses, names));
+  } else if (hasInput) checkInput(action, step, [...base, 'with'], context);
+  return action;
+}
+
+function checkStep(known: KnownStep, actions: ActionRegistry, context: Context): void {
   const { step, index, action } = known;
   const base: JsonPath = ['spec', 'steps', index];
-  if (action === undefined) {
-    const message = `"${step.uses}" is not a known action; known actions are ${actionNames.join(', ')}`;
-    report(context, 'unknown-action', message, [...base, 'uses'], closestName(step.uses, actionNames));
-  } else {
-    checkDuration(step.timeout, [...base, 'timeout'], action.maxTimeoutMs, step.uses, context);
-    checkInput(action, known, [...base, 'with'], context);
-  }
+  checkAction(step, true, base, actions, context);
+  if (action !== undefined) checkDuration(step.timeout, [...base, 'timeout'], action.maxTimeoutMs, step.uses, context);
   const scope = (use: ReferenceScope['use']): ReferenceScope => ({
     steps: context.steps,
     reader: known,
@@ -180,7 +199,12 @@ function checkTemplates(value: unknown, path: JsonPath, scope: ReferenceScope, c
 }
 
 /** Checks `with` against the action's schema wherever it is constant; what expressions will yield is checked when it is known. */
-function checkInput(action: ActionContract, { step }: KnownStep, base: JsonPath, { places, findings }: Context): void {
+function checkInput(
+  action: ActionContract,
+  step: Pick<Step, 'with'>,
+  base: JsonPath,
+  { places, findings }: Pick<Context, 'places' | 'findings'>,
+): void {
   const result = action.input.safeParse(step.with);
   if (result.success) return;
   const dynamic = dynamicPaths(step.with);

@@ -27,7 +27,12 @@ export function addAssetCommands(program: Command, session: Session): void {
     .alias('enroll')
     .description("pin the host's key; lifts a quarantine")
     .argument('<name>')
-    .option('--expect <fingerprint>', 'SHA256:... that the host must show; needed where another key is pinned')
+    .option(
+      '--expect <fingerprint>',
+      'SHA256:... that the host must show; where another key is pinned, it takes its place',
+    )
+    .option('--replace', 'pin what the host shows now in place of what is pinned; needs --reason')
+    .option('--reason <text>', 'why, for the audit log')
     .action(session.act(enrolAsset));
   withSpace(asset.command('import'))
     .description('create and change assets from a file: all rows or none; never retires')
@@ -53,6 +58,8 @@ function addSet(asset: Command, session: Session): void {
     .option('--user <name>', 'user to sign in as')
     .option('--credential <name>', 'credential to sign in with')
     .option('--host-key <key>', 'pin this key: "type base64" (repeatable); `enrol` asks the host instead', collect)
+    .option('--relate <type=asset>', 'relate it to another asset, e.g. runs-on=vmhost-01 (repeatable)', collect)
+    .option('--unrelate <type=asset>', 'take a relation away (repeatable)', collect)
     .addOption(
       new Option('--clear <field>', 'clear a field (repeatable)').choices(clearableFields).argParser(clearField),
     )

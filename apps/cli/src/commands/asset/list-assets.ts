@@ -1,6 +1,7 @@
-import { assetSchema, type Asset } from '@fettle/contracts';
+import { assetPageSchema, assetSchema, type Asset } from '@fettle/contracts';
 import { paintState } from '../../output/colours.js';
 import type { Column } from '../../output/table.js';
+import { warnUndetermined } from '../../output/undetermined.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 
@@ -15,8 +16,17 @@ export async function listAssets(session: Session, options: ListOptions): Promis
   const query = { on, retired, space };
   const { items, hasMore } = await session.connect(options).list('/api/v1/assets', assetSchema, query, limit);
   session.output.list(options.output, items, columns(session), on === undefined ? 'No assets.' : 'No asset matches.');
+  if (on !== undefined) await warnOfUndetermined(session, options);
   if (hasMore) session.output.note('There are more; without --limit all are listed.');
   return EXIT.ok;
+}
+
+/** Counting looks at every asset, so it is asked once and apart from the pages. */
+async function warnOfUndetermined(session: Session, options: ListOptions): Promise<void> {
+  const { on, retired, space } = options;
+  const query = { on, retired, space, limit: 1, undetermined: true };
+  const { undetermined } = await session.connect(options).get('/api/v1/assets', assetPageSchema, query);
+  warnUndetermined(session.output, undetermined ?? 0);
 }
 
 function columns({ output }: Session): Column<Asset>[] {

@@ -1,9 +1,12 @@
 import {
+  assetNameSchema,
   assetSchema,
   type Asset,
   type AssetKind,
   type Criticality,
   type LifecycleState,
+  nameSchema,
+  type Relation,
   type SetAssetRequest,
 } from '@fettle/contracts';
 import { UsageError } from '../../session/errors.js';
@@ -26,6 +29,8 @@ export interface SetOptions extends SpaceOptions {
   readonly credential?: string;
   readonly hostKey?: readonly string[];
   readonly clear?: readonly string[];
+  readonly relate?: readonly string[];
+  readonly unrelate?: readonly string[];
   readonly liftQuarantine?: boolean;
   readonly reason?: string;
 }
@@ -83,6 +88,7 @@ export function setRequest(options: SetOptions): SetAssetRequest {
     ...(options.lifecycle === undefined ? {} : { lifecycle: options.lifecycle }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(Object.keys(endpoint).length === 0 ? {} : { endpoint }),
+    ...relationChanges(options),
     ...(options.liftQuarantine === true ? { quarantined: false as const } : {}),
   };
   if (Object.keys(request).length === 0)
@@ -100,4 +106,24 @@ function labelChanges({ label = [], removeLabel = [] }: SetOptions): Record<stri
     changes.set(key, text.slice(at + 1));
   }
   return Object.fromEntries(changes);
+}
+
+function relationChanges({ relate, unrelate }: SetOptions): Pick<SetAssetRequest, 'relate' | 'unrelate'> {
+  const both = relate?.find((text) => unrelate?.includes(text));
+  if (both !== undefined) throw new UsageError(`--relate and --unrelate ${both.slice(0, 80)} exclude each other`);
+  return {
+    ...(relate === undefined ? {} : { relate: relate.map((text) => relationOf('--relate', text)) }),
+    ...(unrelate === undefined ? {} : { unrelate: unrelate.map((text) => relationOf('--unrelate', text)) }),
+  };
+}
+
+/** `runs-on=vmhost-01`: names of assets hold no `=`, and neither do types. */
+function relationOf(option: string, text: string): Relation {
+  const [kind = '', asset = '', ...more] = text.split('=');
+  if (more.length === 0 && nameSchema.safeParse(kind).success && assetNameSchema.safeParse(asset).success)
+    return { kind, asset };
+  throw new UsageError(
+    `${option} must be type=asset, not "${text.slice(0, 80)}"`,
+    'A type is a name in lower case, for example: --relate runs-on=vmhost-01',
+  );
 }

@@ -27,7 +27,7 @@ function shown({ output }: Session, asset: AssetDetail): string {
     ['credential', endpoint?.credential],
     ...(endpoint?.hostKeys ?? []).map((key) => ['host key', hostKeyText(key)] as const),
     ...asset.identifiers.map(({ kind, value }) => ['identifier', `${kind} ${value}`] as const),
-    ...asset.relations.map((one) => ['relation', `${one.kind} ${one.direction} ${one.asset}`] as const),
+    ...asset.relations.map((one) => ['relation', relationText(asset.name, one)] as const),
     ['changed', asset.updatedAt],
   ]);
   if (facts.length === 0) return head;
@@ -43,4 +43,9 @@ function shown({ output }: Session, asset: AssetDetail): string {
 function hostKeyText(key: string): string {
   const [type = '', data = ''] = key.split(' ');
   return `${type} SHA256:${createHash('sha256').update(Buffer.from(data, 'base64')).digest('base64').replace(/=+$/, '')}`;
+}
+
+/** Read from left to right, whichever end is shown: `web-01 runs-on vmhost-01`. */
+function relationText(name: string, { kind, direction, asset }: AssetDetail['relations'][number]): string {
+  return direction === 'to' ? `${name} ${kind} ${asset}` : `${asset} ${kind} ${name}`;
 }

@@ -30,12 +30,15 @@ export function addAuditCommands(program: Command, session: Session): void {
   withApi(audit.command('export'))
     .description('print the whole log as NDJSON, for `audit verify --export` elsewhere')
     .action(session.act(exportAudit));
+  withApi(audit.command('key'))
+    .description("print the log's public key, to note it down or to verify elsewhere")
+    .action(session.later(async () => (await import('./verify-audit.js')).printKey));
   audit
     .command('verify')
     .description('find edits, deletions, reordering and truncation of sealed records; exit 1 where there is any')
     .option('--export <file>', 'verify this export, offline; default: what the API exports now')
     .option('--checkpoints <file>', "checkpoints kept outside the database (default: a local stack's own)")
-    .option('--key <file>', "the log's public key: PEM, or name+hash+base64 (default: ask the API)")
+    .option('--key <key>', "the log's public key or a file of it: PEM, or name+hash+base64 (default: ask the API)")
     .option('--origin <name>', "the log's name (default: that of the key or of the first checkpoint)")
     .addOption(outputOption())
     .addOption(new Option('--data-dir <dir>', 'talk to the local stack of this data directory'))

@@ -3,14 +3,14 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { auditKeySchema, FettleError } from '@fettle/contracts';
+import { auditKeySchema, FettleError, type AuditKey } from '@fettle/contracts';
 import { splitCheckpoints, verifyExport, type ExportReport } from '@fettle/security/verify';
 import type { ApiClient } from '../../client/api-client.js';
 import type { OutputFormat } from '../../output/output.js';
-import { systemCode } from '../../session/errors.js';
+import { InterruptedError, messageOf, systemCode } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import { readText } from '../../session/read-input.js';
-import type { Session } from '../../session/session.js';
+import type { ApiOptions, Session } from '../../session/session.js';
 import { findLocalStack } from '../../up/stack-state.js';
 import { resolveDataDir } from '../../up/data-dir.js';
 
@@ -35,7 +35,7 @@ export async function verifyAudit(session: Session, options: VerifyOptions): Pro
   const api = (): ApiClient => (client ??= session.connect(options));
   const checkpoints = await readCheckpoints(session, options);
   const key =
-    options.key === undefined ? await askKey(session, api(), options) : await readKey(session, options, checkpoints);
+    options.key === undefined ? await askKey(session, api, options) : await readKey(session, options, checkpoints);
   const folder = options.export === undefined ? await mkdtemp(join(tmpdir(), 'fettle-audit-')) : null;
   try {
     const file = options.export ?? (await download(api(), join(folder ?? '', 'export.ndjson')));
@@ -85,14 +85,25 @@ async function readCheckpoints({ host, output }: Session, options: VerifyOptions
   return [];
 }
 
-async function askKey({ output }: Session, client: ApiClient, options: VerifyOptions): Promise<LogKey> {
-  const key = await client.get('/api/v1/audit/key', auditKeySchema);
-  output.note(`The key comes from the API (${key.verifierKey}); --key FILE takes the one you noted when all was new.`);
+async function askKey({ output }: Session, api: () => ApiClient, options: VerifyOptions): Promise<LogKey> {
+  const key = await readKeyOfApi(api).catch((cause: unknown) => {
+    // What is wrong with the API is the matter itself where the export is to come from it, too.
+    if (options.export === undefined || cause instanceof InterruptedError) throw cause;
+    throw new FettleError({
+      code: 'key-missing',
+      message: `The log's public key is missing: --key does not give it, and the API does not tell it. ${messageOf(cause)}`,
+      remedy:
+        'Give it with --key FILE, or as text: --key NAME+HASH+BASE64. `fettle audit key` prints it where the API runs.',
+      cause,
+    });
+  });
+  output.note(`The key comes from the API (${key.verifierKey}); --key takes the one you noted when all was new.`);
   return { publicKey: key.publicKeyPem, origin: options.origin ?? key.origin };
 }
 
 async function readKey({ host }: Session, options: VerifyOptions, checkpoints: readonly string[]): Promise<LogKey> {
-  const publicKey = (await readText(host, options.key ?? '')).trim();
+  const given = options.key ?? '';
+  const publicKey = (isKeyText(given) ? given : await readText(host, given)).trim();
   const ofKey = publicKey.startsWith('-----') ? undefined : publicKey.split('+')[0];
   const origin = options.origin ?? ofKey ?? checkpoints[0]?.split('\n')[0];
   if (origin !== undefined) return { publicKey, origin };
@@ -100,6 +111,22 @@ async function readKey({ host }: Session, options: VerifyOptions, checkpoints: r
     code: 'usage',
     message: "--origin is missing: the log's name, which a PEM key does not tell",
   });
+}
+
+/** A key itself instead of a file's name; which file would be called so? */
+function isKeyText(text: string): boolean {
+  return text.startsWith('-----BEGIN ') || /^[^+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43,}={0,2}$/.test(text);
+}
+
+async function readKeyOfApi(api: () => ApiClient): Promise<AuditKey> {
+  return api().get('/api/v1/audit/key', auditKeySchema);
+}
+
+/** For whoever verifies elsewhere, or wants to know later that the key is still the same. */
+export async function printKey(session: Session, options: ApiOptions): Promise<number> {
+  const key = await readKeyOfApi(() => session.connect(options));
+  session.output.data(options.output, key, () => `${key.verifierKey}\n`);
+  return EXIT.ok;
 }
 
 function reportText({ output }: Session, report: ExportReport): string {

@@ -44,6 +44,7 @@ async function setCredential(session: Session, name: string, options: SetOptions
   // `echo secret | fettle ...` adds a newline that nobody means; a private key needs its last one.
   const value = options.kind === 'ssh-private-key' ? text : text.replace(/\r?\n$/, '');
   if (value === '') throw new UsageError('The secret is empty: give it on standard input.');
+  if (options.kind === 'ssh-private-key') (await import('./check-private-key.js')).checkPrivateKey(value);
   const credential = await client.request('PUT', `/api/v1/credentials/${name}`, credentialSchema, {
     query: { space: options.space },
     body: { kind: options.kind, username: options.username ?? null, value },

@@ -7,6 +7,7 @@ import { ApiProblemError, toFinding } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { ApiOptions, Session } from '../../session/session.js';
 import { checkSources, countErrors } from './check-sources.js';
+import { findingText } from './finding-text.js';
 import { joinSources, readSources, type JoinedSource } from './read-sources.js';
 import type { FileOptions } from './validate-documents.js';
 
@@ -41,6 +42,8 @@ export async function diffFiles(session: Session, options: ApiOptions & FileOpti
 
 async function send(session: Session, options: ApiOptions & FileOptions, dryRun: boolean): Promise<ApplyResult> {
   const sources = await readSources(session.host, options.file);
+  const { output } = session;
+  output.findingRenderer = (finding, colours) => findingText(finding, sources, colours);
   const { findings } = checkSources(sources);
   const names = sources.map(({ file }) => file).join(', ');
   if (countErrors(findings) > 0) throw new InvalidDocumentError(names, findings);
@@ -48,7 +51,7 @@ async function send(session: Session, options: ApiOptions & FileOptions, dryRun:
   const source = joinSources(sources);
   const result = await sendSource(client, source, dryRun);
   const warnings = result.findings.map((finding) => replaced(toFinding(finding), source));
-  session.output.stderr.write(renderFindings(warnings, session.output.errorColours));
+  output.stderr.write(renderFindings(warnings, output.errorColours, output.findingRenderer));
   return result;
 }
 

@@ -1,7 +1,7 @@
 import { actionContracts } from '@fettle/activities/contracts';
 import { assertTimeZone, parseCron } from '@fettle/calendar';
 import type { Finding } from '@fettle/contracts';
-import { parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
+import { orderedFindings, parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
 import type { SourceFile } from './read-sources.js';
 
 export interface CheckedSources {
@@ -21,7 +21,12 @@ export function checkSources(sources: readonly SourceFile[]): CheckedSources {
       validateTimeZone: assertTimeZone,
     }),
   ];
-  return { documents, findings };
+  // All of a file together, in its order, whoever found them.
+  const byFile = sources.flatMap(({ file }) =>
+    orderedFindings(findings.filter(({ position }) => position?.file === file)),
+  );
+  const elsewhere = findings.filter(({ position }) => !sources.some(({ file }) => file === position?.file));
+  return { documents, findings: [...byFile, ...elsewhere] };
 }
 
 export function countErrors(findings: readonly Finding[]): number {

@@ -1,11 +1,10 @@
-import type { Finding } from '@fettle/contracts';
-import { formatFinding } from '@fettle/runbook/source';
 import type { OutputFormat } from '../../output/output.js';
-import { neutralise, plural } from '../../output/text.js';
+import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
 import { checkSources, countErrors } from './check-sources.js';
-import { readSources, type SourceFile } from './read-sources.js';
+import { findingText } from './finding-text.js';
+import { readSources } from './read-sources.js';
 
 export interface FileOptions {
   readonly file: readonly string[];
@@ -20,7 +19,7 @@ export async function validateFiles(
   const { documents, findings } = checkSources(sources);
   const { output } = session;
   output.data(options.output, findings, () =>
-    findings.map((finding) => shownFinding(session, finding, sources)).join(''),
+    findings.map((finding) => findingText(finding, sources, output.colours)).join(''),
   );
   const errors = countErrors(findings);
   const found = findings.length === 0 ? 'no findings' : plural(findings.length, 'finding');
@@ -30,16 +29,4 @@ export async function validateFiles(
       : `${plural(documents.length, 'document')} in ${plural(sources.length, 'file')}: valid, ${found}`,
   );
   return errors > 0 ? EXIT.error : EXIT.ok;
-}
-
-function shownFinding(session: Session, finding: Finding, sources: readonly SourceFile[]): string {
-  const source = sources.find(({ file }) => file === finding.position?.file)?.text;
-  const { colours } = session.output;
-  const [head = '', ...rest] = neutralise(formatFinding(finding, source)).split('\n');
-  const painted = head.replace(
-    /^(\S*:\d+:\d+:)? ?(error|warning):/,
-    (_whole, place: string | undefined, word: string) =>
-      `${place === undefined ? '' : `${colours.bold(place)} `}${word === 'error' ? colours.red(word) : colours.yellow(word)}:`,
-  );
-  return `${[painted, ...rest].join('\n')}\n`;
 }

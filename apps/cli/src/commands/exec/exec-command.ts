@@ -1,8 +1,8 @@
 import { runSummarySchema, type Effect, type ExecRequest } from '@fettle/contracts';
-import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { followToEnd } from '../run/follow-to-end.js';
+import { tellAccepted } from '../run/tell-accepted.js';
 
 interface ExecOptions extends SpaceOptions {
   readonly on: string;
@@ -40,7 +40,6 @@ export async function execCommand(session: Session, argv: readonly string[], opt
     const view = { format: options.output, logs: true, onlyBad: true };
     return (await followToEnd(session, client, run, view)).exitCode;
   }
-  session.output.data(options.output, run, () => `${run.id}\n`);
-  session.output.note(`Accepted, ${plural(run.targetCount, 'target')}; see: fettle run logs --follow ${run.id}`);
+  tellAccepted(session.output, run, options.output, 'see: fettle run logs --follow');
   return EXIT.ok;
 }

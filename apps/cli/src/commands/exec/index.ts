@@ -1,6 +1,6 @@
 import { effects } from '@fettle/contracts';
 import { Option, type Command } from 'commander';
-import { parseCount, parseDurationSeconds, withSpace } from '../../session/options.js';
+import { parseDurationSeconds, wholeNumber, withSpace } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { execCommand } from './exec-command.js';
 
@@ -13,7 +13,7 @@ export function addExecCommand(program: Command, session: Session): void {
     .option('--become', 'as root, through sudo')
     .addOption(new Option('--effect <effect>', 'what the command does').choices(effects))
     .addOption(new Option('--timeout <duration>', 'for each host, e.g. 90, 30s, 5m').argParser(parseDurationSeconds))
-    .addOption(new Option('--max-concurrency <n>', 'hosts at once').argParser(parseCount))
+    .addOption(new Option('--max-concurrency <n>', 'hosts at once').argParser(wholeNumber(1, 1000)))
     .option('--allow-empty', 'accept that no target matches')
     .option('--reason <text>', 'why, for the audit log')
     .option('--idempotency-key <key>', 'the same key and request give the same run')

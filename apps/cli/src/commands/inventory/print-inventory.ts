@@ -1,4 +1,4 @@
-import { assetSchema, FettleError, type Asset } from '@fettle/contracts';
+import { assetSchema, notFoundError, type Asset } from '@fettle/contracts';
 import { renderAnsibleInventory, type InventoryAsset } from '@fettle/inventory';
 import { UsageError } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
@@ -22,11 +22,7 @@ export async function printInventory(session: Session, options: InventoryOptions
   }
   const { hostvars } = inventory._meta;
   if (!Object.hasOwn(hostvars, host)) {
-    throw new FettleError({
-      code: 'not-found',
-      message: `There is no asset "${host}" in space "${space}".`,
-      remedy: 'See `fettle asset list`.',
-    });
+    throw notFoundError('asset', host, { space, remedy: 'See `fettle asset list`.' });
   }
   session.output.stdout.write(`${JSON.stringify(hostvars[host], null, 2)}\n`);
   return EXIT.ok;

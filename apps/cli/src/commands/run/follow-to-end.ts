@@ -5,6 +5,7 @@ import { paintState } from '../../output/colours.js';
 import { LiveLine } from '../../output/live-line.js';
 import type { Output, OutputFormat } from '../../output/output.js';
 import { duration, neutralise, oneLine, plural } from '../../output/text.js';
+import { warnUndetermined } from '../../output/undetermined.js';
 import { InterruptedError, UnreachableError } from '../../session/errors.js';
 import { EXIT, exitCodeOfRun } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
@@ -83,7 +84,9 @@ class Follower {
 
   async follow(client: ApiClient): Promise<void> {
     const { run } = this;
-    this.#output.note(`Run ${run.id} of ${run.runbook} on ${plural(run.targetCount, 'target')}`);
+    const targets = run.targetCount === 0 ? 'without targets' : `on ${plural(run.targetCount, 'target')}`;
+    this.#output.note(`Run ${run.id} of ${run.runbook} ${targets}`);
+    warnUndetermined(this.#output, run.undeterminedCount);
     const timer = setInterval(() => this.#draw(), REDRAW_MS);
     try {
       for await (const event of followRun(client, run.id, { logs: this.#logs !== null })) {

@@ -17,13 +17,13 @@ const severity: readonly TargetState[] = [
   'succeeded',
 ];
 
-/** `21 succeeded, 1 failed`; states without targets are left out. */
+/** `21 succeeded, 1 failed`; states without targets are left out, and a run without any says so. */
 export function countsText(
   counts: Partial<TargetCounts>,
   paint: (text: string, state: string) => string = plain,
 ): string {
   const shown = [...severity].reverse().filter((state) => (counts[state] ?? 0) > 0);
-  if (shown.length === 0) return 'none';
+  if (shown.length === 0) return 'no targets';
   return shown.map((state) => paint(`${counts[state]} ${state}`, state)).join(', ');
 }
 
@@ -76,6 +76,11 @@ function detailOf(target: RunTarget): string {
   return error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
 }
 
+function targetsText({ counts, selector, targetCount }: RunDetail): string {
+  if (targetCount > 0) return countsText(counts);
+  return selector === null ? 'none: its steps run on no asset' : 'none: no asset matched the selector';
+}
+
 /** What `run show` and the end of a followed run say about the run itself. */
 export function runFields(output: Output, run: RunDetail): string {
   const took =
@@ -85,7 +90,7 @@ export function runFields(output: Output, run: RunDetail): string {
       ['run', run.id],
       ['runbook', `${run.runbook} (${run.version.slice(0, 19)})`],
       ['state', run.state],
-      ['targets', countsText(run.counts)],
+      ['targets', targetsText(run)],
       [
         'undetermined',
         run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,

@@ -1,11 +1,11 @@
 import { documentDetailSchema, runSummarySchema, type StartRunRequest } from '@fettle/contracts';
 import type { ApiClient } from '../../client/api-client.js';
 import { ApiProblemError } from '../../session/errors.js';
-import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { readText } from '../../session/read-input.js';
 import { followToEnd } from './follow-to-end.js';
+import { tellAccepted } from './tell-accepted.js';
 import { inputsFromText, needsSchema, parseInputArguments, typedInputs } from './inputs.js';
 
 interface StartOptions extends SpaceOptions {
@@ -41,8 +41,7 @@ export async function startRun(session: Session, runbook: string, options: Start
     idempotencyKey: options.idempotencyKey ?? null,
   });
   if (options.follow === true) return (await followToEnd(session, client, run, { format: options.output })).exitCode;
-  session.output.data(options.output, run, () => `${run.id}\n`);
-  session.output.note(`Accepted, ${plural(run.targetCount, 'target')}; follow it with: fettle run follow ${run.id}`);
+  tellAccepted(session.output, run, options.output, 'follow it with: fettle run follow');
   return EXIT.ok;
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { parseCount, withSpace } from '../../session/options.js';
+import { wholeNumber, withSpace } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
@@ -38,6 +38,6 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .option('-f, --file <file>', 'file of documents')
     .option('--cron <expression>', 'five fields, or six with seconds first')
     .option('--time-zone <zone>', 'IANA name, for --cron', 'UTC')
-    .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, parseCount, 5)
+    .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, wholeNumber(1, MAX_PREVIEW), 5)
     .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
 }

@@ -1,8 +1,8 @@
 import { runSummarySchema, scheduleSchema } from '@fettle/contracts';
-import { plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { followToEnd } from '../run/follow-to-end.js';
+import { tellAccepted } from '../run/tell-accepted.js';
 import { schedulePath } from './schedule-path.js';
 
 export async function pauseSchedule(
@@ -45,7 +45,6 @@ export async function triggerSchedule(session: Session, name: string, options: T
     idempotencyKey: options.idempotencyKey ?? null,
   });
   if (options.follow === true) return (await followToEnd(session, client, run, { format: options.output })).exitCode;
-  session.output.data(options.output, run, () => `${run.id}\n`);
-  session.output.note(`Accepted, ${plural(run.targetCount, 'target')}; follow it with: fettle run follow ${run.id}`);
+  tellAccepted(session.output, run, options.output, 'follow it with: fettle run follow');
   return EXIT.ok;
 }

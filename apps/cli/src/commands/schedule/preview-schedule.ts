@@ -4,6 +4,7 @@ import { UsageError } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { checkSources, countErrors } from '../document/check-sources.js';
+import { findingText } from '../document/finding-text.js';
 import { readSources } from '../document/read-sources.js';
 import { fireColumns, inZone, readerZone, type Fire } from './fire-text.js';
 import { MAX_PREVIEW, schedulePath } from './schedule-path.js';
@@ -69,7 +70,9 @@ async function timingsOf(session: Session, name: string | undefined, options: Pr
 }
 
 async function timingsOfFile(session: Session, file: string): Promise<Timing[]> {
-  const { documents, findings } = checkSources(await readSources(session.host, [file]));
+  const sources = await readSources(session.host, [file]);
+  const { documents, findings } = checkSources(sources);
+  session.output.findingRenderer = (finding, colours) => findingText(finding, sources, colours);
   if (countErrors(findings) > 0) throw new InvalidDocumentError(file, findings);
   const timings = documents.flatMap(({ document }) =>
     document?.kind === 'Schedule'

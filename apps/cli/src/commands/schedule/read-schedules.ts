@@ -46,7 +46,10 @@ function shown({ output, host }: Session, schedule: Schedule): string {
     ],
     (name, text) => (name === 'state' ? paintState(output.colours, text) : text),
   );
-  const next = output.table(schedule.nextFires, fireColumns(schedule.timeZone, zone, host.now()));
+  const next =
+    schedule.nextFires.length === 0
+      ? `${noFireText(schedule)}\n`
+      : output.table(schedule.nextFires, fireColumns(schedule.timeZone, zone, host.now()));
   if (schedule.lastFires.length === 0) return `${head}\n${next}`;
   const last = output.table(schedule.lastFires, [
     { title: 'WAS DUE', value: (fire) => inZone(fire.nominalAt, schedule.timeZone) },
@@ -55,6 +58,11 @@ function shown({ output, host }: Session, schedule: Schedule): string {
     { title: 'WHY', value: (fire) => fire.reason },
   ]);
   return `${head}\n${next}\n${last}`;
+}
+
+function noFireText(schedule: Schedule): string {
+  if (stateOf(schedule) === 'active') return 'It is never due again.';
+  return `It starts nothing while it is ${stateOf(schedule)}; \`fettle schedule preview ${schedule.name}\` shows when it would.`;
 }
 
 export function stateOf(schedule: Schedule): string {

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { outputOption, parsePort } from '../../session/options.js';
+import { outputOption, parseOwnPort } from '../../session/options.js';
 import type { OutputFormat } from '../../output/output.js';
 import type { Session } from '../../session/session.js';
 
@@ -21,7 +21,7 @@ export function addStackCommands(program: Command, session: Session): void {
     .command('up')
     .description('start the local stack and serve until Ctrl-C')
     .addOption(dataDirOption())
-    .addOption(new Option('--port <n>', 'port of the API (default 7070; 0: any free one)').argParser(parsePort))
+    .addOption(new Option('--port <n>', 'port of the API (default 7070; 0: any free one)').argParser(parseOwnPort))
     .option('--host <address>', 'address that the API listens on (default 127.0.0.1)')
     .option('--no-demo', 'without the demo estate')
     .option('--detach', 'return when it is ready, and leave it running')
@@ -54,7 +54,7 @@ export function addStackCommands(program: Command, session: Session): void {
     .command('doctor')
     .description('check what a start needs and what runs')
     .addOption(dataDirOption())
-    .addOption(new Option('--port <n>', 'port that the API shall have').argParser(parsePort))
+    .addOption(new Option('--port <n>', 'port that the API shall have').argParser(parseOwnPort))
     .action(
       session.act(async ({ host, output }, options: DataDirOptions & { readonly port?: number }) =>
         (await import('../../up/index.js')).doctorCommand(options, output, host.env),

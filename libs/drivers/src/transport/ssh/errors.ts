@@ -34,12 +34,13 @@ export interface SshErrorOptions {
   readonly cause?: unknown;
 }
 
-type Place = Pick<SshEndpoint, 'host' | 'port' | 'user'>;
+/** `user` is null where nobody was to sign in: the host was only looked at. */
+type Place = Pick<SshEndpoint, 'host' | 'port'> & { readonly user: string | null };
 
 export function sshError(place: Place, options: SshErrorOptions): FettleError {
   return new FettleError({
     code: options.code,
-    message: `${place.user}@${place.host}:${place.port}: ${options.what}`,
+    message: `${place.user === null ? '' : `${place.user}@`}${place.host}:${place.port}: ${options.what}`,
     remedy: options.remedy,
     detail: {
       host: place.host,

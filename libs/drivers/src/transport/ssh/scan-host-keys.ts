@@ -57,7 +57,7 @@ export async function scanHostKeys(
   const keys = attempts.flatMap((attempt) => (attempt.key === undefined ? [] : [attempt.key]));
   if (keys.length > 0) return keys;
   throw sshError(
-    { host, port, user: 'nobody' },
+    { host, port, user: null },
     {
       code: 'host-unreachable',
       what: `the host showed no key: ${attempts.find((attempt) => attempt.problem !== undefined)?.problem ?? 'unknown'}`,
