@@ -135,7 +135,7 @@ function expectOrderly(text: string): void {
   expect(({} as Record<string, unknown>)['a']).toBeUndefined();
 }
 
-describe('parseDocuments on anything', () => {
+describe(`parseDocuments on anything, ${runs} times each`, () => {
   it.each([
     ['soup of YAML', soupText],
     ['mutated examples', mutated],
