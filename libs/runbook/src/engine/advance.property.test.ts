@@ -7,7 +7,7 @@ import { counts, play, program } from './testing.js';
 
 const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
 process.stdout.write(`advance.property.test.ts: FETTLE_SEED=${seed}\n`);
-const runs = process.env['FETTLE_LONG'] === '1' ? 5000 : 500;
+const runs = process.env['FETTLE_LONG'] === '1' ? 5000 : 250;
 
 const stepArbitrary = fc.record({
   uses: fc.constantFrom('ssh.run', 'http.request'),
