@@ -5,7 +5,7 @@ import { instants } from './instants.js';
 import { settleInstants, type SettleInput } from './settle.js';
 
 const MINUTE_MS = 60_000;
-const runs = process.env['FETTLE_LONG'] === '1' ? 10_000 : 40;
+const runs = process.env['FETTLE_LONG'] === '1' ? 2000 : 40;
 const base = {
   schedule: { cron: parseCron('*/10 * * * *'), timeZone: 'UTC' },
   watermark: '2026-01-01T00:00:00Z',
