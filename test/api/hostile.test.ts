@@ -2,10 +2,12 @@ import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { problemSchema } from '@fettle/contracts';
 import fc from 'fast-check';
+import { figure, testSeed } from '../support/figures.js';
 import { startApi, type TestApi } from './api-server.js';
 
 const isLong = process.env.FETTLE_LONG === '1';
 const numRuns = isLong ? 2000 : 300;
+const seed = testSeed();
 
 let api: TestApi;
 beforeAll(async () => {
@@ -201,8 +203,9 @@ describe('fuzz', () => {
         if (answer.status >= 500) throw new Error(`${answer.status}: ${answer.text}`);
         if (answer.status >= 400) problemSchema.parse(answer.body);
       }),
-      { numRuns, verbose: 1 },
+      { seed, numRuns, verbose: 1 },
     );
+    figure(`${numRuns} generated bodies, no 5xx`);
   }, 300_000);
 
   it('never answers a query or a path with 5xx', async () => {
@@ -254,7 +257,8 @@ describe('fuzz', () => {
           if (answer.status >= 500) throw new Error(`${answer.status}: ${answer.text}`);
         },
       ),
-      { numRuns, verbose: 1 },
+      { seed, numRuns, verbose: 1 },
     );
+    figure(`${numRuns} generated queries and paths, no 5xx`);
   }, 300_000);
 });

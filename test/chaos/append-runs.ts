@@ -3,17 +3,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import type { RunDetail } from '@fettle/contracts';
-import type { Sshd } from '../support/sshd.js';
-import type { TestStack } from '../support/stack.js';
+import { testSeed } from '../support/figures.js';
+import { startSshd, type Sshd } from '../support/sshd.js';
+import { TestStack } from '../support/stack.js';
 
 export const APPEND_STEPS = ['first', 'second', 'third'] as const;
 export const APPEND_RUNBOOK = 'append';
 
 /** A small generator with a printed seed (mulberry32), so that a failure can be played again. */
 export function seededRandom(): () => number {
-  const seed = Number(process.env.FETTLE_SEED ?? Date.now() % 2 ** 31);
-  process.stderr.write(`seed ${seed}: repeat with FETTLE_SEED=${seed}\n`);
-  let state = seed;
+  let state = testSeed();
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let t = Math.imul(state ^ (state >>> 15), 1 | state);
@@ -47,6 +46,20 @@ export class AppendRuns {
     readonly stack: TestStack,
     readonly sshd: Sshd,
   ) {}
+
+  /** A stack with so many hosts of one sshd, and the runbook; workers are the caller's. */
+  static async start(hosts: number): Promise<AppendRuns> {
+    const [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
+    const runs = new AppendRuns(stack, sshd);
+    await stack.addHosts(sshd, hosts);
+    await runs.prepare();
+    return runs;
+  }
+
+  async close(): Promise<void> {
+    await this.sshd.stop();
+    await this.stack.close();
+  }
 
   /** Some hosts are slower than others, and the effect lies in the middle of the command. */
   async prepare(tailSeconds = 0.2): Promise<void> {

@@ -1,30 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startSshd, type Sshd } from '../support/sshd.js';
-import { TestStack, type WorkerProcess } from '../support/stack.js';
+import { figure } from '../support/figures.js';
+import type { TestStack, WorkerProcess } from '../support/stack.js';
 import { APPEND_RUNBOOK, AppendRuns, seededRandom } from './append-runs.js';
 
 const DRAINS = process.env.FETTLE_LONG === '1' ? 10 : 2;
 
 describe(`a worker told to stop during a run, ${DRAINS} times`, () => {
   let stack: TestStack;
-  let sshd: Sshd;
   let runs: AppendRuns;
   let worker: WorkerProcess;
   const random = seededRandom();
 
   beforeAll(async () => {
-    [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
-    await stack.addHosts(sshd, 20);
-    runs = new AppendRuns(stack, sshd);
-    await runs.prepare();
+    runs = await AppendRuns.start(20);
+    stack = runs.stack;
     worker = await stack.startWorker();
   }, 120_000);
 
   afterAll(async () => {
     await worker?.stop();
-    await sshd?.stop();
-    await stack?.close();
+    await runs?.close();
   });
 
   it('hands over to another: nothing is unknown, nothing happens twice', async () => {
@@ -42,8 +38,9 @@ describe(`a worker told to stop during a run, ${DRAINS} times`, () => {
       const run = await stack.ended(id, 90_000);
       await ended;
       expect(await runs.check(run, new Set())).toBe(0);
-      process.stderr.write(`drain ${drain}: ${open.size} steps in flight, none unknown, run ${run.state}\n`);
+      figure(`drain ${drain}: ${open.size} steps in flight, none unknown, none twice, run ${run.state}`);
     }
+    figure(`${DRAINS} drains, ${inFlight} steps in flight: 0 unknown, 0 twice`);
     expect(inFlight).toBeGreaterThanOrEqual(1);
   }, 600_000);
 });

@@ -1,54 +1,43 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { SshPool, type SshCredential, type SshEndpoint } from '@fettle/drivers';
-import { startSshd, type Sshd } from '../support/sshd.js';
-import { credentialOf, endpointOf, failureOf, run } from '../support/ssh-client.js';
+import { SshPool } from '@fettle/drivers';
+import { failureOf, run, startSshBench, type SshBench } from '../support/ssh-client.js';
 
-let sshd: Sshd;
-let pool: SshPool;
-let endpoint: SshEndpoint;
-let credential: SshCredential;
+let ssh: SshBench;
 
 beforeAll(async () => {
-  sshd = await startSshd();
-  pool = new SshPool();
-  endpoint = await endpointOf(sshd);
-  credential = credentialOf(sshd);
+  ssh = await startSshBench();
 }, 300_000);
-
-afterAll(async () => {
-  await pool?.close();
-  await sshd?.stop();
-}, 60_000);
+afterAll(() => ssh?.stop(), 60_000);
 
 describe('exec', () => {
   it('gives output and exit code', async () => {
-    const ran = await run(pool, endpoint, credential, { argv: ['sh', '-c', 'echo out; echo err >&2; exit 7'] });
+    const ran = await ssh.run({ argv: ['sh', '-c', 'echo out; echo err >&2; exit 7'] });
     expect(ran.result).toMatchObject({ exitCode: 7, stdoutBytes: 4, stderrBytes: 4, truncated: false });
     expect(ran).toMatchObject({ stdout: 'out\n', stderr: 'err\n' });
   });
 
   it('gives the signal that ended the command', async () => {
-    const ran = await run(pool, endpoint, credential, { argv: ['sh', '-c', 'kill -SEGV $$'] });
+    const ran = await ssh.run({ argv: ['sh', '-c', 'kill -SEGV $$'] });
     expect(ran.result).toMatchObject({ signal: 'SEGV' });
     expect(ran.result).not.toHaveProperty('exitCode');
   });
 
   it('adds no process: the command is the leader of the session', async () => {
-    const ran = await run(pool, endpoint, credential, { argv: ['cat', '/proc/self/stat'] });
+    const ran = await ssh.run({ argv: ['cat', '/proc/self/stat'] });
     const [pid, , , parent, group, session] = ran.stdout.split(' ');
     expect([group, session]).toEqual([pid, pid]);
     expect(parent).not.toBe(pid);
   });
 
   it('says 127 for a program that does not exist', async () => {
-    const ran = await run(pool, endpoint, credential, { argv: ['no-such-program'] });
+    const ran = await ssh.run({ argv: ['no-such-program'] });
     expect(ran.result).toMatchObject({ exitCode: 127 });
   });
 
   it('passes arguments, variables and the working directory on unchanged', async () => {
     const odd = ["a'b", '$HOME `id` "x" \\', '', '-n', 'line\nfeed', '*', 'ünï→😀', '; exit 9'];
     const script = 'printf "%s\\0" "$@"; printf "%s\\0" "$ODD" "$FETTLE_TOKEN" "$PWD"';
-    const ran = await run(pool, endpoint, credential, {
+    const ran = await ssh.run({
       argv: ['sh', '-c', script, 'sh', ...odd],
       env: { ODD: "it's\n$ODD" },
       cwd: '/usr/share',
@@ -59,17 +48,15 @@ describe('exec', () => {
 
   it('feeds stdin from a buffer and from a stream', async () => {
     const bytes = Buffer.alloc(3_000_000, 'fettle\n');
-    expect((await run(pool, endpoint, credential, { argv: ['wc', '-c'], stdin: bytes })).stdout.trim()).toBe('3000000');
+    expect((await ssh.run({ argv: ['wc', '-c'], stdin: bytes })).stdout.trim()).toBe('3000000');
     async function* chunks(): AsyncGenerator<Buffer> {
       for (let index = 0; index < 30; index += 1) yield Buffer.alloc(100_000, index);
     }
-    expect((await run(pool, endpoint, credential, { argv: ['wc', '-c'], stdin: chunks() })).stdout.trim()).toBe(
-      '3000000',
-    );
-    expect((await run(pool, endpoint, credential, { argv: ['true'], stdin: chunks() })).result).toMatchObject({
+    expect((await ssh.run({ argv: ['wc', '-c'], stdin: chunks() })).stdout.trim()).toBe('3000000');
+    expect((await ssh.run({ argv: ['true'], stdin: chunks() })).result).toMatchObject({
       exitCode: 0,
     });
-    expect((await run(pool, endpoint, credential, { argv: ['cat'] })).result).toMatchObject({
+    expect((await ssh.run({ argv: ['cat'] })).result).toMatchObject({
       exitCode: 0,
       stdoutBytes: 0,
     });
@@ -79,7 +66,9 @@ describe('exec', () => {
     const own = new SshPool();
     try {
       const ports = await Promise.all(
-        Array.from({ length: 6 }, () => run(own, endpoint, credential, { argv: ['sh', '-c', 'echo "$SSH_CLIENT"'] })),
+        Array.from({ length: 6 }, () =>
+          run(own, ssh.endpoint, ssh.credential, { argv: ['sh', '-c', 'echo "$SSH_CLIENT"'] }),
+        ),
       );
       expect(new Set(ports.map((ran) => ran.stdout)).size).toBe(1);
       expect(own.connections).toBe(1);
@@ -91,13 +80,13 @@ describe('exec', () => {
 
   it('names what it refuses to send', async () => {
     for (const argv of [[], [''], ['-x'], ['echo', 'a\0b'], ['echo', 'x'.repeat(140_000)]]) {
-      const error = await failureOf(run(pool, endpoint, credential, { argv }));
+      const error = await failureOf(ssh.run({ argv }));
       expect(error.code).toBe('invalid-argument');
       expect(error.detail).toMatchObject({ mayHaveStarted: false });
     }
-    const noName = await failureOf(run(pool, endpoint, credential, { argv: ['true'], env: { 'A;id': 'x' } }));
+    const noName = await failureOf(ssh.run({ argv: ['true'], env: { 'A;id': 'x' } }));
     expect(noName.code).toBe('invalid-argument');
-    const noDirectory = await failureOf(run(pool, endpoint, credential, { argv: ['true'], cwd: '/no/such' }));
+    const noDirectory = await failureOf(ssh.run({ argv: ['true'], cwd: '/no/such' }));
     expect(noDirectory).toMatchObject({ code: 'working-directory-unavailable', detail: { mayHaveStarted: false } });
   });
 });

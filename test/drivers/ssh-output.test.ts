@@ -1,34 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SshPool, type SshCredential, type SshEndpoint } from '@fettle/drivers';
-import { startSshd, type Sshd } from '../support/sshd.js';
-import { credentialOf, endpointOf, run } from '../support/ssh-client.js';
+import { startSshBench, type SshBench } from '../support/ssh-client.js';
 
-let sshd: Sshd;
-let pool: SshPool;
-let endpoint: SshEndpoint;
-let credential: SshCredential;
+let ssh: SshBench;
 
 beforeAll(async () => {
-  sshd = await startSshd();
-  pool = new SshPool();
-  endpoint = await endpointOf(sshd);
-  credential = credentialOf(sshd);
+  ssh = await startSshBench();
 }, 300_000);
-
-afterAll(async () => {
-  await pool?.close();
-  await sshd?.stop();
-}, 60_000);
+afterAll(() => ssh?.stop(), 60_000);
 
 describe('output', () => {
   it('arrives whole and in order, with any bytes', async () => {
     const script = 'head -c 20000000 /dev/urandom | tee "$0" ; sha256sum <"$0" >&2; rm -f -- "$0"';
     const digest = createHash('sha256');
     const errors: Buffer[] = [];
-    const { result } = await run(pool, endpoint, credential, {
-      argv: ['sh', '-c', script, `${sshd.account.home}/random`],
+    const { result } = await ssh.run({
+      argv: ['sh', '-c', script, `${ssh.sshd.account.home}/random`],
       onOutput: (stream, chunk) => void (stream === 'stdout' ? digest.update(chunk) : errors.push(chunk)),
     });
     expect(result).toMatchObject({ exitCode: 0, stdoutBytes: 20_000_000 });
@@ -37,7 +25,7 @@ describe('output', () => {
 
   it('is counted and thrown away beyond the limit; the command ends as it would', async () => {
     let taken = 0;
-    const { result } = await run(pool, endpoint, credential, {
+    const { result } = await ssh.run({
       argv: ['sh', '-c', 'head -c 50000000 /dev/zero; echo end >&2; exit 5'],
       maxOutputBytes: 100_001,
       onOutput: (_stream, chunk) => void (taken += chunk.length),
@@ -50,8 +38,8 @@ describe('output', () => {
     let taken = 0;
     let release = (): void => undefined;
     const gate = new Promise<void>((resolve) => (release = resolve));
-    const marker = `${sshd.account.home}/written`;
-    const running = run(pool, endpoint, credential, {
+    const marker = `${ssh.sshd.account.home}/written`;
+    const running = ssh.run({
       argv: ['sh', '-c', 'head -c 30000000 /dev/zero; touch "$0"', marker],
       onOutput: async (_stream, chunk) => {
         taken += chunk.length;
@@ -60,7 +48,7 @@ describe('output', () => {
     });
     await sleep(1_000);
     // Others go on meanwhile, on the same connection.
-    const others = await run(pool, endpoint, credential, { argv: ['test', '-e', marker] });
+    const others = await ssh.run({ argv: ['test', '-e', marker] });
     expect(others.result).toMatchObject({ exitCode: 1 });
     expect(taken).toBeLessThan(1_000_000);
     release();
@@ -70,8 +58,8 @@ describe('output', () => {
 
   it('of a command that never stops to write ends with its time', async () => {
     let taken = 0;
-    const started = await pool
-      .exec(endpoint, credential, {
+    const started = await ssh.pool
+      .exec(ssh.endpoint, ssh.credential, {
         argv: ['yes'],
         timeoutMs: 1_000,
         maxOutputBytes: 1_000,
@@ -95,7 +83,7 @@ describe('execScript', () => {
       signal: new AbortController().signal,
       onOutput: (_stream: string, chunk: Buffer) => void output.push(chunk),
     };
-    const shell = await pool.execScript(endpoint, credential, {
+    const shell = await ssh.pool.execScript(ssh.endpoint, ssh.credential, {
       ...common,
       interpreter: ['/bin/sh', '-s'],
       script: 'printf "%s|" "$@"\nexit 4\n',
@@ -104,7 +92,7 @@ describe('execScript', () => {
     expect(shell).toMatchObject({ exitCode: 4 });
     expect(Buffer.concat(output).toString()).toBe("-x|a'b||");
     output.length = 0;
-    const perl = await pool.execScript(endpoint, credential, {
+    const perl = await ssh.pool.execScript(ssh.endpoint, ssh.credential, {
       ...common,
       interpreter: ['perl', '-'],
       script: `print "$ARGV[0]\\n"; # ${'long '.repeat(60_000)}\nexit 6;`,

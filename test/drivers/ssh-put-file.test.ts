@@ -2,32 +2,21 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, symlink, writeFile, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SshPool, type PutFileRequest, type SshCredential, type SshEndpoint } from '@fettle/drivers';
-import { startSshd, type Sshd } from '../support/sshd.js';
-import { credentialOf, endpointOf, failureOf, run } from '../support/ssh-client.js';
+import type { PutFileRequest, SshPool } from '@fettle/drivers';
+import { failureOf, startSshBench, type SshBench } from '../support/ssh-client.js';
 
-let sshd: Sshd;
-let pool: SshPool;
-let endpoint: SshEndpoint;
-let credential: SshCredential;
+let ssh: SshBench;
 let folder: string;
 
 beforeAll(async () => {
-  sshd = await startSshd({ users: [{ sudoers: 'ALL=(ALL) NOPASSWD: ALL' }] });
-  pool = new SshPool({ killGraceMs: 300 });
-  endpoint = await endpointOf(sshd);
-  credential = credentialOf(sshd);
-  folder = join(sshd.account.home, "a folder's");
-  await run(pool, endpoint, credential, { argv: ['mkdir', folder] });
+  ssh = await startSshBench({ users: [{ sudoers: 'ALL=(ALL) NOPASSWD: ALL' }] }, { killGraceMs: 300 });
+  folder = join(ssh.sshd.account.home, "a folder's");
+  await ssh.run({ argv: ['mkdir', folder] });
 }, 300_000);
-
-afterAll(async () => {
-  await pool?.close();
-  await sshd?.stop();
-}, 60_000);
+afterAll(() => ssh?.stop(), 60_000);
 
 function put(request: Partial<PutFileRequest> & Pick<PutFileRequest, 'path'>): ReturnType<SshPool['putFile']> {
-  return pool.putFile(endpoint, credential, {
+  return ssh.pool.putFile(ssh.endpoint, ssh.credential, {
     content: Buffer.from('content\n'),
     mode: '0644',
     timeoutMs: 30_000,
@@ -63,7 +52,7 @@ describe('putFile', () => {
     const request = { path, become: {}, owner: 'nobody', group: 'nogroup', mode: '4755' };
     expect(await put(request)).toMatchObject({ changed: true });
     expect(await modeOf(path)).toBe('4755');
-    const { stdout } = await run(pool, endpoint, credential, { argv: ['stat', '-c', '%U:%G', path] });
+    const { stdout } = await ssh.run({ argv: ['stat', '-c', '%U:%G', path] });
     expect(stdout).toBe('nobody:nogroup\n');
     expect(await put(request)).toMatchObject({ changed: false });
     expect(await put({ ...request, owner: 'root' })).toMatchObject({ changed: true });
@@ -130,7 +119,7 @@ describe('putFile', () => {
     const path = join(folder, 'kept');
     await put({ path });
     const before = await readdir(folder);
-    for (const stop of [async (abort: AbortController) => abort.abort(), () => sshd.cutSessions()]) {
+    for (const stop of [async (abort: AbortController) => abort.abort(), () => ssh.sshd.cutSessions()]) {
       const abort = new AbortController();
       // Large enough to be under way when the stop comes.
       const failed = failureOf(put({ path, content: Buffer.alloc(300_000_000), signal: abort.signal }));

@@ -2,26 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { SshPool, type SshCredential, type SshEndpoint } from '@fettle/drivers';
-import { startSshd, type Sshd } from '../support/sshd.js';
-import { credentialOf, endpointOf, failureOf, run } from '../support/ssh-client.js';
+import { SshPool } from '@fettle/drivers';
+import { credentialOf, endpointOf, failureOf, run, startSshBench, type SshBench } from '../support/ssh-client.js';
+import { startSshd } from '../support/sshd.js';
 
-let sshd: Sshd;
-let pool: SshPool;
-let endpoint: SshEndpoint;
-let credential: SshCredential;
+let ssh: SshBench;
 
 beforeAll(async () => {
-  sshd = await startSshd({ users: [{ sudoers: 'ALL=(ALL) NOPASSWD: ALL' }] });
-  pool = new SshPool({ killGraceMs: 500 });
-  endpoint = await endpointOf(sshd);
-  credential = credentialOf(sshd);
+  ssh = await startSshBench({ users: [{ sudoers: 'ALL=(ALL) NOPASSWD: ALL' }] }, { killGraceMs: 500 });
 }, 300_000);
-
-afterAll(async () => {
-  await pool?.close();
-  await sshd?.stop();
-}, 60_000);
+afterAll(() => ssh?.stop(), 60_000);
 
 /** Processes whose arguments hold a mark, by `pgrep -f`; the mark is unique to the test. */
 async function marked(mark: string): Promise<number> {
@@ -53,7 +43,7 @@ describe('a command that must end', () => {
   it('is ended with all its processes when cancelled', async () => {
     const mark = newMark();
     const abort = new AbortController();
-    const failed = failureOf(run(pool, endpoint, credential, { argv: tree(mark), signal: abort.signal }));
+    const failed = failureOf(ssh.run({ argv: tree(mark), signal: abort.signal }));
     await untilMarked(mark, TREE_PROCESSES);
     abort.abort();
     expect(await failed).toMatchObject({ code: 'cancelled', detail: { mayHaveStarted: true, confirmed: true } });
@@ -62,7 +52,7 @@ describe('a command that must end', () => {
 
   it('is ended when its time is over', async () => {
     const mark = newMark();
-    const error = await failureOf(run(pool, endpoint, credential, { argv: tree(mark), timeoutMs: 1_500 }));
+    const error = await failureOf(ssh.run({ argv: tree(mark), timeoutMs: 1_500 }));
     expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: true, confirmed: true } });
     expect(await marked(mark)).toBe(0);
   }, 60_000);
@@ -71,9 +61,7 @@ describe('a command that must end', () => {
     for (const settings of [{ user: 'root' }, { user: 'nobody' }]) {
       const mark = newMark();
       const abort = new AbortController();
-      const failed = failureOf(
-        run(pool, endpoint, credential, { argv: tree(mark), become: settings, signal: abort.signal }),
-      );
+      const failed = failureOf(ssh.run({ argv: tree(mark), become: settings, signal: abort.signal }));
       await untilMarked(mark, TREE_PROCESSES);
       abort.abort();
       expect(await failed).toMatchObject({ code: 'cancelled', detail: { mayHaveStarted: true, confirmed: true } });
@@ -84,7 +72,7 @@ describe('a command that must end', () => {
   it('is ended when its output cannot be taken', async () => {
     const mark = newMark();
     const error = await failureOf(
-      run(pool, endpoint, credential, {
+      ssh.run({
         argv: ['sh', '-c', `echo x; exec sleep ${mark}`],
         onOutput: () => Promise.reject(new Error('the disk is full')),
       }),
@@ -94,7 +82,7 @@ describe('a command that must end', () => {
   });
 
   it('is not sent when cancelled before', async () => {
-    const error = await failureOf(run(pool, endpoint, credential, { argv: ['true'], signal: AbortSignal.abort() }));
+    const error = await failureOf(ssh.run({ argv: ['true'], signal: AbortSignal.abort() }));
     expect(error).toMatchObject({ code: 'cancelled', detail: { mayHaveStarted: false } });
   });
 
@@ -103,7 +91,7 @@ describe('a command that must end', () => {
     const mark = newMark();
     const abort = new AbortController();
     const both = [1, 2].map(() =>
-      failureOf(run(own, endpoint, credential, { argv: ['sleep', mark], signal: abort.signal })),
+      failureOf(run(own, ssh.endpoint, ssh.credential, { argv: ['sleep', mark], signal: abort.signal })),
     );
     await untilMarked(mark, 2);
     abort.abort();
@@ -116,7 +104,7 @@ describe('a command that must end', () => {
 describe('a command that leaves a process behind', () => {
   it('ends when it ends, though its output stays open', async () => {
     const own = new SshPool({ lingerMs: 300 });
-    const ran = await run(own, endpoint, credential, { argv: ['sh', '-c', 'sleep 20 & echo started'] });
+    const ran = await run(own, ssh.endpoint, ssh.credential, { argv: ['sh', '-c', 'sleep 20 & echo started'] });
     expect(ran).toMatchObject({ result: { exitCode: 0, leftBehind: true }, stdout: 'started\n' });
     await own.close();
   });
@@ -125,29 +113,29 @@ describe('a command that leaves a process behind', () => {
 describe('a connection that is lost', () => {
   it('says that the command may have run', async () => {
     const mark = newMark();
-    const failed = failureOf(run(pool, endpoint, credential, { argv: ['sleep', mark] }));
+    const failed = failureOf(ssh.run({ argv: ['sleep', mark] }));
     await untilMarked(mark, 1);
-    await sshd.cutSessions();
+    await ssh.sshd.cutSessions();
     expect(await failed).toMatchObject({ code: 'connection-lost', detail: { mayHaveStarted: true } });
-    expect((await run(pool, endpoint, credential, { argv: ['true'] })).result).toMatchObject({ exitCode: 0 });
+    expect((await ssh.run({ argv: ['true'] })).result).toMatchObject({ exitCode: 0 });
   }, 60_000);
 
   it('is noticed when the host hangs', async () => {
     const own = new SshPool({ keepaliveIntervalMs: 200 });
     const mark = newMark();
-    const failed = failureOf(run(own, endpoint, credential, { argv: ['sleep', mark] }));
+    const failed = failureOf(run(own, ssh.endpoint, ssh.credential, { argv: ['sleep', mark] }));
     await untilMarked(mark, 1);
-    await sshd.freezeSessions();
+    await ssh.sshd.freezeSessions();
     expect(await failed).toMatchObject({ code: 'connection-lost', detail: { mayHaveStarted: true } });
-    await sshd.cutSessions();
+    await ssh.sshd.cutSessions();
     await own.close();
   }, 60_000);
 
   it('does not fail commands that come later', async () => {
-    await run(pool, endpoint, credential, { argv: ['true'] });
-    await sshd.restart();
+    await ssh.run({ argv: ['true'] });
+    await ssh.sshd.restart();
     for (let index = 0; index < 3; index += 1) {
-      expect((await run(pool, endpoint, credential, { argv: ['true'] })).result).toMatchObject({ exitCode: 0 });
+      expect((await ssh.run({ argv: ['true'] })).result).toMatchObject({ exitCode: 0 });
     }
   }, 60_000);
 });
@@ -156,7 +144,7 @@ describe('a shell that is none', () => {
   it('is told apart from the command', async () => {
     const other = await startSshd({ users: [{ shell: '/usr/sbin/nologin' }] });
     try {
-      const error = await failureOf(run(pool, await endpointOf(other), credentialOf(other), { argv: ['true'] }));
+      const error = await failureOf(run(ssh.pool, await endpointOf(other), credentialOf(other), { argv: ['true'] }));
       expect(error).toMatchObject({ code: 'remote-shell-unusable', detail: { mayHaveStarted: false } });
     } finally {
       await other.stop();

@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compileSelector, evaluateSelector, parseSelector, type AssetView, type Truth } from '@fettle/expression';
 import fc from 'fast-check';
 import pg from 'pg';
+import { figure, testSeed } from '../support/figures.js';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/postgres.js';
 import { assetArbitrary, selectorArbitrary } from './selector-arbitrary.js';
 
 const isLong = process.env.FETTLE_LONG === '1';
 const numRuns = isLong ? 3000 : 400;
-const seed = Number(process.env.FETTLE_SEED ?? Date.now() % 2 ** 31);
+const seed = testSeed();
 
 let database: TestDatabase;
 let client: pg.Client;
@@ -90,7 +91,6 @@ describe('selectors in SQL and in memory', () => {
   it(
     'agree on generated expressions and assets with missing and odd values',
     async () => {
-      process.stdout.write(`selector-sql: seed ${seed}, ${numRuns} expressions\n`);
       const seen = { true: 0, false: 0, unknown: 0 };
       await fc.assert(
         fc.asyncProperty(selectorArbitrary, assetsArbitrary, async (source, assets) => {
@@ -99,7 +99,7 @@ describe('selectors in SQL and in memory', () => {
         }),
         { seed, numRuns },
       );
-      process.stdout.write(`selector-sql: outcomes ${JSON.stringify(seen)}\n`);
+      figure(`${numRuns} expressions, SQL and memory agree; outcomes ${JSON.stringify(seen)}`);
       // A generator that only ever meets one outcome would test nothing.
       for (const count of Object.values(seen)) expect(count).toBeGreaterThan(numRuns / 4);
     },

@@ -1,6 +1,8 @@
-import type { ExecRequest, ExecResult, SshCredential, SshEndpoint, SshPool } from '@fettle/drivers';
+import { SshPool, type ExecRequest, type ExecResult, type SshCredential, type SshEndpoint } from '@fettle/drivers';
 import { FettleError } from '@fettle/contracts';
-import type { Sshd } from './sshd.js';
+import { startSshd, type Sshd, type SshdOptions } from './sshd.js';
+
+type RunRequest = Partial<ExecRequest> & Pick<ExecRequest, 'argv'>;
 
 export interface Ran {
   readonly result: ExecResult;
@@ -17,12 +19,44 @@ export function credentialOf(sshd: Sshd, account = sshd.account): SshCredential 
   return { kind: 'private-key', privateKey: account.privateKey };
 }
 
+/** A pool and one sshd to use it on, by its first account. */
+export interface SshBench {
+  readonly sshd: Sshd;
+  readonly pool: SshPool;
+  readonly endpoint: SshEndpoint;
+  readonly credential: SshCredential;
+  /** A command by that pool on that endpoint. */
+  run(request: RunRequest): Promise<Ran>;
+  stop(): Promise<void>;
+}
+
+export async function startSshBench(
+  sshdOptions: SshdOptions = {},
+  poolOptions: ConstructorParameters<typeof SshPool>[0] = {},
+): Promise<SshBench> {
+  const sshd = await startSshd(sshdOptions);
+  const pool = new SshPool(poolOptions);
+  const endpoint = await endpointOf(sshd);
+  const credential = credentialOf(sshd);
+  return {
+    sshd,
+    pool,
+    endpoint,
+    credential,
+    run: (request) => run(pool, endpoint, credential, request),
+    stop: async () => {
+      await pool.close();
+      await sshd.stop();
+    },
+  };
+}
+
 /** Runs a command and collects its output. */
 export async function run(
   pool: SshPool,
   endpoint: SshEndpoint,
   credential: SshCredential,
-  request: Partial<ExecRequest> & Pick<ExecRequest, 'argv'>,
+  request: RunRequest,
 ): Promise<Ran> {
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   const result = await pool.exec(endpoint, credential, {

@@ -230,10 +230,14 @@ describe('bounded work', () => {
     ['inputs.deep', 'unknown-value'],
   ])('%s ends in %s', (source, code) => {
     const expression = parseExpression(source, 'run');
-    expect(() => evaluate(expression, { inputs: { l: numbers, s: long, deep } })).toThrow(FettleError);
-    expect(() => evaluate(expression, { inputs: { l: numbers, s: long, deep } })).toThrow(
-      expect.objectContaining({ code }),
-    );
+    let thrown: unknown;
+    try {
+      evaluate(expression, { inputs: { l: numbers, s: long, deep } });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(FettleError);
+    expect(thrown).toMatchObject({ code });
   });
 
   it('matches a catastrophic pattern in linear time', () => {

@@ -4,6 +4,7 @@ import { signCheckpoint } from './audit/checkpoint.js';
 import { createNoteSigner, generateSigningKeyPem } from './audit/signed-note.js';
 import { leafHash, MerkleFrontier, verifyLog, type LogRecord, type LogReport } from './verify.js';
 
+const runs = process.env['FETTLE_LONG'] === '1' ? 300 : 40;
 const origin = 'test/audit';
 const signer = createNoteSigner(generateSigningKeyPem(), origin);
 
@@ -203,7 +204,7 @@ describe('verifyLog', () => {
     expect(report.findings).toHaveLength(7);
   });
 
-  it('finds any single change among the records that a checkpoint covers, and gives no false alarm (property)', async () => {
+  it(`finds any single change among the records that a checkpoint covers, and gives no false alarm (property, ${runs} times)`, async () => {
     const shape = fc
       .record({
         size: fc.integer({ min: 1, max: 80 }),
@@ -247,9 +248,9 @@ describe('verifyLog', () => {
           log.records.slice(0, report.provenSize).map((item) => item.bytes),
         );
       }),
-      { numRuns: 100 },
+      { numRuns: runs },
     );
-  });
+  }, 120_000);
 
   it('needs each record only while it is read: one buffer serves for a long log', async () => {
     const size = 20_000;

@@ -1,39 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { runbookSpecSchema, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
+import { targetStates, type TargetState } from '@fettle/contracts';
 import fc from 'fast-check';
 import { advance, initialState, type EngineCommand, type EngineEvent, type EngineState } from './advance.js';
-import { compileProgram, type ActionScopes, type Program } from './program.js';
+import type { Program } from './program.js';
+import { counts, play, program } from './testing.js';
 
 const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
 process.stdout.write(`advance.property.test.ts: FETTLE_SEED=${seed}\n`);
-const runs = process.env['FETTLE_LONG'] === '1' ? 5000 : 500;
-
-const actions: ActionScopes = {
-  'ssh.run': { scope: 'target', version: 3, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000 },
-  'http.request': { scope: 'control', version: 2, defaultTimeoutMs: 30_000, maxTimeoutMs: 60_000 },
-};
-
-const counts = (given: Partial<Record<TargetState, number>>): TargetCounts =>
-  Object.fromEntries(targetStates.map((state) => [state, given[state] ?? 0])) as Record<TargetState, number>;
-
-interface StepSource {
-  readonly id: string;
-  readonly uses: string;
-  readonly [key: string]: unknown;
-}
-const program = (steps: readonly StepSource[]): Program =>
-  compileProgram(runbookSpecSchema.parse({ targets: 'true', timeout: '1h', steps }), actions);
-
-/** Feeds events one by one; the commands of each. */
-function play(of: Program, events: readonly EngineEvent[]): { state: EngineState; commands: EngineCommand[][] } {
-  let state = initialState(of);
-  const commands = events.map((event) => {
-    const next = advance(of, state, event);
-    state = next.state;
-    return [...next.commands];
-  });
-  return { state, commands };
-}
+const runs = process.env['FETTLE_LONG'] === '1' ? 5000 : 250;
 
 const stepArbitrary = fc.record({
   uses: fc.constantFrom('ssh.run', 'http.request'),
@@ -94,7 +68,7 @@ function expectLawful(of: Program, commands: readonly EngineCommand[]): void {
   expect(places).toEqual([...new Set(places)].sort((a, b) => a - b));
 }
 
-describe('properties', () => {
+describe(`properties, ${runs} times each`, () => {
   it('any events give lawful commands, and the same events the same commands, also through JSON', () => {
     fc.assert(
       fc.property(programArbitrary, fc.array(eventArbitrary, { maxLength: 60 }), (of, events) => {

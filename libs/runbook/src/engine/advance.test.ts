@@ -1,34 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { runbookSpecSchema, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
-import { advance, initialState, type EngineCommand, type EngineEvent, type EngineState } from './advance.js';
-import { compileProgram, type ActionScopes, type Program } from './program.js';
-
-const actions: ActionScopes = {
-  'ssh.run': { scope: 'target', version: 3, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000 },
-  'http.request': { scope: 'control', version: 2, defaultTimeoutMs: 30_000, maxTimeoutMs: 60_000 },
-};
-
-const counts = (given: Partial<Record<TargetState, number>>): TargetCounts =>
-  Object.fromEntries(targetStates.map((state) => [state, given[state] ?? 0])) as Record<TargetState, number>;
-
-interface StepSource {
-  readonly id: string;
-  readonly uses: string;
-  readonly [key: string]: unknown;
-}
-const program = (steps: readonly StepSource[]): Program =>
-  compileProgram(runbookSpecSchema.parse({ targets: 'true', timeout: '1h', steps }), actions);
-
-/** Feeds events one by one; the commands of each. */
-function play(of: Program, events: readonly EngineEvent[]): { state: EngineState; commands: EngineCommand[][] } {
-  let state = initialState(of);
-  const commands = events.map((event) => {
-    const next = advance(of, state, event);
-    state = next.state;
-    return [...next.commands];
-  });
-  return { state, commands };
-}
+import type { EngineEvent } from './advance.js';
+import type { Program } from './program.js';
+import { counts, play, program } from './testing.js';
 
 const started = (pending: number): EngineEvent => ({ kind: 'started', inputs: {}, targetCounts: counts({ pending }) });
 

@@ -20,8 +20,8 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-function newPool(): SshPool {
-  const pool = new SshPool({ connectTimeoutMs: 700, keepaliveIntervalMs: 100, killGraceMs: 100 });
+function newPool(connectTimeoutMs = 700): SshPool {
+  const pool = new SshPool({ connectTimeoutMs, keepaliveIntervalMs: 100, killGraceMs: 100 });
   cleanUps.push(() => pool.close());
   return pool;
 }
@@ -83,12 +83,13 @@ describe('a host that', () => {
   for (const [name, behave] of Object.entries(behaviours)) {
     it(`${name} is unreachable within the time for connecting, and leaves nothing open`, async () => {
       const { endpoint, sockets } = await peer(behave);
-      const pool = newPool();
+      // Short: each of these waits it out.
+      const pool = newPool(300);
       const errors = await Promise.all([1, 2, 3].map(() => failure(pool.exec(endpoint, credential, request))));
       for (const error of errors) {
         expect(error).toMatchObject({ code: 'host-unreachable', detail: { mayHaveStarted: false } });
       }
-      const scan = await failure(pool.scanHostKeys(endpoint.host, endpoint.port, { timeoutMs: 500 }));
+      const scan = await failure(pool.scanHostKeys(endpoint.host, endpoint.port, { timeoutMs: 200 }));
       expect(scan.code).toBe('host-unreachable');
       expect(pool.connections).toBe(0);
       for (let tries = 0; sockets.size > 0 && tries < 100; tries += 1)

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { quoteArgument, quoteArgv } from './quote.js';
 
-const seed = Number(process.env['FETTLE_TEST_SEED'] ?? Date.now() % 2 ** 31);
+const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
+const runs = process.env['FETTLE_LONG'] === '1' ? 1000 : 50;
 
 /** Text with what shells treat specially far more often than chance would have it. */
 const special = fc.constantFrom(
@@ -40,8 +41,8 @@ function throughShell(argv: readonly string[]): string[] {
 }
 
 describe('quoteArgv', () => {
-  it(`gives a real shell exactly the arguments back (seed ${seed})`, () => {
-    const lists = fc.sample(fc.array(text, { minLength: 1, maxLength: 40 }), { numRuns: 150, seed });
+  it(`gives a real shell exactly the arguments back, ${runs} times (seed ${seed})`, () => {
+    const lists = fc.sample(fc.array(text, { minLength: 1, maxLength: 40 }), { numRuns: runs, seed });
     for (const argv of lists) {
       // A lone surrogate is no text that UTF-8 can carry.
       const sent = argv.map((argument) => argument.toWellFormed());

@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from '@jest/globals';
+import type { ExportReport } from '@fettle/security';
+import type { ApiProcess } from '../support/api-process.js';
+import type { TestStack } from '../support/stack.js';
+import { patiently } from './append-runs.js';
+
+/** Waits until every record is sealed, then holds the log against its checkpoints outside the database. */
+export async function expectSoundAudit(stack: TestStack, api: ApiProcess): Promise<ExportReport> {
+  await patiently(async () => {
+    const rows: unknown[] = await stack.dataSource.query('SELECT 1 FROM audit_unsealed');
+    if (rows.length > 0) throw new Error(`${rows.length} records are not sealed`);
+  });
+  // The file follows the commit.
+  await sleep(500);
+  const report = await api.verifyAudit(join(stack.environment.FETTLE_DATA_DIR!, 'audit', 'checkpoints.log'));
+  expect(report).toMatchObject({ ok: true, findings: [], unsealedCount: 0 });
+  return report;
+}
