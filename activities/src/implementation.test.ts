@@ -50,7 +50,7 @@ describe('implementations', () => {
     const contract = actionContracts[name];
     const input = contract.input.parse(given);
     const { context, execs } = noting();
-    await actions[name].execute(input, context as never);
+    await actions[name].execute(input, context);
     const rendered = (contract.render as (input: unknown, target: unknown) => ReturnType<typeof contract.render>)(
       input,
       target,
@@ -62,7 +62,7 @@ describe('implementations', () => {
   it('file.put places exactly what plan shows', async () => {
     const input = actionContracts['file.put'].input.parse({ path: '/etc/motd', content: 'aGk=', encoding: 'base64' });
     const { context, puts } = noting();
-    await actions['file.put'].execute(input, context as never);
+    await actions['file.put'].execute(input, context);
     const [file] = actionContracts['file.put'].render(input, target).files;
     expect(puts).toMatchObject([{ path: file?.path, mode: file?.mode, content: Buffer.from('hi') }]);
     expect(file).toMatchObject({
@@ -74,7 +74,7 @@ describe('implementations', () => {
   it('are given the credentials that their contract declares, and no others', async () => {
     const { context } = noting();
     const input = actionContracts['ssh.run'].input.parse({ argv: ['id'], become: { credential: 'sudo' } });
-    await expect(actions['ssh.run'].execute(input, context as never)).resolves.toMatchObject({ state: 'succeeded' });
+    await expect(actions['ssh.run'].execute(input, context)).resolves.toMatchObject({ state: 'succeeded' });
     const contract = defineAction({
       ...actionContracts['http.request'],
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
