@@ -74,7 +74,7 @@ describe('implementations', () => {
   it('are given the credentials that their contract declares, and no others', async () => {
     const { context } = noting();
     const input = actionContracts['ssh.run'].input.parse({ argv: ['id'], become: { credential: 'sudo' } });
-    await expect(actions['ssh.run'].execute(input, context as never)).resolves.toMatchObject({ state: 'succeeded' });
+    await expect(actions['ssh.run'].execute(input, context)).resolves.toMatchObject({ state: 'succeeded' });
     const contract = defineAction({
       ...actionContracts['http.request'],
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
