@@ -5,7 +5,7 @@ import { expect } from '@jest/globals';
 import type { RunDetail } from '@fettle/contracts';
 import { testSeed } from '../support/figures.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
-import { TestStack } from '../support/stack.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
 
 export const APPEND_STEPS = ['first', 'second', 'third'] as const;
 export const APPEND_RUNBOOK = 'append';
@@ -46,20 +46,6 @@ export class AppendRuns {
     readonly stack: TestStack,
     readonly sshd: Sshd,
   ) {}
-
-  /** A stack with so many hosts of one sshd, and the runbook; workers are the caller's. */
-  static async start(hosts: number): Promise<AppendRuns> {
-    const [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
-    const runs = new AppendRuns(stack, sshd);
-    await stack.addHosts(sshd, hosts);
-    await runs.prepare();
-    return runs;
-  }
-
-  async close(): Promise<void> {
-    await this.sshd.stop();
-    await this.stack.close();
-  }
 
   /** Some hosts are slower than others, and the effect lies in the middle of the command. */
   async prepare(tailSeconds = 0.2): Promise<void> {
@@ -144,4 +130,30 @@ export class AppendRuns {
     expect(run.state).toBe(unknowns > 0 ? 'failed' : 'succeeded');
     return unknowns;
   }
+}
+
+/** A stack with hosts of one sshd, the runbook and a worker, which a test may replace by another. */
+export interface AppendStage {
+  readonly stack: TestStack;
+  readonly runs: AppendRuns;
+  worker: WorkerProcess;
+  close(): Promise<void>;
+}
+
+export async function startAppendStage(hosts: number): Promise<AppendStage> {
+  const [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
+  const runs = new AppendRuns(stack, sshd);
+  await stack.addHosts(sshd, hosts);
+  await runs.prepare();
+  const stage: AppendStage = {
+    stack,
+    runs,
+    worker: await stack.startWorker(),
+    close: async () => {
+      await stage.worker.stop();
+      await sshd.stop();
+      await stack.close();
+    },
+  };
+  return stage;
 }
