@@ -194,11 +194,12 @@ describe('validateDocuments', () => {
       code: 'targets-unused',
       severity: 'warning',
     });
-    expect(brief(check(runbook(`  timeout: 0s\n  steps:\n${control}`)))).toEqual([
-      '5:12 invalid-value spec.timeout [0s]',
-    ]);
-    expect(brief(check(runbook(`  timeout: 99999999999d\n  steps:\n${control}`)))).toEqual([
-      '5:12 timeout-too-long spec.timeout [99999999999d]',
+    for (const timeout of ['0s', '99999999999d']) {
+      const { findings } = parseDocuments(runbook(`  timeout: ${timeout}\n  steps:\n${control}`), { file: 'f.yaml' });
+      expect(brief(findings)).toEqual([`5:12 invalid-value spec.timeout [${timeout}]`]);
+    }
+    expect(brief(check(runbook(`  timeout: 31d\n  steps:\n${control}`)))).toEqual([
+      '5:12 timeout-too-long spec.timeout [31d]',
     ]);
     expect(brief(check(runbook(`  targets: asset.facts.a.matches("x")\n  steps:\n${two}`)))).toEqual([
       expect.stringMatching(/^5:\d+ invalid-expression spec.targets/),
