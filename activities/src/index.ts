@@ -45,7 +45,7 @@ export interface EndRunInput {
  */
 async function whileBeating<Result>(
   hooks: { readonly cancel: () => void; readonly abandon: () => void },
-  work: (heartbeat: () => void) => Promise<Result>,
+  work: () => Promise<Result>,
 ): Promise<Result> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), HEARTBEAT_INTERVAL_MS);
@@ -55,7 +55,7 @@ async function whileBeating<Result>(
   };
   context.cancellationSignal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await work(() => context.heartbeat());
+    return await work();
   } finally {
     clearInterval(timer);
     context.cancellationSignal.removeEventListener('abort', onAbort);
@@ -69,7 +69,7 @@ const MAX_LANES = 10;
 /** The activities of runs, bound to the services of one worker process. */
 export function runActivities(services: WorkerServices, draining: () => boolean) {
   const { dataSource } = services;
-  const lanesHere = new LanesHere();
+  const lanesHere = new LanesHere<LaneReport>();
   return {
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {
@@ -93,20 +93,14 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
-      const service = lanesHere.open(`${input.runId}/${input.lane}`);
-      try {
-        return await whileBeating(service, async (heartbeat) => {
-          await service.turn;
-          const run = await loadRun(services, input.runId);
-          return serveLane(services, run, input, {
-            heartbeat,
-            cancelled: service.cancelled,
-            draining: () => draining() || service.isAbandoned,
-          });
+      const service = lanesHere.open(`${input.runId}/${input.lane}`, async (signals) => {
+        const run = await loadRun(services, input.runId);
+        return serveLane(services, run, input, {
+          cancelled: signals.cancelled,
+          draining: () => draining() || signals.isAbandoned,
         });
-      } finally {
-        service.close();
-      }
+      });
+      return whileBeating(service, () => service.report);
     },
 
     async runControlStep(input: ControlStepInput): Promise<ControlStepReport> {

@@ -47,12 +47,19 @@ describe('the journal of control steps', () => {
     const [first, second] = [attemptOf(runId, 11), attemptOf(runId, 22, { effect: 'read-only' })];
     expect(await start(first)).toEqual({ kind: 'fresh' });
     // Judged by what stood beside *started*, whatever the successor believes the step to do.
-    expect(await start(second)).toEqual({ kind: 'interrupted', effect: 'mutating' });
+    expect(await start(second)).toEqual({ kind: 'interrupted', effect: 'mutating', isOpen: true });
     await expect(end(first, succeeded)).rejects.toMatchObject({ code: 'stale-attempt' });
     await end(second, unknown);
     await expect(end(first, succeeded)).rejects.toMatchObject({ code: 'stale-attempt' });
     expect(await start(attemptOf(runId, 33))).toEqual({ kind: 'ended', end: unknown });
     expect(await entriesOf(runId)).toEqual(['step-started', 'step-ended unknown']);
+  });
+
+  it('tells the successor that the run was cancelled since', async () => {
+    const runId = await runningRun();
+    await start(attemptOf(runId, 11, { effect: 'idempotent' }));
+    await stack.dataSource.transaction((transaction) => requestCancel(transaction, runId, 'tester', null));
+    expect(await start(attemptOf(runId, 22))).toEqual({ kind: 'interrupted', effect: 'idempotent', isOpen: false });
   });
 
   it('knows its own start and end again when their answers were lost', async () => {

@@ -125,4 +125,41 @@ describe('a run on real hosts', () => {
     expect(run.targets[0]).toMatchObject({ state: 'cancelled', steps: [{ step: 'sleep', state: 'cancelled' }] });
     expect(() => process.kill(Number(pid), 0)).toThrow(/ESRCH/);
   }, 60_000);
+
+  it('waits at a cancel for what other lanes have in flight, so that nothing is called unknown', async () => {
+    // More targets than one lane has slots: at the cancel the second lane has nothing to do and is gone at once.
+    const count = 101;
+    await stack.addHosts(sshd, count, { prefix: 'many' });
+    const script = [
+      '[ "$1" = many-000 ] || exit 0',
+      'trap "sleep 1; exit 3" TERM',
+      'echo $$ > "$HOME/stubborn"',
+      'while :; do sleep 0.1; done',
+    ].join('\n');
+    await stack.addRunbook('two-lanes', {
+      targets: 'asset.name.startsWith("many-")',
+      rollout: { maxConcurrency: 200 },
+      steps: [{ id: 'hold', uses: 'ssh.script', with: { script, arguments: ['${{ asset.name }}'] } }],
+    });
+    const { id } = await stack.start('two-lanes');
+    const others = async (): Promise<number> => (await stack.run(id)).counts.succeeded;
+    const isHeld = (): Promise<boolean> =>
+      readFile(join(sshd.account.home, 'stubborn'), 'utf8').then(Boolean, () => false);
+    for (let tries = 0; tries < 400 && !((await others()) === count - 1 && (await isHeld())); tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await others()).toBe(count - 1);
+    await stack.inTransaction((context) => cancelRun(context, id, { reason: 'enough' }));
+    const run = await stack.ended(id);
+    expect({ state: run.state, counts: run.counts }).toMatchObject({
+      state: 'cancelled',
+      counts: { succeeded: count - 1, cancelled: 1, unknown: 0 },
+    });
+    // The run's end is its last entry: every end of a step stands before it.
+    const last: { kind: string }[] = await stack.dataSource.query(
+      `SELECT kind FROM entry WHERE run_id = $1 ORDER BY seq DESC LIMIT 1`,
+      [id],
+    );
+    expect(last).toEqual([{ kind: 'run-ended' }]);
+  }, 120_000);
 });

@@ -45,11 +45,19 @@ export interface AttemptRequest extends AttemptSubject {
   readonly signal: AbortSignal;
 }
 
-/** What a step would do on a target: skip, or an action with its input and effect. Decided the same way by plan. */
+type Endpoint = NonNullable<TargetAsset['endpoint']> & { readonly credential: string };
+
+/** What a step would do on a target: skip, or an action with its input and effect. */
 export type Preparation =
   | { readonly kind: 'skip' }
   | { readonly kind: 'refuse'; readonly outcome: AttemptOutcome }
-  | { readonly kind: 'execute'; readonly action: TargetAction; readonly input: unknown; readonly effect: Effect };
+  | {
+      readonly kind: 'execute';
+      readonly action: TargetAction;
+      readonly input: unknown;
+      readonly effect: Effect;
+      readonly endpoint: Endpoint;
+    };
 
 export const MAX_TARGET_OUTPUT_BYTES = 65_536;
 
@@ -89,7 +97,13 @@ export function prepareAttempt({ run, target, step, compiled, asset }: AttemptSu
       const message = `Input of step "${step.id}" on ${asset.name}: ${issue.path.join('.')}: ${issue.message}.`;
       return refuse(failed('failed', 'invalid-input', message));
     }
-    return { kind: 'execute', action, input: input.data, effect: action.contract.effect(input.data) };
+    if (asset.quarantineReason !== null) {
+      const message = `Asset ${asset.name} is quarantined: ${asset.quarantineReason}`;
+      const remedy = `Look into it, then: fettle asset enrol ${asset.name}`;
+      return refuse(failed('quarantined', 'asset-quarantined', message, remedy));
+    }
+    const effect = action.contract.effect(input.data);
+    return { kind: 'execute', action, input: input.data, effect, endpoint: endpointOf(asset) };
   } catch (error) {
     return refuse({ state: 'failed', exitCode: null, error: storedError(error), output: null });
   }
@@ -108,16 +122,7 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
   let dispatched = false;
   try {
     const asset = request.asset!;
-    if (asset.quarantineReason !== null) {
-      const message = `Asset ${asset.name} is quarantined: ${asset.quarantineReason}`;
-      return failed(
-        'quarantined',
-        'asset-quarantined',
-        message,
-        `Look into it, then: fettle asset enrol ${asset.name}`,
-      );
-    }
-    const context = await targetContext(services, request, asset, prepared.action);
+    const context = await targetContext(services, request, asset, prepared);
     dispatched = true;
     const end = request.secrets.maskedEnd(await prepared.action.execute(prepared.input, context));
     if (end.state === 'failed') return { state: 'failed', exitCode: end.exitCode, error: end.error, output: null };
@@ -163,27 +168,31 @@ function keptOutput(request: AttemptRequest, asset: TargetAsset, result: unknown
   return (output ?? {}) as Readonly<Record<string, unknown>>;
 }
 
-async function targetContext(
-  services: WorkerServices,
-  request: AttemptRequest,
-  asset: TargetAsset,
-  action: TargetAction,
-): Promise<TargetContext> {
-  const { endpoint } = asset;
+/** @throws FettleError `no-endpoint` or `no-credential` */
+function endpointOf({ name, endpoint }: TargetAsset): Endpoint {
   if (!endpoint) {
     throw new FettleError({
       code: 'no-endpoint',
-      message: `Asset ${asset.name} has no SSH endpoint.`,
-      remedy: `Set one with: fettle asset set ${asset.name} --address HOST --user USER --credential NAME`,
+      message: `Asset ${name} has no SSH endpoint.`,
+      remedy: `Set one with: fettle asset set ${name} --address HOST --user USER --credential NAME`,
     });
   }
   if (endpoint.credential === null) {
     throw new FettleError({
       code: 'no-credential',
-      message: `The SSH endpoint of asset ${asset.name} names no credential.`,
-      remedy: `Set one with: fettle asset set ${asset.name} --credential NAME`,
+      message: `The SSH endpoint of asset ${name} names no credential.`,
+      remedy: `Set one with: fettle asset set ${name} --credential NAME`,
     });
   }
+  return { ...endpoint, credential: endpoint.credential };
+}
+
+async function targetContext(
+  services: WorkerServices,
+  request: AttemptRequest,
+  asset: TargetAsset,
+  { action, endpoint }: Extract<Preparation, { kind: 'execute' }>,
+): Promise<TargetContext> {
   const { credential, username } = await request.secrets.forSsh(endpoint.credential);
   const user = endpoint.username ?? username;
   if (user === null) {

@@ -1,42 +1,62 @@
 import { describe, expect, it } from '@jest/globals';
-import { LanesHere } from './lanes-here.js';
+import { LanesHere, type LaneSignals } from './lanes-here.js';
+
+function fixture() {
+  const lanes = new LanesHere<string>();
+  const begun: { signals: LaneSignals; end: (report: string) => void }[] = [];
+  const serve = (signals: LaneSignals): Promise<string> =>
+    new Promise((resolve) => begun.push({ signals, end: resolve }));
+  return { lanes, begun, serve };
+}
 
 describe('lanes that one process serves', () => {
-  it('lets an earlier attempt at the same lane end first, and tells it to claim nothing more', async () => {
-    const lanes = new LanesHere();
-    const order: string[] = [];
-    const first = lanes.open('run/0');
-    await first.turn;
-    const other = lanes.open('run/1');
-    await other.turn;
-    const second = lanes.open('run/0');
-    const third = lanes.open('run/0');
-    const waiting = [second, third].map(async (service, index) => {
-      await service.turn;
-      order.push(`attempt ${index + 2}`);
-      service.close();
-    });
-    expect([first, second, third, other].map((service) => service.isAbandoned)).toEqual([true, true, false, false]);
+  it('lets a later attempt take over a lane that lives on, with what it has in flight', async () => {
+    const { lanes, begun, serve } = fixture();
+    const first = lanes.open('run/0', serve);
     await Promise.resolve();
-    order.push('attempt 1');
-    first.close();
-    await Promise.all(waiting);
-    expect(order).toEqual(['attempt 1', 'attempt 2', 'attempt 3']);
-    // Nothing is left behind: the next attempt neither waits nor abandons anybody.
-    await lanes.open('run/0').turn;
+    // Temporal missed its heartbeats and gave the lane out again.
+    first.abandon();
+    expect(begun[0]!.signals.isAbandoned).toBe(true);
+    const second = lanes.open('run/0', serve);
+    expect(begun[0]!.signals.isAbandoned).toBe(false);
+    first.abandon();
+    expect(begun[0]!.signals.isAbandoned).toBe(false);
+    begun[0]!.end('done');
+    expect(await Promise.all([first.report, second.report])).toEqual(['done', 'done']);
+    expect(begun).toHaveLength(1);
+    // Nothing is left behind: the next attempt begins anew.
+    void lanes.open('run/0', serve);
+    await Promise.resolve();
+    expect(begun).toHaveLength(2);
   });
 
-  it('hands a cancel on to the attempts before, which Temporal does not tell any more', () => {
-    const lanes = new LanesHere();
-    const [first, second] = [lanes.open('run/0'), lanes.open('run/0')];
-    const other = lanes.open('run/1');
-    second.cancel();
-    expect([first, second, other].map((service) => service.cancelled.aborted)).toEqual([true, true, false]);
+  it('serves lanes beside each other and cancels one by the attempt that holds it', async () => {
+    const { lanes, begun, serve } = fixture();
+    lanes.open('run/0', serve);
+    lanes.open('run/1', serve);
+    const taken = lanes.open('run/0', serve);
+    await Promise.resolve();
+    taken.cancel();
+    expect(begun.map(({ signals }) => signals.cancelled.aborted)).toEqual([true, false]);
   });
 
-  it('abandons one attempt without cancelling it', () => {
-    const service = new LanesHere().open('run/0');
+  it('abandons a lane without cancelling it', async () => {
+    const { lanes, begun, serve } = fixture();
+    const service = lanes.open('run/0', serve);
+    await Promise.resolve();
     service.abandon();
-    expect([service.isAbandoned, service.cancelled.aborted]).toEqual([true, false]);
+    expect([begun[0]!.signals.isAbandoned, begun[0]!.signals.cancelled.aborted]).toEqual([true, false]);
+  });
+
+  it('gives an error to every attempt, and then forgets the lane', async () => {
+    const lanes = new LanesHere<string>();
+    const fail = (): Promise<string> => Promise.reject(new Error('lost'));
+    const services = [lanes.open('run/0', fail), lanes.open('run/0', fail)];
+    const outcomes = await Promise.allSettled(services.map((service) => service.report));
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(['rejected', 'rejected']);
+    const { begun, serve } = fixture();
+    lanes.open('run/0', serve);
+    await Promise.resolve();
+    expect(begun).toHaveLength(1);
   });
 });

@@ -1,55 +1,61 @@
-/** One attempt to serve a lane, from when Temporal hands it out until it has returned. */
-export interface LaneService {
-  /** Settles when the attempt before it in this process has returned. */
-  readonly turn: Promise<void>;
-  /** Aborted when the run is cancelled. */
+/** What a lane that is being served hears of the outside. */
+export interface LaneSignals {
+  /** Aborted when the run is cancelled: commands in flight are ended on their hosts. */
   readonly cancelled: AbortSignal;
   /** Nothing more is to be claimed; what is in flight may end. */
   readonly isAbandoned: boolean;
-  cancel(): void;
-  abandon(): void;
-  close(): void;
 }
 
-interface Attempt {
+/** One attempt of the activity that serves a lane. */
+export interface LaneService<Report> {
+  /** What the lane reports when it has been served. */
+  readonly report: Promise<Report>;
+  cancel(): void;
+  abandon(): void;
+}
+
+interface Served<Report> {
   readonly cancelled: AbortController;
-  readonly closed: Promise<void>;
-  isAbandoned: boolean;
-  readonly before: Attempt | null;
+  /** The attempt that Temporal listens to; null: it was told to stop. */
+  holder: symbol | null;
+  readonly report: Promise<Report>;
 }
 
 /**
- * The lanes that this process serves. Temporal hands a lane out again when it missed its heartbeats; where the earlier attempt
- * lives on in the same process, the new one lets it end what it has in flight first: nothing is then unknown, and nothing is
- * executed beside itself.
+ * The lanes that this process serves. Temporal hands a lane out again when it missed its heartbeats; where the lane lives on in
+ * the same process, the new attempt takes it over as it is: nothing is then unknown, nothing is executed beside itself, and a
+ * slow command holds up nothing but its own slot.
  */
-export class LanesHere {
-  readonly #attempts = new Map<string, Attempt>();
+export class LanesHere<Report> {
+  readonly #served = new Map<string, Served<Report>>();
 
-  open(key: string): LaneService {
-    const before = this.#attempts.get(key) ?? null;
-    if (before) before.isAbandoned = true;
-    let resolveClosed = (): void => undefined;
-    const closed = new Promise<void>((resolve) => (resolveClosed = resolve));
-    const attempt: Attempt = { cancelled: new AbortController(), closed, isAbandoned: false, before };
-    this.#attempts.set(key, attempt);
+  open(key: string, serve: (signals: LaneSignals) => Promise<Report>): LaneService<Report> {
+    const attempt = Symbol(key);
+    const served = this.#served.get(key) ?? this.#begin(key, serve);
+    served.holder = attempt;
     return {
-      turn: before?.closed ?? Promise.resolve(),
-      cancelled: attempt.cancelled.signal,
-      get isAbandoned() {
-        return attempt.isAbandoned;
-      },
-      cancel() {
-        // The attempts before this one hear nothing of the run any more but through it.
-        for (let one: Attempt | null = attempt; one !== null; one = one.before) one.cancelled.abort();
-      },
-      abandon() {
-        attempt.isAbandoned = true;
-      },
-      close: () => {
-        if (this.#attempts.get(key) === attempt) this.#attempts.delete(key);
-        resolveClosed();
+      report: served.report,
+      cancel: () => served.cancelled.abort(),
+      abandon: () => {
+        // One that has been taken over has no say any more.
+        if (served.holder === attempt) served.holder = null;
       },
     };
+  }
+
+  #begin(key: string, serve: (signals: LaneSignals) => Promise<Report>): Served<Report> {
+    const cancelled = new AbortController();
+    const signals: LaneSignals = {
+      cancelled: cancelled.signal,
+      get isAbandoned() {
+        return served.holder === null;
+      },
+    };
+    const report = Promise.resolve()
+      .then(() => serve(signals))
+      .finally(() => this.#served.delete(key));
+    const served: Served<Report> = { cancelled, holder: null, report };
+    this.#served.set(key, served);
+    return served;
   }
 }

@@ -71,6 +71,8 @@ export async function runControlStep(
   if (started.kind === 'interrupted' && !repeatableEffects.has(started.effect)) {
     const message = `The worker was lost while step "${stepId}" was in flight; it may or may not have happened.`;
     end = { state: 'unknown', error: { code: 'effect-uncertain', message }, output: null };
+  } else if (started.kind === 'interrupted' && !started.isOpen) {
+    end = { state: 'cancelled', error: null, output: null };
   } else {
     end = prepared.kind === 'refuse' ? prepared.end : await execute(services, request, prepared, token, signal);
   }

@@ -35,6 +35,10 @@ import type { WorkerServices } from './services.js';
 export const LANE_SLOTS = 100;
 /** A lane with nothing in flight returns after this, so that no activity lives for ever. */
 const LANE_LIFETIME_MS = 55_000;
+/** A lane that never came to that claims nothing more after this: what it has in flight then ends within its activity's 25 h. */
+const LANE_CLAIMS_MS = 12 * 3_600_000;
+/** A credential that was changed is opened anew after at most this. */
+const SECRETS_LIFETIME_MS = 60_000;
 /** Waits longer than this are left to a timer of the workflow. */
 const LONG_WAIT_MS = 2_000;
 /** While nothing happens, a lane looks for due targets, cancels and logs this often. */
@@ -66,8 +70,6 @@ export interface LaneReport {
 }
 
 export interface LaneHooks {
-  /** Keeps the activity alive and learns of its cancellation. */
-  readonly heartbeat: () => void;
   /** Aborted when the run is cancelled: commands in flight are ended on their hosts. */
   readonly cancelled: AbortSignal;
   /** True when this worker is about to stop: what is in flight ends, nothing new is claimed. */
@@ -95,6 +97,15 @@ interface Written {
   readonly attempts: readonly Attempt[];
 }
 
+/**
+ * Facts of a host are large, and stay in the database where every mention of `asset` is another member of it (`asset.name`). What
+ * cannot be told from the text counts as reading them.
+ */
+function mayReadFacts(run: LoadedRun): boolean {
+  const others = JSON.stringify(run.targetSteps).replaceAll(/\basset\.(?!facts\b)[a-z_]+/gi, '');
+  return /asset|facts/.test(others);
+}
+
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
 export class Lane {
   readonly #services: WorkerServices;
@@ -102,7 +113,8 @@ export class Lane {
   readonly #input: LaneInput;
   readonly #hooks: LaneHooks;
   readonly #claim: LaneClaim;
-  readonly #secrets: Secrets;
+  #secrets: Secrets;
+  #secretsSinceMs = Date.now();
   readonly #abort = new AbortController();
   readonly #inFlight = new Map<string, AttemptLog>();
   readonly #needsFacts: boolean;
@@ -121,8 +133,7 @@ export class Lane {
     this.#hooks = hooks;
     this.#claim = { runId: input.runId, lane: input.lane, laneEpoch };
     this.#secrets = new Secrets(services, run.space);
-    // Facts of a host are large; where no step names them they stay in the database.
-    this.#needsFacts = JSON.stringify(run.targetSteps).includes('facts');
+    this.#needsFacts = mayReadFacts(run);
   }
 
   async serve(): Promise<LaneReport> {
@@ -133,7 +144,6 @@ export class Lane {
     laneNeighbours.join(this.#input.runId, this);
     try {
       for (;;) {
-        this.#hooks.heartbeat();
         const claim = await this.#turn(openedAtMs);
         const report = this.#inFlight.size === 0 && this.#ended.length === 0 ? this.#reportOf(claim, openedAtMs) : null;
         if (report) {
@@ -163,13 +173,11 @@ export class Lane {
     const turn: Turn = { ends, logs, wanted, looks, lastSeq: 0 };
     this.#lookOwed = false;
     const { claim, attempts } = await withDatabasePatience(
-      (attempt) => {
-        this.#hooks.heartbeat();
-        return this.#services.dataSource.transaction(async (transaction) => {
+      (attempt) =>
+        this.#services.dataSource.transaction(async (transaction) => {
           if (attempt > 0) await this.#repeatTurn(transaction, turn);
           return this.#write(transaction, turn);
-        });
-      },
+        }),
       (error) => this.#services.logger.warn({ err: error, runId: this.#input.runId }, 'waiting for the database'),
     );
     if (claim) this.#lastGateMs = Date.now();
@@ -245,7 +253,9 @@ export class Lane {
 
   #wantsMore(openedAtMs: number): boolean {
     if (this.#abort.signal.aborted || this.#hooks.draining()) return false;
-    return this.#inFlight.size > 0 ? this.#inFlight.size < LANE_SLOTS : Date.now() - openedAtMs < LANE_LIFETIME_MS;
+    const ageMs = Date.now() - openedAtMs;
+    if (this.#inFlight.size === 0) return ageMs < LANE_LIFETIME_MS;
+    return this.#inFlight.size < LANE_SLOTS && ageMs < LANE_CLAIMS_MS;
   }
 
   #token(target: ClaimedTarget, stepPath: string): string {
@@ -256,6 +266,10 @@ export class Lane {
 
   #start(attempt: Attempt): void {
     const { target, step } = attempt;
+    if (Date.now() - this.#secretsSinceMs > SECRETS_LIFETIME_MS) {
+      this.#secrets = new Secrets(this.#services, this.#run.space);
+      this.#secretsSinceMs = Date.now();
+    }
     const secrets = this.#secrets.forAttempt();
     const identity = { assetId: target.assetId, step: step.id, generation: target.generation };
     const log = new AttemptLog(identity, () => secrets.redactions);

@@ -103,8 +103,6 @@ async function driveWithin(input: RunRunbookInput, begun: ClaimedRun | Resume): 
     return await scope.run(() => drive(input.runId, begun));
   } catch (error) {
     const cancelled = isCancellation(error) || scope.consideredCancelled;
-    // Other lanes may be at work still.
-    scope.cancel();
     if (!cancelled) return brokenBy(error);
     const kind = timedOut ? 'timed-out' : 'cancel-requested';
     const { program } = 'segment' in begun ? begun.claimed : begun;
@@ -123,14 +121,14 @@ function ignoreCancellation(error: unknown): void {
 async function drive(runId: string, begun: ClaimedRun | Resume): Promise<Ended | Resume> {
   const claimed = 'segment' in begun ? begun.claimed : begun;
   const { program, inputs, counts, runbook, space } = claimed;
-  let state: EngineState;
+  // Refuses a program of a later release, also one that another execution began.
+  let state = initialState(program);
   let event: EngineEvent | null;
   if ('segment' in begun) {
     state = begun.state;
     event = await dispatchSegment(runId, claimed, begun.segment);
     if (event === null) return begun;
   } else {
-    state = initialState(program);
     event = { kind: 'started', inputs, targetCounts: counts, run: { id: runId, runbook, space } };
   }
   for (;;) {
@@ -178,9 +176,33 @@ async function dispatchSegment(
 ): Promise<EngineEvent | null> {
   const [firstStep, lastStep] = segmentRange(claimed, command);
   const numbers = Array.from({ length: claimed.lanes }, (_, lane) => lane);
-  const done = await Promise.all(numbers.map((lane) => serveLaneToEnd({ runId, lane, firstStep, lastStep })));
+  const done = await serveLanes(numbers.map((lane) => () => serveLaneToEnd({ runId, lane, firstStep, lastStep })));
   if (done.includes(false)) return null;
   return { kind: 'segment-ended', path: command.path, counts: await readCounts(runId) };
+}
+
+/**
+ * Serves lanes beside each other. Where one ends with an error (a cancel is one), the others are cancelled and waited for, too: the
+ * run may end only when nothing is in flight any more and every end stands in the journal.
+ */
+function serveLanes(works: readonly (() => Promise<boolean>)[]): Promise<boolean[]> {
+  return CancellationScope.cancellable(async () => {
+    const scope = CancellationScope.current();
+    const errors: unknown[] = [];
+    const ends = works.map(async (work) => {
+      try {
+        return await work();
+      } catch (error) {
+        errors.push(error);
+        scope.cancel();
+        return false;
+      }
+    });
+    const done = await Promise.all(ends);
+    // The first one says why: those after it were cancelled because of it.
+    if (errors.length > 0) throw errors[0];
+    return done;
+  });
 }
 
 function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>): [number, number] {
@@ -191,7 +213,8 @@ function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>)
 /**
  * A lane comes back after about a minute, or when the next target is due later: the wait between is a timer. False: the segment
  * is not done, and the history is so long that the next execution of this workflow should go on with it. A lane with a long
- * command comes back only when that has ended; until then the others, which only looked for work, add nothing to the history.
+ * command comes back only when that has ended; until then the others rest and add nothing to
+ * the history, and that lane alone serves what falls due.
  */
 async function serveLaneToEnd(input: {
   runId: string;

@@ -32,8 +32,8 @@ export interface ControlEnd {
 export type ControlStart =
   /** This execution started it, and nobody before. */
   | { readonly kind: 'fresh' }
-  /** An earlier execution started it with that effect and left no end; it is this one's now. */
-  | { readonly kind: 'interrupted'; readonly effect: JournaledEffect }
+  /** An earlier execution started it with that effect and left no end; it is this one's now. Not open: the run was cancelled since. */
+  | { readonly kind: 'interrupted'; readonly effect: JournaledEffect; readonly isOpen: boolean }
   /** The run was cancelled or has ended; nothing was written. */
   | { readonly kind: 'refused' }
   /** It is over, and that is its result. */
@@ -42,6 +42,8 @@ export type ControlStart =
 interface StartedRow {
   /** This execution's start came first, be it in this call or in one whose answer was lost. */
   readonly isOwn: boolean;
+  /** The run goes on and nobody has cancelled it. */
+  readonly isOpen: boolean;
   readonly effect: JournaledEffect;
   /** Null: there is no row and none was made. */
   readonly state: StepState | null;
@@ -74,7 +76,7 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
          INSERT INTO entry (run_id, seq, at, kind, step, data)
          SELECT owner.id, owner.seq, clock_timestamp(), 'step-started', $3, jsonb_build_object('attempt', $4::integer)
          FROM owner, step WHERE step.is_new)
-       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", step.effect, step.state, step.error, step.output
+       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output
        FROM owner LEFT JOIN step ON true LEFT JOIN earlier ON true`,
     [attempt.runId, NIL_ASSET_ID, attempt.step, attempt.generation, attempt.epoch, attempt.token, attempt.effect],
   );
@@ -84,7 +86,7 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
   if (row.state !== 'started') {
     return { kind: 'ended', end: { state: row.state, error: row.error, output: row.output } };
   }
-  return row.isOwn ? { kind: 'fresh' } : { kind: 'interrupted', effect: row.effect };
+  return row.isOwn ? { kind: 'fresh' } : { kind: 'interrupted', effect: row.effect, isOpen: row.isOpen };
 }
 
 /**
