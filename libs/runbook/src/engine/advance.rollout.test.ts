@@ -136,8 +136,7 @@ describe('waves of a segment', () => {
         ...run,
         error: {
           code: 'failure-limit',
-          message:
-            '3 of 20 targets failed (1 failed, 2 unknown), more than the limit of 2; 17 others were dispatched no further',
+          message: '3 of 20 targets failed (1 failed, 2 unknown), more than the limit of 2; 17 more went no further',
         },
       },
     ]);

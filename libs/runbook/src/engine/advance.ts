@@ -222,7 +222,7 @@ function failureError(program: Program, counts: TargetCounts): RunError | undefi
   if (limit === null || failures <= limit) return undefined;
   const list = failureStates.filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${state}`);
   const left = counts.pending + counts.cancelled;
-  const rest = left === 0 ? '' : `; ${left} others were dispatched no further`;
+  const rest = left === 0 ? '' : `; ${left} more went no further`;
   const message = `${failures} of ${total} targets failed (${list.join(', ')}), more than the limit of ${limit}${rest}`;
   return { code: 'failure-limit', message };
 }

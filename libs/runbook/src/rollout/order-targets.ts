@@ -3,6 +3,9 @@ import { evaluate, parseExpression, type AssetView, type Expression } from '@fet
 /** The value that a target is ordered by; null: it cannot be determined, or is nothing that has an order. */
 export type OrderKey = boolean | number | bigint | string | null;
 
+/** Text is compared by so many of its first characters: the keys of all targets of a run are in memory at once. */
+const MAX_KEY_CHARACTERS = 256;
+
 /** Parses `rollout.orderBy`. Throws FettleError `invalid-expression`. */
 export function compileOrder(source: string): Expression {
   return parseExpression(source, 'selector', { origin: 'spec.rollout.orderBy' });
@@ -14,7 +17,8 @@ export function orderKey(order: Expression, asset: AssetView): OrderKey {
   if (!found.known) return null;
   const { value } = found;
   if (typeof value === 'number') return Number.isNaN(value) ? null : value;
-  return typeof value === 'boolean' || typeof value === 'bigint' || typeof value === 'string' ? value : null;
+  if (typeof value === 'string') return value.slice(0, MAX_KEY_CHARACTERS);
+  return typeof value === 'boolean' || typeof value === 'bigint' ? value : null;
 }
 
 /** Values of different types do not compare: they go by type, and what is not determined is last. */
