@@ -6,7 +6,7 @@ import {
   type EngineEvent,
   type EngineState,
 } from '@fettle/runbook';
-import type { ClaimedRun, ControlStepReport, EndRunInput, RunActivities } from '@fettle/activities';
+import type { ClaimedRun, ControlStepReport, EndRunInput, LaneInput, RunActivities } from '@fettle/activities';
 import {
   CancellationScope,
   CancelledFailure,
@@ -48,8 +48,8 @@ const lanes = proxyActivities<Pick<RunActivities, 'serveLane' | 'runControlStep'
 });
 
 /** Short, idempotent work on Postgres; it is repeated until the database is there. */
-const { claimRun, readCounts, endRun, recordControlStep } = proxyLocalActivities<
-  Pick<RunActivities, 'claimRun' | 'readCounts' | 'endRun' | 'recordControlStep'>
+const { claimRun, readCounts, endRun, recordControlStep, startWave, endWave } = proxyLocalActivities<
+  Pick<RunActivities, 'claimRun' | 'readCounts' | 'endRun' | 'recordControlStep' | 'startWave' | 'endWave'>
 >({
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5 seconds' },
@@ -157,6 +157,9 @@ async function carryOut(runId: string, claimed: ClaimedRun, command: EngineComma
   switch (command.kind) {
     case 'dispatch-segment':
       return dispatchSegment(runId, claimed, command);
+    case 'wait':
+      await sleep(command.durationMs);
+      return { kind: 'waited', path: command.path, wave: command.wave };
     case 'run-control':
       return runControl(runId, claimed, command);
     case 'skip-control':
@@ -176,11 +179,27 @@ async function dispatchSegment(
   claimed: ClaimedRun,
   command: Command<'dispatch-segment'>,
 ): Promise<EngineEvent | null> {
+  const { path, wave } = command;
   const [firstStep, lastStep] = segmentRange(claimed, command);
-  const numbers = Array.from({ length: claimed.lanes }, (_, lane) => lane);
-  const done = await Promise.all(numbers.map((lane) => serveLaneToEnd({ runId, lane, firstStep, lastStep })));
-  if (done.includes(false)) return null;
-  return { kind: 'segment-ended', path: command.path, counts: await readCounts(runId) };
+  if (wave === undefined) {
+    if (!(await serveLanes({ runId, firstStep, lastStep }, claimed.lanes))) return null;
+    return { kind: 'segment-ended', path, counts: await readCounts(runId) };
+  }
+  const step = { runId, path, wave: wave.number, of: wave.of, firstStep, lastStep };
+  const { open, isEmpty } = await startWave(step);
+  if (!isEmpty) {
+    const laneCount = Math.min(claimed.lanes, Math.ceil(open / claimed.laneSlots));
+    if (!(await serveLanes({ runId, firstStep, lastStep, wave: wave.number }, laneCount))) return null;
+    await endWave({ ...step, soakMs: wave.number < wave.of ? (claimed.program.rollout?.soakMs ?? 0) : 0 });
+  }
+  return { kind: 'segment-ended', path, counts: await readCounts(runId), wave: wave.number, isEmpty };
+}
+
+/** False: the history has grown long, and the segment is not done. */
+async function serveLanes(segment: Omit<LaneInput, 'lane'>, laneCount: number): Promise<boolean> {
+  const numbers = Array.from({ length: laneCount }, (_, lane) => lane);
+  const done = await Promise.all(numbers.map((lane) => serveLaneToEnd({ ...segment, lane })));
+  return !done.includes(false);
 }
 
 function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>): [number, number] {
@@ -193,12 +212,7 @@ function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>)
  * is not done, and the history is so long that the next execution of this workflow should go on with it. A lane with a long
  * command comes back only when that has ended; until then the others, which only looked for work, add nothing to the history.
  */
-async function serveLaneToEnd(input: {
-  runId: string;
-  lane: number;
-  firstStep: number;
-  lastStep: number;
-}): Promise<boolean> {
+async function serveLaneToEnd(input: LaneInput): Promise<boolean> {
   for (;;) {
     const report = await lanes.serveLane(input);
     if (report.done) return true;
