@@ -202,10 +202,8 @@ export class Lane {
 
   /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
   async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
-    const { firstStep, lastStep, wave = 1 } = this.#input;
-    const firstStepId = this.#run.targetSteps[firstStep]!.id;
-    const segment = { firstStep, lastStep, firstStepId, wave };
-    const claim = await claimTargets(transaction, run, { ...this.#claim, ...segment, limit });
+    const firstStepId = this.#run.targetSteps[this.#input.firstStep]!.id;
+    const claim = await claimTargets(transaction, run, { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit });
     if (claim.targets.length === 0) return { claim, attempts: [] };
     const ids = claim.targets.map((target) => target.assetId);
     const assets = await readTargetAssets(transaction, ids, { facts: this.#needsFacts });
