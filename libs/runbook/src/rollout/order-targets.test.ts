@@ -41,6 +41,11 @@ describe('orderBy', () => {
     expect(ordered('asset.facts.it', facts)).toEqual(['h2', 'h5', 'h0', 'h1', 'h3', 'h4']);
   });
 
+  it('takes numbers that JSON has not as not determined', () => {
+    const assets = [asset('a', {}, { it: 0 }), asset('b', {}, { it: 2 }), asset('c', {}, { it: 1 })];
+    expect(ordered('1.0 / double(asset.facts.it)', assets)).toEqual(['b', 'c', 'a']);
+  });
+
   it('refuses what does not parse', () => {
     expect(() => compileOrder('asset.nam')).toThrow(expect.objectContaining({ code: 'invalid-expression' }));
   });

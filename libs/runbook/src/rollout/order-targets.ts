@@ -1,7 +1,8 @@
+import { FettleError } from '@fettle/contracts';
 import { evaluate, parseExpression, type AssetView, type Expression } from '@fettle/expression';
 
 /** The value that a target is ordered by; null: it cannot be determined, or is nothing that has an order. */
-export type OrderKey = boolean | number | bigint | string | null;
+export type OrderKey = boolean | number | string | null;
 
 /** Text is compared by so many of its first characters: the keys of all targets of a run are in memory at once. */
 const MAX_KEY_CHARACTERS = 256;
@@ -11,14 +12,22 @@ export function compileOrder(source: string): Expression {
   return parseExpression(source, 'selector', { origin: 'spec.rollout.orderBy' });
 }
 
-/** The value of an order for one asset. */
+/** The value of an order for one asset. Throws FettleError `limit-exceeded` when the work is out of bounds. */
 export function orderKey(order: Expression, asset: AssetView): OrderKey {
-  const found = evaluate(order, { asset });
-  if (!found.known) return null;
-  const { value } = found;
-  if (typeof value === 'number') return Number.isNaN(value) ? null : value;
+  const value = valueOf(order, asset);
   if (typeof value === 'string') return value.slice(0, MAX_KEY_CHARACTERS);
-  return typeof value === 'boolean' || typeof value === 'bigint' ? value : null;
+  return typeof value === 'boolean' || typeof value === 'number' ? value : null;
+}
+
+function valueOf(order: Expression, asset: AssetView): unknown {
+  try {
+    const found = evaluate(order, { asset });
+    return found.known ? found.value : null;
+  } catch (error) {
+    // Infinity and integers beyond 2^53 are values, but none that JSON has.
+    if (error instanceof FettleError && error.code === 'unknown-value') return null;
+    throw error;
+  }
 }
 
 /** Values of different types do not compare: they go by type, and what is not determined is last. */
