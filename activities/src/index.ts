@@ -16,6 +16,7 @@ import { loadRun } from './run/load-run.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
 import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
+import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
 export type { WorkerServices } from './run/services.js';
@@ -29,6 +30,8 @@ export interface ClaimedRun {
   readonly inputs: JsonObject;
   readonly counts: TargetCounts;
   readonly lanes: number;
+  /** Targets that one lane works on at the same time. */
+  readonly laneSlots: number;
   /** Index of each target step among all target steps. */
   readonly targetStepIds: readonly string[];
 }
@@ -71,6 +74,8 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
   const { dataSource } = services;
   const lanesHere = new LanesHere<LaneReport>();
   return {
+    ...waveActivities(dataSource),
+
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {
       const claimed = await dataSource.transaction(async (transaction) => {
@@ -87,6 +92,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
         inputs: run.inputs as JsonObject,
         counts: await readCounts(dataSource.manager, runId),
         lanes: Math.min(MAX_LANES, Math.ceil(Math.min(run.maxConcurrency, Math.max(1, run.targetCount)) / LANE_SLOTS)),
+        laneSlots: LANE_SLOTS,
         targetStepIds: run.targetSteps.map((step) => step.id),
       };
     },

@@ -9,6 +9,7 @@ import { CreateAudit1790000000007 } from './1790000000007-create-audit.js';
 import { CreateEnrolments1790000000008 } from './1790000000008-create-enrolments.js';
 import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-commands.js';
 import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
+import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   CreateEnrolments1790000000008,
   AllowEnrolCommands1790000000009,
   AddStepEffect1790000000010,
+  AddRollout1790000000011,
 ];

@@ -27,6 +27,14 @@ spec:
   steps: [{id: wait, uses: ssh.run, with: {argv: [sleep, '60']}}]
 ---
 apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: staged}
+spec:
+  targets: asset.kind == "server"
+  rollout: {waves: [1, '50%', '100%'], maxFailures: 0, orderBy: asset.name != "host-002"}
+  steps: [{id: check, uses: ssh.run, with: {argv: [test, '\${{ asset.name }}', '!=', 'host-000']}}]
+---
+apiVersion: fettle/v1
 kind: Schedule
 metadata: {name: nightly}
 spec: {runbook: greet, cron: '30 2 * * *', timeZone: Europe/Berlin, inputs: {word: night}}
@@ -51,6 +59,24 @@ describe('runs from the command line', () => {
     expect(result.stderr).toMatch(/Run \S+ of greet on 3 targets/);
     expect(result.stderr).toMatch(/succeeded in .*: 3 succeeded\n$/);
     expect(result.stdout + result.stderr).not.toContain('\u001b');
+  }, 60_000);
+
+  it('shows waves, and where a rollout stopped', async () => {
+    const result = await cli.fettle(['run', 'start', 'staged', '--follow']);
+    expect(result.exitCode).toBe(6);
+    expect(result.stdout).toMatch(/^TARGET +WAVE +STATE/);
+    expect(result.stdout).toMatch(
+      /^host-000 +2 +failed .*\nhost-001 +3 +cancelled .*Not dispatched any more.*\nhost-002 +1 +succ/m,
+    );
+    expect(result.stderr).toMatch(/^Wave 1 of 3: 1 target\.$/m);
+    expect(result.stderr).toMatch(/^Stopped: 1 target failed, more than the limit of 0; 1 target not dispatched\.$/m);
+    expect(result.stderr).toMatch(/more than the limit of 0; 1 more went no further \(failure-limit\)\n$/);
+    const id = /Run (\S+) of staged/.exec(result.stderr)![1]!;
+    const shown = await cli.fettle(['run', 'show', id]);
+    expect(shown.stdout).toMatch(/^wave 2 of 3 +1 failed$/m);
+    expect(await cli.json<RunDetail>('run', 'show', id)).toMatchObject({
+      waves: { current: 2, items: [{ number: 1 }, { number: 2 }, { number: 3, counts: { cancelled: 1 } }] },
+    });
   }, 60_000);
 
   it('ends with 6 when a target failed, and shows which, where and why', async () => {

@@ -57,13 +57,51 @@ describe('a run whose history grows long', () => {
     for (const target of run.targets) {
       expect(await readFile(join(sshd.account.home, `long-${target.asset}`), 'utf8')).toBe('x\n'.repeat(4));
     }
+    expect(await executions(run.id)).toBeGreaterThan(1);
+  }, 120_000);
+
+  it('goes on in the midst of a wave, which it neither begins nor ends twice', async () => {
+    await stack.addRunbook('patient-waves', {
+      targets: 'asset.kind == "server"',
+      rollout: { waves: [1, '100%'], soak: '1s' },
+      steps: [
+        {
+          id: 'third_time',
+          uses: 'ssh.script',
+          retry: { maxAttempts: 3, backoff: '3s', maxBackoff: '3s' },
+          with: {
+            script: 'f="$HOME/waves-$1"; echo x >> "$f"; [ "$(wc -l < "$f")" -ge 3 ]',
+            arguments: ['${{ asset.name }}'],
+          },
+        },
+      ],
+    });
+    const run = await stack.ended((await stack.start('patient-waves')).id, 90_000);
+    expect(run).toMatchObject({ state: 'succeeded', error: null, counts: { succeeded: 3 } });
+    for (const target of run.targets) {
+      expect(await readFile(join(sshd.account.home, `waves-${target.asset}`), 'utf8')).toBe('x\n'.repeat(3));
+    }
+    const entries = await stack.dataSource.query<{ what: string }[]>(
+      `SELECT kind || ' ' || (data ->> 'wave') AS what FROM entry WHERE run_id = $1 AND kind LIKE 'wave-%' ORDER BY seq`,
+      [run.id],
+    );
+    expect(entries.map(({ what }) => what)).toEqual([
+      'wave-started 1',
+      'wave-ended 1',
+      'wave-started 2',
+      'wave-ended 2',
+    ]);
+    expect(await executions(run.id)).toBeGreaterThan(1);
+  }, 120_000);
+
+  /** 2 stands for any number above 1: the execution that claimed the run is not the one that ended it. */
+  async function executions(runId: string): Promise<number> {
     const [row] = await stack.dataSource.query<{ workflow_id: string; workflow_run_id: string }[]>(
       `SELECT workflow_id, workflow_run_id FROM run WHERE id = $1`,
-      [run.id],
+      [runId],
     );
     const last = await temporal.client.workflow.getHandle(row!.workflow_id).describe();
     expect(last.status.name).toBe('COMPLETED');
-    // The one that claimed the run is not the one that ended it.
-    expect(last.runId).not.toBe(row!.workflow_run_id);
-  }, 120_000);
+    return last.runId === row!.workflow_run_id ? 1 : 2;
+  }
 });

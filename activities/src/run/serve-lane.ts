@@ -58,10 +58,12 @@ export interface LaneInput {
   /** Indexes of the segment's first and last step among all target steps, inclusive. */
   readonly firstStep: number;
   readonly lastStep: number;
+  /** Number of the wave, from 1; absent: the run has none, and all targets are in the first. */
+  readonly wave?: number;
 }
 
 export interface LaneReport {
-  /** All targets have left the segment. */
+  /** All targets of the wave have left the segment. */
   readonly done: boolean;
   /** The run is no longer running; nothing more was claimed. */
   readonly stopped: boolean;
@@ -208,8 +210,8 @@ export class Lane {
 
   /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
   async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
-    const { firstStep, lastStep } = this.#input;
-    const claim = await claimTargets(transaction, run, { ...this.#claim, firstStep, lastStep, limit });
+    const firstStepId = this.#run.targetSteps[this.#input.firstStep]!.id;
+    const claim = await claimTargets(transaction, run, { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit });
     if (claim.targets.length === 0) return { claim, attempts: [] };
     const ids = claim.targets.map((target) => target.assetId);
     const assets = await readTargetAssets(transaction, ids, { facts: this.#needsFacts });

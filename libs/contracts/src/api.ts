@@ -134,6 +134,8 @@ export const runStepSchema = z.object({
 export const runTargetSchema = z.object({
   asset: z.string(),
   assetId: idSchema,
+  /** From 1; absent: the run has no waves. */
+  wave: z.int().optional(),
   state: targetStateSchema,
   error: errorSchema,
   steps: z.array(runStepSchema),
@@ -143,6 +145,14 @@ export const runDetailSchema = runSummarySchema.extend({
   inputs: z.record(z.string(), z.unknown()),
   selector: z.string().nullable(),
   targetSetDigest: z.string(),
+  /** Absent: the run has no waves. */
+  waves: z
+    .object({
+      /** The one that was started last, from 1; null: none yet. */
+      current: z.int().nullable(),
+      items: z.array(z.object({ number: z.int(), counts: countsSchema })),
+    })
+    .optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */

@@ -79,13 +79,40 @@ export const stepSchema = z.strictObject({
 });
 export type Step = z.infer<typeof stepSchema>;
 
+/** `"10%"`, `"0.5%"`: a share of the run's targets, with at most two decimals. */
+export const percentageSchema = z.string().regex(/^(100(\.0{1,2})?|\d{1,2}(\.\d{1,2})?)%$/, {
+  message: 'must be a number or a percentage such as "10%" or "0.5%"',
+});
+
+/** A number of targets, or a percentage of the run's targets. */
+export const targetShareSchema = z.union([z.int().min(0).max(1_000_000), percentageSchema]);
+export type TargetShare = z.infer<typeof targetShareSchema>;
+
+/** Keys that are absent change nothing: no waves, no limit of failures, `linear`, targets in any order. */
+export const rolloutSchema = z.strictObject({
+  /** Targets worked on at once. */
+  maxConcurrency: z.int().min(1).max(1000).default(100),
+  /** How many targets each wave comes up to, those of the waves before it included; the last one is `100%`. */
+  waves: z.array(targetShareSchema).min(1).max(100).optional(),
+  /** Nothing more is dispatched once more targets than this have failed. */
+  maxFailures: targetShareSchema.optional(),
+  /** Count targets in flight as failed before more are dispatched. */
+  strict: z.boolean().optional(),
+  /** Wait between the end of a wave and the next. */
+  soak: durationSchema.optional(),
+  strategy: z.enum(['linear', 'free']).optional(),
+  /** CEL over `asset`: targets are dispatched in the order of its values; those without one are last, ties go by name. */
+  orderBy: z.string().min(1).max(4096).optional(),
+});
+export type Rollout = z.infer<typeof rolloutSchema>;
+
 export const runbookSpecSchema = z.strictObject({
   description: z.string().max(10_000).optional(),
   /** JSON Schema (draft 2020-12) of an object. */
   inputs: z.record(z.string(), z.unknown()).default({ type: 'object', properties: {}, additionalProperties: false }),
   /** Absent: the runbook has control steps only. */
   targets: selectorSchema.optional(),
-  rollout: z.strictObject({ maxConcurrency: z.int().min(1).max(1000).default(100) }).default({ maxConcurrency: 100 }),
+  rollout: rolloutSchema.default({ maxConcurrency: 100 }),
   timeout: durationSchema.default('24h'),
   steps: z.array(stepSchema).min(1).max(200),
 });

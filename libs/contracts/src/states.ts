@@ -31,6 +31,19 @@ export const targetStateSchema = z.enum(targetStates);
 /** Counters by target state: all that the run level ever learns about targets. */
 export type TargetCounts = Readonly<Record<TargetState, number>>;
 
+/** End states that count as failures of a rollout. */
+export const failureStates = [
+  'failed',
+  'unreachable',
+  'quarantined',
+  'unknown',
+] as const satisfies readonly TargetState[];
+
+/** Targets that a rollout counts as failures. */
+export function countFailures(counts: TargetCounts): number {
+  return failureStates.reduce((sum, state) => sum + counts[state], 0);
+}
+
 export const stepStates = [
   'started',
   'succeeded',

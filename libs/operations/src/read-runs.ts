@@ -19,6 +19,7 @@ import {
   listTargetRows,
   readRunTail,
   RUN_CONDITION_FIRST_PARAMETER,
+  readWaveCounts,
   type Transaction,
 } from '@fettle/database';
 import { assetCondition } from './asset-scope.js';
@@ -74,6 +75,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     inputs: row.inputs,
     selector: row.selector,
     targetSetDigest: row.targetSetDigest,
+    ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
     targets: [...targets.items],
     targetsNext: targets.next,

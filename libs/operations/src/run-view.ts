@@ -29,5 +29,6 @@ export function stepView(row: StepRow): RunTarget['steps'][number] {
 }
 
 export function targetView(row: TargetRow, steps: readonly StepRow[]): RunTarget {
-  return { asset: row.asset, assetId: row.assetId, state: row.state, error: row.error, steps: steps.map(stepView) };
+  const { asset, assetId, wave, state, error } = row;
+  return { asset, assetId, ...(wave === null ? {} : { wave }), state, error, steps: steps.map(stepView) };
 }

@@ -25,6 +25,7 @@ import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
+import { setRollout } from './set-rollout.js';
 import { selectTargets, targetSelector, type SelectedTargets } from './select-targets.js';
 
 export interface StartOptions {
@@ -149,6 +150,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   const targets: SelectedTargets = selector
     ? await selectTargets(context, { id, space }, selector, request)
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
+  await setRollout(transaction, id, spec.rollout, targets.count);
   const detail = {
     runbook: request.runbook,
     version: request.version,

@@ -14,6 +14,7 @@ export {
   type ControlStep,
   type Program,
   type ProgramNode,
+  type ProgramRollout,
   type TargetStepReference,
 } from './engine/program.js';
 export {
@@ -25,6 +26,7 @@ export {
   type EngineEvent,
   type EngineState,
   type RunError,
+  type WaveReference,
 } from './engine/advance.js';
 export {
   compileStep,
@@ -45,3 +47,5 @@ export {
   type PlanRequest,
   type PlanTarget,
 } from './engine/plan.js';
+export { failureLimit, waveEnds, waveSizes } from './rollout/wave-arithmetic.js';
+export { compareTargets, compileOrder, orderKey, type OrderedTarget, type OrderKey } from './rollout/order-targets.js';

@@ -6,7 +6,7 @@ import {
   type EngineEvent,
   type EngineState,
 } from '@fettle/runbook';
-import type { ClaimedRun, ControlStepReport, EndRunInput, RunActivities } from '@fettle/activities';
+import type { ClaimedRun, ControlStepReport, EndRunInput, LaneInput, RunActivities } from '@fettle/activities';
 import {
   CancellationScope,
   CancelledFailure,
@@ -48,8 +48,8 @@ const lanes = proxyActivities<Pick<RunActivities, 'serveLane' | 'runControlStep'
 });
 
 /** Short, idempotent work on Postgres; it is repeated until the database is there. */
-const { claimRun, readCounts, endRun, recordControlStep } = proxyLocalActivities<
-  Pick<RunActivities, 'claimRun' | 'readCounts' | 'endRun' | 'recordControlStep'>
+const { claimRun, readCounts, endRun, recordControlStep, startWave, endWave } = proxyLocalActivities<
+  Pick<RunActivities, 'claimRun' | 'readCounts' | 'endRun' | 'recordControlStep' | 'startWave' | 'endWave'>
 >({
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5 seconds' },
@@ -155,6 +155,9 @@ async function carryOut(runId: string, claimed: ClaimedRun, command: EngineComma
   switch (command.kind) {
     case 'dispatch-segment':
       return dispatchSegment(runId, claimed, command);
+    case 'wait':
+      await sleep(command.durationMs);
+      return { kind: 'waited', path: command.path, wave: command.wave };
     case 'run-control':
       return runControl(runId, claimed, command);
     case 'skip-control':
@@ -174,24 +177,34 @@ async function dispatchSegment(
   claimed: ClaimedRun,
   command: Command<'dispatch-segment'>,
 ): Promise<EngineEvent | null> {
+  const { path, wave } = command;
   const [firstStep, lastStep] = segmentRange(claimed, command);
-  const numbers = Array.from({ length: claimed.lanes }, (_, lane) => lane);
-  const done = await serveLanes(numbers.map((lane) => () => serveLaneToEnd({ runId, lane, firstStep, lastStep })));
-  if (done.includes(false)) return null;
-  return { kind: 'segment-ended', path: command.path, counts: await readCounts(runId) };
+  if (wave === undefined) {
+    if (!(await serveLanes({ runId, firstStep, lastStep }, claimed.lanes))) return null;
+    return { kind: 'segment-ended', path, counts: await readCounts(runId) };
+  }
+  const step = { runId, path, wave: wave.number, of: wave.of, firstStep, lastStep };
+  const { open, isEmpty } = await startWave(step);
+  if (!isEmpty) {
+    const laneCount = Math.min(claimed.lanes, Math.ceil(open / claimed.laneSlots));
+    if (!(await serveLanes({ runId, firstStep, lastStep, wave: wave.number }, laneCount))) return null;
+    await endWave({ ...step, soakMs: wave.number < wave.of ? (claimed.program.rollout?.soakMs ?? 0) : 0 });
+  }
+  return { kind: 'segment-ended', path, counts: await readCounts(runId), wave: wave.number, isEmpty };
 }
 
 /**
- * Serves lanes beside each other. Where one ends with an error (a cancel is one), the others are cancelled and waited for, too: the
- * run may end only when nothing is in flight any more and every end stands in the journal.
+ * Serves a segment by lanes beside each other. Where one ends with an error (a cancel is one), the others are cancelled and waited
+ * for, too: the run may end only when nothing is in flight any more and every end stands in the journal. False: the history has
+ * grown long, and the segment is not done.
  */
-function serveLanes(works: readonly (() => Promise<boolean>)[]): Promise<boolean[]> {
+function serveLanes(segment: Omit<LaneInput, 'lane'>, laneCount: number): Promise<boolean> {
   return CancellationScope.cancellable(async () => {
     const scope = CancellationScope.current();
     const errors: unknown[] = [];
-    const ends = works.map(async (work) => {
+    const ends = Array.from({ length: laneCount }, async (_, lane) => {
       try {
-        return await work();
+        return await serveLaneToEnd({ ...segment, lane });
       } catch (error) {
         errors.push(error);
         scope.cancel();
@@ -201,7 +214,7 @@ function serveLanes(works: readonly (() => Promise<boolean>)[]): Promise<boolean
     const done = await Promise.all(ends);
     // The first one says why: those after it were cancelled because of it.
     if (errors.length > 0) throw errors[0];
-    return done;
+    return !done.includes(false);
   });
 }
 
@@ -213,15 +226,10 @@ function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>)
 /**
  * A lane comes back after about a minute, or when the next target is due later: the wait between is a timer. False: the segment
  * is not done, and the history is so long that the next execution of this workflow should go on with it. A lane with a long
- * command comes back only when that has ended; until then the others rest and add nothing to
- * the history, and that lane alone serves what falls due.
+ * command comes back only when that has ended; until then the others rest and add nothing to the
+ * history, and that lane alone serves what falls due.
  */
-async function serveLaneToEnd(input: {
-  runId: string;
-  lane: number;
-  firstStep: number;
-  lastStep: number;
-}): Promise<boolean> {
+async function serveLaneToEnd(input: LaneInput): Promise<boolean> {
   for (;;) {
     const report = await lanes.serveLane(input);
     if (report.done) return true;

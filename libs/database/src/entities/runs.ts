@@ -24,6 +24,14 @@ export class RunEntity {
   @Column('integer', { name: 'target_count' }) targetCount!: number;
   @Column('integer', { name: 'undetermined_count' }) undeterminedCount!: number;
   @Column('integer', { name: 'max_concurrency' }) maxConcurrency!: number;
+  @Column('text') strategy!: 'linear' | 'free';
+  /** Null: any number of targets may fail. */
+  @Column('integer', { name: 'max_failures', nullable: true }) maxFailures!: number | null;
+  @Column('boolean', { name: 'is_strict' }) isStrict!: boolean;
+  @Column('integer', { name: 'wave_count' }) waveCount!: number;
+  /** The wave that was started last, from 1. */
+  @Column('integer', { nullable: true }) wave!: number | null;
+  @Column('text', { name: 'wave_mark', nullable: true }) waveMark!: string | null;
   @Column('jsonb') counts!: TargetCounts;
   @Column('bigint') seq!: number;
   @Column('text', { name: 'idempotency_key', nullable: true }) idempotencyKey!: string | null;
@@ -47,6 +55,7 @@ export class RunTargetEntity {
   @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
   @PrimaryColumn('uuid', { name: 'asset_id' }) assetId!: string;
   @Column('text', { name: 'asset_name' }) assetName!: string;
+  @Column('integer') wave!: number;
   @Column('text') state!: TargetState;
   @Column('integer', { name: 'step_index' }) stepIndex!: number;
   @Column('integer') generation!: number;

@@ -15,21 +15,35 @@ export interface LockedRun {
   readonly state: string;
   readonly cancelRequested: boolean;
   readonly maxConcurrency: number;
+  /** `free`: a target goes to its next step as soon as it is done with the last. */
+  readonly strategy: 'linear' | 'free';
+  /** Null: any number. */
+  readonly maxFailures: number | null;
+  readonly isStrict: boolean;
+  /** The last entry about a wave. */
+  readonly waveMark: string | null;
   seq: number;
   counts: Record<TargetState, number>;
 }
 
+interface LockedRow {
+  readonly id: string;
+  readonly state: string;
+  readonly cancel: boolean;
+  readonly max_concurrency: number;
+  readonly strategy: 'linear' | 'free';
+  readonly max_failures: number | null;
+  readonly is_strict: boolean;
+  readonly wave_mark: string | null;
+  readonly seq: number;
+  readonly counts: Record<TargetState, number>;
+}
+
 /** Locks the run row: every writer of entries goes through here, so sequence numbers have no gaps that fill later. */
 export async function lockRun(transaction: Transaction, runId: string): Promise<LockedRun> {
-  const rows: {
-    id: string;
-    state: string;
-    cancel: boolean;
-    max_concurrency: number;
-    seq: number;
-    counts: Record<TargetState, number>;
-  }[] = await transaction.query(
-    `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, seq, counts FROM run WHERE id = $1 FOR UPDATE`,
+  const rows: LockedRow[] = await transaction.query(
+    `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, strategy, max_failures, is_strict, wave_mark, seq, counts
+     FROM run WHERE id = $1 FOR UPDATE`,
     [runId],
   );
   const row = rows[0];
@@ -39,6 +53,10 @@ export async function lockRun(transaction: Transaction, runId: string): Promise<
     state: row.state,
     cancelRequested: row.cancel,
     maxConcurrency: row.max_concurrency,
+    strategy: row.strategy,
+    maxFailures: row.max_failures,
+    isStrict: row.is_strict,
+    waveMark: row.wave_mark,
     seq: row.seq,
     counts: { ...row.counts },
   };

@@ -24,12 +24,14 @@ export interface RunRow {
   readonly inputs: Record<string, unknown>;
   readonly selector: string | null;
   readonly targetSetDigest: string;
+  readonly waveCount: number;
+  readonly wave: number | null;
 }
 
 const runColumns = `r.id, r.space, r.runbook, r.version, r.state, r.counts, r.target_count AS "targetCount",
   r.undetermined_count AS "undeterminedCount", p.name AS "requestedBy", r.reason, s.name AS schedule, r.fire_at AS "fireAt", r.error,
   r.created_at AS "createdAt", r.started_at AS "startedAt", r.ended_at AS "endedAt", r.inputs, r.selector,
-  r.target_set_digest AS "targetSetDigest"`;
+  r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave`;
 const runSource = `run r JOIN principal p ON p.id = r.requested_by LEFT JOIN schedule s ON s.id = r.schedule_id`;
 
 export async function findRunRow(transaction: Transaction, runId: string): Promise<RunRow | null> {
@@ -90,6 +92,8 @@ export interface StepRow {
 export interface TargetRow {
   readonly assetId: string;
   readonly asset: string;
+  /** Null: the run has one wave only. */
+  readonly wave: number | null;
   readonly state: TargetState;
   readonly error: StoredError | null;
 }
@@ -102,9 +106,10 @@ export async function listTargetRows(
   limit: number,
 ): Promise<TargetRow[]> {
   return transaction.query(
-    `SELECT asset_id AS "assetId", asset_name AS asset, state, error FROM run_target
-     WHERE run_id = $1 AND ($2::text IS NULL OR (asset_name, asset_id) > ($2, $3::uuid))
-     ORDER BY asset_name, asset_id LIMIT $4`,
+    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error
+     FROM run_target t JOIN run r ON r.id = t.run_id
+     WHERE t.run_id = $1 AND ($2::text IS NULL OR (t.asset_name, t.asset_id) > ($2, $3::uuid))
+     ORDER BY t.asset_name, t.asset_id LIMIT $4`,
     [runId, after?.name ?? null, after?.id ?? null, limit],
   );
 }

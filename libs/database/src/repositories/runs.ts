@@ -2,6 +2,7 @@ import type { RunState, TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
+import { FAILURE_LIMIT, undispatchedError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 
 /** What a worker needs to execute a run. */
@@ -58,8 +59,8 @@ export async function claimRun(transaction: Transaction, runId: string, workflow
 export type EndedRunState = 'succeeded' | 'failed' | 'cancelled' | 'timed-out';
 
 /**
- * Ends a run once: open targets that never started are skipped (or cancelled with the run), started ones are cancelled; a
- * step whose *started* has no end is `unknown`, and so is its target. Ending an ended run changes nothing.
+ * Ends a run once: open targets that never started are skipped (or cancelled with the run, or by the limit of failures), started
+ * ones are cancelled; a step whose *started* has no end is `unknown`, and so is its target. Ending an ended run changes nothing.
  */
 export async function endRun(
   transaction: Transaction,
@@ -77,16 +78,18 @@ export async function endRun(
      WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step`,
     [runId],
   );
+  const stopped = error?.code === FAILURE_LIMIT ? undispatchedError(run) : null;
   const open: { asset_id: string; was: 'pending' | 'running'; now: 'skipped' | 'cancelled' | 'unknown' }[] =
     await updateRows(
       transaction,
       `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
      UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
-                    WHEN $2 = 'failed' AND open.state = 'pending' THEN 'skipped' ELSE 'cancelled' END
+                    WHEN $2 = 'failed' AND open.state = 'pending' AND $4::jsonb IS NULL THEN 'skipped' ELSE 'cancelled' END,
+       error = CASE WHEN t.asset_id = ANY ($3) THEN t.error ELSE coalesce($4::jsonb, t.error) END
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
      RETURNING t.asset_id, open.state AS was, t.state AS now`,
-      [runId, state, lost.map((row) => row.asset_id)],
+      [runId, state, lost.map((row) => row.asset_id), stopped === null ? null : JSON.stringify(stopped)],
     );
   for (const row of open) {
     run.counts[row.was] -= 1;

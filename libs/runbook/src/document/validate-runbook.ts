@@ -17,6 +17,7 @@ import type { DocumentPlaces } from './document-places.js';
 import { shapeFindings } from './shape-findings.js';
 import { referenceFindings, type KnownStep, type ReferenceScope } from './step-references.js';
 import { checkInputsSchema } from './validate-inputs.js';
+import { validateRollout } from './validate-rollout.js';
 
 /** A run may take this long at most: longer ones are several runs. */
 const MAX_RUN_TIMEOUT_MS = 30 * 86_400_000;
@@ -41,6 +42,7 @@ export function validateRunbook(
   const context: Context = { spec, places, steps, findings };
   checkInputs(context);
   checkTargets(context);
+  validateRollout(spec, places, findings);
   checkDuration(spec.timeout, ['spec', 'timeout'], MAX_RUN_TIMEOUT_MS, 'a run', context);
   const ids = new Map<string, number>();
   for (const known of steps) {

@@ -60,7 +60,9 @@ function expectLawful(of: Program, commands: readonly EngineCommand[]): void {
   if (finishes.length === 1) expect(commands.at(-1)?.kind).toBe('finish');
   const order = of.nodes.map((node) => node.path);
   const named = commands.flatMap((command) =>
-    command.kind === 'finish' ? [] : [command.kind === 'dispatch-segment' ? command.path : command.stepId],
+    command.kind === 'finish' || command.kind === 'wait'
+      ? []
+      : [command.kind === 'dispatch-segment' ? command.path : command.stepId],
   );
   // Each node is decided at most once, in the order of the program.
   const places = named.map((path) => order.indexOf(path));

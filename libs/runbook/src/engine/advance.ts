@@ -1,6 +1,15 @@
-import { FettleError, targetStates, type Step, type TargetCounts, type TargetState } from '@fettle/contracts';
+import {
+  countFailures,
+  failureStates,
+  FettleError,
+  targetStates,
+  type Step,
+  type TargetCounts,
+  type TargetState,
+} from '@fettle/contracts';
 import { jsonSizeBytes, type JsonObject, type JsonValue } from '../json.js';
 import { compileStep, decideStep, type StepError } from './decide-step.js';
+import { failureLimit, waveEnds } from '../rollout/wave-arithmetic.js';
 import type { ControlStep, Program, ProgramNode } from './program.js';
 
 /** What the output of a control step may hold at most, as JSON: it lives in the history of the workflow. */
@@ -17,6 +26,16 @@ export interface EngineState {
   readonly counts: TargetCounts;
   /** Outputs of the control steps that succeeded, by step id. */
   readonly outputs: Readonly<Record<string, JsonValue>>;
+  /** The wave that is waited for, or that was the last before the soak; absent: the segment has none. */
+  readonly wave?: WaveReference | undefined;
+  /** True while the time between two waves passes. */
+  readonly soaking?: boolean | undefined;
+}
+
+/** One wave of a rollout, from 1. */
+export interface WaveReference {
+  readonly number: number;
+  readonly of: number;
 }
 
 export type EngineEvent =
@@ -29,7 +48,16 @@ export type EngineEvent =
       readonly run?: JsonObject | undefined;
     }
   /** `counts` are those of all targets of the run; targets that go on to later segments are `pending`. */
-  | { readonly kind: 'segment-ended'; readonly path: string; readonly counts: TargetCounts }
+  | {
+      readonly kind: 'segment-ended';
+      readonly path: string;
+      readonly counts: TargetCounts;
+      /** Number of the wave that was dispatched; absent where the command had none. */
+      readonly wave?: number | undefined;
+      /** True: no target of the wave was left, so that there is nothing to wait for before the next. */
+      readonly isEmpty?: boolean | undefined;
+    }
+  | { readonly kind: 'waited'; readonly path: string; readonly wave: number }
   | {
       readonly kind: 'control-ended';
       readonly stepId: string;
@@ -47,7 +75,15 @@ export interface RunError extends StepError {
 }
 
 export type EngineCommand =
-  | { readonly kind: 'dispatch-segment'; readonly path: string; readonly stepIds: readonly string[] }
+  | {
+      readonly kind: 'dispatch-segment';
+      readonly path: string;
+      readonly stepIds: readonly string[];
+      /** Only the targets of this wave; absent: all of them. */
+      readonly wave?: WaveReference | undefined;
+    }
+  /** Lets time pass after a wave. */
+  | { readonly kind: 'wait'; readonly path: string; readonly wave: number; readonly durationMs: number }
   | {
       readonly kind: 'run-control';
       readonly stepId: string;
@@ -72,7 +108,7 @@ export type EngineCommand =
 
 export interface Advance {
   readonly state: EngineState;
-  /** In the order in which they are to be carried out; at most one of them is waited for (dispatch-segment, run-control). */
+  /** In the order in which they are to be carried out; at most one of them is waited for (dispatch-segment, wait, run-control). */
   readonly commands: readonly EngineCommand[];
 }
 
@@ -111,7 +147,15 @@ export function advance(program: Program, state: EngineState, event: EngineEvent
     case 'segment-ended': {
       const node = waitedFor(program, state);
       if (node?.kind !== 'targets' || node.path !== event.path) return { state, commands: [] };
-      return proceed(program, { ...state, counts: event.counts }, state.at + 1);
+      if (state.soaking === true || state.wave?.number !== event.wave) return { state, commands: [] };
+      return segmentEnded(program, { ...state, counts: event.counts }, node, event.isEmpty === true);
+    }
+    case 'waited': {
+      const node = waitedFor(program, state);
+      const { wave } = state;
+      const isOurs = node?.kind === 'targets' && node.path === event.path && wave?.number === event.wave;
+      if (!isOurs || state.soaking !== true) return { state, commands: [] };
+      return dispatch(withoutWave(state), node, [], { number: wave.number + 1, of: wave.of });
     }
     case 'control-ended': {
       const node = waitedFor(program, state);
@@ -123,6 +167,64 @@ export function advance(program: Program, state: EngineState, event: EngineEvent
 
 function waitedFor(program: Program, state: EngineState): ProgramNode | undefined {
   return state.phase === 'running' ? program.nodes[state.at] : undefined;
+}
+
+type TargetsNode = Extract<ProgramNode, { kind: 'targets' }>;
+
+function withoutWave({ wave: _wave, soaking: _soaking, ...state }: EngineState): EngineState {
+  return state;
+}
+
+/** After a wave comes the next one, perhaps after a wait; after the last, and where too many targets failed, the way goes on. */
+function segmentEnded(program: Program, state: EngineState, node: TargetsNode, isEmpty: boolean): Advance {
+  const error = failureError(program, state.counts);
+  if (error !== undefined) return finish(withoutWave(state), [], 'failed', error);
+  const { wave } = state;
+  const soakMs = program.rollout?.soakMs ?? 0;
+  // Nothing is pending any more: the targets of later waves left the run in an earlier segment.
+  if (wave === undefined || wave.number >= wave.of || state.counts.pending === 0)
+    return proceed(program, withoutWave(state), state.at + 1);
+  if (soakMs === 0 || isEmpty) return dispatch(withoutWave(state), node, [], { number: wave.number + 1, of: wave.of });
+  const wait: EngineCommand = { kind: 'wait', path: node.path, wave: wave.number, durationMs: soakMs };
+  return { state: { ...state, soaking: true }, commands: [wait] };
+}
+
+function dispatch(
+  state: EngineState,
+  node: TargetsNode,
+  before: readonly EngineCommand[],
+  wave: WaveReference | undefined,
+): Advance {
+  const command: EngineCommand = {
+    kind: 'dispatch-segment',
+    path: node.path,
+    stepIds: node.steps.map((step) => step.id),
+    ...(wave === undefined ? {} : { wave }),
+  };
+  return { state: wave === undefined ? state : { ...state, wave }, commands: [...before, command] };
+}
+
+/** The first wave of a segment; undefined: the runbook has none. */
+function firstWave(program: Program, counts: TargetCounts): WaveReference | undefined {
+  const waves = program.rollout?.waves ?? null;
+  return waves === null ? undefined : { number: 1, of: waveEnds(waves, countTargets(counts)).length };
+}
+
+function countTargets(counts: TargetCounts): number {
+  return targetStates.reduce((sum, state) => sum + counts[state], 0);
+}
+
+/** Why a rollout stops: more targets failed than it bears. */
+function failureError(program: Program, counts: TargetCounts): RunError | undefined {
+  const total = countTargets(counts);
+  const limit = failureLimit(program.rollout?.maxFailures, total);
+  const failures = countFailures(counts);
+  if (limit === null || failures <= limit) return undefined;
+  const list = failureStates.filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${state}`);
+  const left = counts.pending + counts.cancelled;
+  const rest = left === 0 ? '' : `; ${left} more went no further`;
+  const message = `${failures} of ${total} targets failed (${list.join(', ')}), more than the limit of ${limit}${rest}`;
+  return { code: 'failure-limit', message };
 }
 
 function controlEnded(
@@ -163,8 +265,7 @@ function proceed(program: Program, state: EngineState, from: number): Advance {
     if (node.kind === 'targets') {
       // Targets that failed, or were never there, take no part in later segments.
       if (state.counts.pending + state.counts.succeeded === 0) continue;
-      commands.push({ kind: 'dispatch-segment', path: node.path, stepIds: node.steps.map((step) => step.id) });
-      return { state: { ...state, at }, commands };
+      return dispatch({ ...state, at }, node, commands, firstWave(program, state.counts));
     }
     const command = controlCommand(node.step, state);
     commands.push(command);
@@ -201,7 +302,7 @@ function targetsError(program: Program, counts: TargetCounts): RunError | undefi
   if (!program.nodes.some((node) => node.kind === 'targets')) return undefined;
   const others = targetStates.filter((state) => state !== 'succeeded' && state !== 'skipped' && counts[state] > 0);
   if (others.length === 0) return undefined;
-  const total = targetStates.reduce((sum, state) => sum + counts[state], 0);
+  const total = countTargets(counts);
   const bad = others.reduce((sum, state) => sum + counts[state], 0);
   const list = others.map((state) => `${counts[state]} ${state}`).join(', ');
   return { code: 'targets-failed', message: `${bad} of ${total} targets did not succeed: ${list}` };

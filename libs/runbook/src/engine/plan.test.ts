@@ -90,6 +90,19 @@ describe('planProgram', () => {
     });
   });
 
+  it('lists the waves with their numbers of targets, which do not change the digest by themselves', () => {
+    const steps = [{ id: 'look', uses: 'ssh.run', with: { argv: ['x'] } }];
+    const whole = planProgram(request(steps));
+    expect(whole).not.toHaveProperty('waves');
+    const spec = runbookSpecSchema.parse({ targets: 'true', rollout: { waves: [1, '1%', '100%'] }, steps });
+    const plan = planProgram(request(steps, { spec }));
+    expect(plan.waves).toEqual([
+      { number: 1, targets: 1 },
+      { number: 2, targets: 2 },
+    ]);
+    expect(plan.digest).toBe(whole.digest);
+  });
+
   it('says what is known only after an earlier step', () => {
     const plan = planProgram(
       request(

@@ -16,6 +16,7 @@ import {
   type Variables,
 } from '@fettle/expression';
 import { digestOf, type JsonObject } from '../json.js';
+import { waveEnds, waveSizes } from '../rollout/wave-arithmetic.js';
 import { compileStep, type CompiledStep, type StepError } from './decide-step.js';
 import type { ActionRegistry } from './program.js';
 
@@ -60,6 +61,8 @@ export interface Plan {
   /** Sorted ids of the targets, and their digest. */
   readonly targetSet: readonly string[];
   readonly targetSetDigest: string;
+  /** Waves with the number of their targets, which follows from version and target set; absent: the runbook has none. */
+  readonly waves?: readonly { readonly number: number; readonly targets: number }[];
   readonly control: readonly PlannedStep[];
   readonly targets: readonly {
     readonly assetId: string;
@@ -115,7 +118,10 @@ export function planProgram({ version, spec, actions, inputs, targets }: PlanReq
   const targetSet = sorted.map((target) => target.assetId);
   const targetSetDigest = digestOf(targetSet);
   const body = { format: 1 as const, version, inputs, targetSetDigest, control, targets: planned };
-  return { ...body, targetSet, digest: digestOf(body) };
+  const { waves } = spec.rollout;
+  const sizes = waves === undefined ? [] : waveSizes(waveEnds(waves, sorted.length));
+  const listed = sizes.map((count, index) => ({ number: index + 1, targets: count }));
+  return { ...body, ...(waves === undefined ? {} : { waves: listed }), targetSet, digest: digestOf(body) };
 }
 
 interface PlanStep {

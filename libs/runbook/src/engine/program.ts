@@ -1,4 +1,11 @@
-import { durationMs, FettleError, type ActionContract, type RunbookSpec, type Step } from '@fettle/contracts';
+import {
+  durationMs,
+  FettleError,
+  type ActionContract,
+  type RunbookSpec,
+  type Step,
+  type TargetShare,
+} from '@fettle/contracts';
 import type { JsonObject } from '../json.js';
 
 /** What the engine must know of the actions a runbook uses; an `ActionRegistry` is one. */
@@ -35,11 +42,23 @@ export type ProgramNode =
   | { readonly kind: 'targets'; readonly path: string; readonly steps: readonly TargetStepReference[] }
   | { readonly kind: 'control'; readonly path: string; readonly step: ControlStep };
 
+/** What the run level decides of a rollout: which wave comes next, and when no more do. */
+export interface ProgramRollout {
+  /** Null: each segment is dispatched whole. */
+  readonly waves: readonly TargetShare[] | null;
+  /** Null: any number of failures. */
+  readonly maxFailures: TargetShare | null;
+  /** Between two waves of a segment. */
+  readonly soakMs: number;
+}
+
 /** The run level of one runbook version: JSON, small, and the same for the same version and actions. */
 export interface Program {
   readonly format: 1;
   readonly timeoutMs: number;
   readonly maxConcurrency: number;
+  /** Absent: neither waves nor a limit of failures. */
+  readonly rollout?: ProgramRollout | undefined;
   readonly nodes: readonly ProgramNode[];
 }
 
@@ -64,7 +83,20 @@ export function compileProgram(spec: RunbookSpec, actions: ActionScopes): Progra
     }
     segment.push(reference);
   }
-  return { format: 1, timeoutMs: durationMs(spec.timeout), maxConcurrency: spec.rollout.maxConcurrency, nodes };
+  const rollout = programRollout(spec);
+  return {
+    format: 1,
+    timeoutMs: durationMs(spec.timeout),
+    maxConcurrency: spec.rollout.maxConcurrency,
+    ...(rollout === null ? {} : { rollout }),
+    nodes,
+  };
+}
+
+function programRollout({ rollout }: RunbookSpec): ProgramRollout | null {
+  const { waves = null, maxFailures = null, soak } = rollout;
+  if (waves === null && maxFailures === null) return null;
+  return { waves, maxFailures, soakMs: soak === undefined ? 0 : durationMs(soak) };
 }
 
 function actionOf(step: Step, actions: ActionScopes): ActionScopes[string] {

@@ -11,6 +11,7 @@ import { EXIT, exitCodeOfRun } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
 import { LogPrinter } from './log-printer.js';
 import { readRun, readWholeRun } from './read-run.js';
+import { rolloutNote } from './rollout-note.js';
 import { RunProgress, type BadEnd } from './run-progress.js';
 import { paintCounts, writeTargets } from './run-text.js';
 import { shown } from './show-run.js';
@@ -112,10 +113,17 @@ class Follower {
     } else if (event.type === 'entry') {
       const bad = this.#progress.take(event.data);
       if (bad !== null) this.#showFailure(bad);
+      this.#showNote(rolloutNote(event.data));
     } else {
       this.#showConnection(event);
     }
     this.#draw();
+  }
+
+  #showNote(note: string | null): void {
+    if (note === null) return;
+    this.clear();
+    this.#output.note(note);
   }
 
   #showConnection(event: Extract<RunEvent, { type: 'lost' | 'back' }>): void {

@@ -45,9 +45,10 @@ export function bySeverity(targets: readonly RunTarget[]): RunTarget[] {
   );
 }
 
-export function targetColumns(output: Output): Column<RunTarget>[] {
+export function targetColumns(output: Output, hasWaves = false): Column<RunTarget>[] {
   return [
     { title: 'TARGET', value: (target) => target.asset },
+    ...(hasWaves ? [{ title: 'WAVE', value: (target: RunTarget) => target.wave, align: 'right' as const }] : []),
     { title: 'STATE', value: (target) => target.state, paint: (cell) => paintState(output.colours, cell) },
     { title: 'STEP', value: (target) => lastStepText(target) },
     { title: 'EXIT', value: (target) => target.steps.at(-1)?.exitCode, align: 'right' },
@@ -91,6 +92,7 @@ export function runFields(output: Output, run: RunDetail): string {
       ['runbook', `${run.runbook} (${run.version.slice(0, 19)})`],
       ['state', run.state],
       ['targets', targetsText(run)],
+      ...wavesFields(run),
       [
         'undetermined',
         run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,
@@ -108,6 +110,14 @@ export function runFields(output: Output, run: RunDetail): string {
   );
 }
 
+/** One line a wave: `wave 2 of 4   3 succeeded, 1 failed (now)`. */
+function wavesFields({ waves, endedAt }: RunDetail): [string, string][] {
+  return (waves?.items ?? []).map(({ number, counts }) => {
+    const isNow = endedAt === null && number === waves?.current;
+    return [`wave ${number} of ${waves?.items.length ?? 0}`, `${countsText(counts)}${isNow ? ' (now)' : ''}`];
+  });
+}
+
 /** Lines of the table of targets that are shown without `--all`. */
 export const SHOWN_TARGETS = 40;
 
@@ -115,7 +125,7 @@ export const SHOWN_TARGETS = 40;
 export function writeTargets(output: Output, run: RunDetail, maxRows = SHOWN_TARGETS): void {
   if (run.targets.length === 0) return;
   const sorted = bySeverity(run.targets);
-  output.stdout.write(output.table(sorted.slice(0, maxRows), targetColumns(output)));
+  output.stdout.write(output.table(sorted.slice(0, maxRows), targetColumns(output, run.waves !== undefined)));
   const rest = sorted.slice(maxRows);
   if (rest.length === 0) return;
   const counts: Partial<Record<TargetState, number>> = {};

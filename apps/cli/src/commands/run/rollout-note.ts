@@ -1,0 +1,15 @@
+import type { Entry } from '@fettle/contracts';
+import { duration } from '../../output/text.js';
+
+/** What an entry about the waves of a run says to whoever follows it; null: it is about something else. */
+export function rolloutNote({ kind, data }: Entry): string | null {
+  const count = (name: string): number => Number(data[name] ?? 0);
+  const wave = `Wave ${count('wave')} of ${count('of')}`;
+  const targets = (number: number): string => `${number} target${number === 1 ? '' : 's'}`;
+  if (kind === 'wave-started') return `${wave}: ${targets(count('targets'))}.`;
+  if (kind === 'wave-ended' && count('soakMs') > 0) {
+    return `${wave} has ended; the next one begins in ${duration(count('soakMs'))}.`;
+  }
+  if (kind !== 'rollout-stopped') return null;
+  return `Stopped: ${targets(count('failures'))} failed, more than the limit of ${count('maxFailures')}; ${targets(count('undispatched'))} not dispatched.`;
+}
