@@ -27,7 +27,7 @@ import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, journaledEffect, prepareAttempt, type AttemptRequest } from './execute-attempt.js';
-import type { LoadedRun } from './load-run.js';
+import { mayReadFacts, type LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
@@ -97,15 +97,6 @@ interface Written {
   /** Null: the run was not looked at. */
   readonly claim: ClaimResult | null;
   readonly attempts: readonly Attempt[];
-}
-
-/**
- * Facts of a host are large, and stay in the database where every mention of `asset` is another member of it (`asset.name`). What
- * cannot be told from the text counts as reading them.
- */
-function mayReadFacts(run: LoadedRun): boolean {
-  const others = JSON.stringify(run.targetSteps).replaceAll(/\basset\.(?!facts\b)[a-z_]+/gi, '');
-  return /asset|facts/.test(others);
 }
 
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
