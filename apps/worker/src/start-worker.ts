@@ -115,7 +115,7 @@ async function startBackground(
   const relay = startLoop(dataSource, relayOutbox(temporal, logger), logger);
   const loops: BackgroundLoop[] = [
     relay,
-    startLoop(dataSource, sweepRuns(temporal, logger), logger),
+    startLoop(dataSource, sweepRuns(dataSource, temporal, logger), logger),
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
