@@ -44,7 +44,8 @@ export interface EndRunInput {
 
 /**
  * Keeps the activity's heartbeat going, even while it waits for the database, and tells a cancel of the run from everything else that
- * ends an attempt: a worker that stops, or Temporal having given the attempt up after it was away. Then what is in flight may end.
+ * ends an attempt: a worker that stops, or Temporal having given the attempt up after it was away. Then what is in flight may
+ * end, while the process lasts.
  */
 async function whileBeating<Result>(
   hooks: { readonly cancel: () => void; readonly abandon: () => void },

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { figure } from '../support/figures.js';
-import { APPEND_RUNBOOK, seededRandom, startAppendStage, type AppendStage } from './append-runs.js';
+import { startSshd, type Sshd } from '../support/sshd.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
+import { APPEND_RUNBOOK, patiently, seededRandom, startAppendStage, type AppendStage } from './append-runs.js';
 
 const DRAINS = process.env.FETTLE_LONG === '1' ? 10 : 2;
 
@@ -36,4 +38,46 @@ describe(`a worker told to stop during a run, ${DRAINS} times`, () => {
     figure(`${DRAINS} drains, ${inFlight} steps in flight: 0 unknown, 0 twice`);
     expect(inFlight).toBeGreaterThanOrEqual(1);
   }, 600_000);
+});
+
+describe('a worker told to stop during a command that takes longer than its grace', () => {
+  let stack: TestStack;
+  let sshd: Sshd;
+  let worker: WorkerProcess;
+
+  beforeAll(async () => {
+    [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
+    await stack.addHosts(sshd, 1);
+    const script = { script: 'sleep 300' };
+    for (const [name, effect] of [
+      ['changing', undefined],
+      ['reading', 'read-only'],
+    ] as const) {
+      const step = { id: 'wait', uses: 'ssh.script', with: { ...script, ...(effect && { effect }) } };
+      await stack.addRunbook(name, { targets: 'asset.kind == "server"', steps: [step] });
+    }
+    worker = await stack.startWorker();
+  }, 120_000);
+
+  afterAll(async () => {
+    await worker?.stop('SIGKILL');
+    await sshd?.stop();
+    await stack?.close();
+  });
+
+  it('stops all the same; another makes unknown what may have happened and does the rest again', async () => {
+    const [changing, reading] = [(await stack.start('changing')).id, (await stack.start('reading')).id];
+    const started = async (epoch: number): Promise<unknown[]> =>
+      stack.dataSource.query(
+        `SELECT s.run_id FROM run_step s JOIN lane l ON l.run_id = s.run_id WHERE s.state = 'started' AND l.epoch = $1`,
+        [epoch],
+      );
+    await patiently(async () => expect(await started(1)).toHaveLength(2));
+    await worker.stop('SIGTERM');
+    expect(worker.log).toContain('stopped with work in flight');
+    expect(await stack.run(changing)).toMatchObject({ state: 'running', counts: { running: 1 } });
+    worker = await stack.startWorker();
+    expect(await stack.ended(changing)).toMatchObject({ state: 'failed', counts: { unknown: 1 } });
+    await patiently(async () => expect(await started(2)).toEqual([{ run_id: reading }]));
+  }, 180_000);
 });

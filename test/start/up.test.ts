@@ -157,6 +157,13 @@ describe('fettle up', () => {
     expect(harness.state()).toBeUndefined();
   }, 60_000);
 
+  it('waits for a worker that ends its work before it stops', async () => {
+    harness = new UpHarness({ folderMode: PASSABLE });
+    const up = await start({ demo: false, workerProgram: 'takes-long-to-stop' });
+    expect(await up.interrupt()).toBe(0);
+    expect(readFileSync(join(harness.dataDir, 'logs/worker.log'), 'utf8')).toContain('stopped in good order');
+  }, 90_000);
+
   it('detaches when ready, and down stops it', async () => {
     harness = new UpHarness({ folderMode: PASSABLE });
     const up = await harness.up({ detach: true, demo: false });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { claimRun, type OpenRun } from '@fettle/database';
+import { claimRun } from '@fettle/database';
 import { applyDocuments, endLostRun, settleFire } from '@fettle/operations';
 import { sendCommand } from '@fettle/temporal';
 import { settleSchedules } from '../../apps/worker/dist/background/settle-schedules.js';
@@ -65,7 +65,7 @@ describe('what the background does to schedules and runs', () => {
   it('leaves an audit record of a run that it ends, once', async () => {
     const { id } = await stack.start('call');
     await stack.dataSource.transaction((transaction) => claimRun(transaction, id, 'w'));
-    const run: OpenRun = { runId: id, space: 'default', workflowId: `run-${id}`, cancelRequested: false, overdueMs: 0 };
+    const run = { runId: id, space: 'default', cancelRequested: false };
     const fault = { state: 'failed', code: 'workflow-missing', message: 'gone' } as const;
     await stack.dataSource.transaction((transaction) => endLostRun(transaction, run, fault));
     await stack.dataSource.transaction((transaction) => endLostRun(transaction, run, fault));

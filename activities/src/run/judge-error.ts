@@ -1,5 +1,5 @@
 import { FettleError, type Effect, type StepState } from '@fettle/contracts';
-import type { StoredError } from '@fettle/database';
+import { repeatableEffects, type StoredError } from '@fettle/database';
 
 /** How a thrown error ends an attempt. */
 export interface Judgement {
@@ -56,7 +56,7 @@ export function judgeError(error: unknown, effect: Effect, dispatched: boolean, 
   const detail = error instanceof FettleError ? (error.detail ?? {}) : {};
   const mayHaveStarted = dispatched && detail['mayHaveStarted'] !== false;
   const stoppedForCertain = detail['confirmed'] === true;
-  const repeatable = effect === 'read-only' || effect === 'idempotent';
+  const repeatable = repeatableEffects.has(effect);
   if (stored.code === 'host-key-mismatch') return { state: 'quarantined', error: stored };
   const uncertain = mayHaveStarted && !repeatable && !stoppedForCertain;
   if (stored.code === 'cancelled') {

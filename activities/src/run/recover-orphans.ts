@@ -3,6 +3,7 @@ import {
   lockRunForLane,
   notifyRun,
   releaseClaims,
+  repeatableEffects,
   saveLockedRun,
   type AttemptEnd,
   type LaneClaim,
@@ -10,9 +11,6 @@ import {
 } from '@fettle/database';
 import type { LoadedRun } from './load-run.js';
 import type { WorkerServices } from './services.js';
-
-/** Effects after which an attempt may be made again: nothing was dispatched, or once more does no harm. */
-const repeatableEffects: ReadonlySet<Orphan['effect']> = new Set<Orphan['effect']>(['none', 'read-only', 'idempotent']);
 
 /**
  * Settles what a lost worker left claimed: a step that reads or can be repeated is executed again under the same token; one

@@ -3,10 +3,10 @@ import type { Effect } from '@fettle/contracts';
 import {
   endControlStep,
   NIL_ASSET_ID,
+  repeatableEffects,
   startControlStep,
   type ControlAttempt,
   type ControlEnd,
-  type JournaledEffect,
   type StoredError,
 } from '@fettle/database';
 import { MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
@@ -36,9 +36,6 @@ export interface ControlStepReport {
   readonly output: JsonValue;
   readonly error: StoredError | null;
 }
-
-/** What a second execution does not make worse. */
-const repeatableEffects: ReadonlySet<JournaledEffect> = new Set(['none', 'read-only', 'idempotent']);
 
 /** Executes one attempt of a control step with its *started* and its end in the journal; safe to be called again after a crash. */
 export async function runControlStep(

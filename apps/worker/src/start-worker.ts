@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import { assetActivities, runActivities, scheduleActivities, type WorkerServices } from '@fettle/activities';
-import type { ProcessConfig } from '@fettle/config';
+import { WORKER_DRAIN_MS, type ProcessConfig } from '@fettle/config';
 import { NotificationListener } from '@fettle/database';
 import { SshPool } from '@fettle/drivers';
 import { AUDIT_ORIGIN } from '@fettle/operations';
@@ -24,12 +24,13 @@ const MAX_ACTIVITIES = 100;
 const MAX_LOCAL_ACTIVITIES = 100;
 const MAX_WORKFLOW_TASKS = 100;
 const MAX_CACHED_WORKFLOWS = 500;
-/** What is in flight when the worker is told to stop may go on for so long. */
-const DRAIN_GRACE = '20 seconds';
 const TEMPORAL_PATIENCE_MS = 60_000;
 
 export interface RunningWorker {
-  /** Claims nothing more, lets what is in flight end, then stops. */
+  /**
+   * Claims nothing more and stops once what is in flight has ended, however long that takes: the process sets the limit, see
+   * `WORKER_STOP_MS`.
+   */
   readonly drain: () => void;
   /** Settles when everything has stopped; rejects when the worker failed. */
   readonly stopped: Promise<void>;
@@ -65,7 +66,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     maxConcurrentLocalActivityExecutions: MAX_LOCAL_ACTIVITIES,
     maxConcurrentWorkflowTaskExecutions: MAX_WORKFLOW_TASKS,
     maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
-    shutdownGraceTime: DRAIN_GRACE,
+    shutdownGraceTime: WORKER_DRAIN_MS,
     // After a crash the next task of a run waits this long for the dead worker's own queue.
     stickyQueueScheduleToStartTimeout: '3 seconds',
     maxHeartbeatThrottleInterval: '1 second',
@@ -115,7 +116,7 @@ async function startBackground(
   const relay = startLoop(dataSource, relayOutbox(temporal, logger), logger);
   const loops: BackgroundLoop[] = [
     relay,
-    startLoop(dataSource, sweepRuns(temporal, logger), logger),
+    startLoop(dataSource, sweepRuns(dataSource, temporal, logger), logger),
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),

@@ -1,1 +1,2 @@
 export * from './process-config.js';
+export * from './stop-times.js';

@@ -38,12 +38,17 @@ export interface ProcessConfig {
   readonly bootstrapTokenFile: string | undefined;
 }
 
+/**
+ * A worker's reconcilers (of runs, of schedules) hold one connection with their lock while they take a second for each row they
+ * settle. With fewer than three they could wait for each other for ever; the rest is for what is to go on beside them.
+ */
+const MIN_POOL_SIZE = 5;
 const MAX_POOL_SIZE = 200;
 
 const portSchema = z.coerce.number().int().min(0).max(65_535);
 const environmentSchema = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' }),
-  FETTLE_DATABASE_POOL: z.coerce.number().int().min(1).max(MAX_POOL_SIZE).default(20),
+  FETTLE_DATABASE_POOL: z.coerce.number().int().min(MIN_POOL_SIZE).max(MAX_POOL_SIZE).default(20),
   TEMPORAL_ADDRESS: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}$/, { message: 'must be host:port' }),
   TEMPORAL_NAMESPACE: z.string().min(1).max(255).default(DEFAULT_NAMESPACE),
   FETTLE_TASK_QUEUE: z.string().min(1).max(255).default(DEFAULT_TASK_QUEUE),

@@ -12,7 +12,11 @@ export interface RunFault {
  * Ends a run that its workflow cannot end any more, in the name of the system and with its audit record. One that has ended
  * meanwhile stays as it is.
  */
-export async function endLostRun(transaction: Transaction, run: OpenRun, fault: RunFault): Promise<void> {
+export async function endLostRun(
+  transaction: Transaction,
+  run: Pick<OpenRun, 'runId' | 'space' | 'cancelRequested'>,
+  fault: RunFault,
+): Promise<void> {
   const { code, message } = fault;
   const state = run.cancelRequested ? 'cancelled' : fault.state;
   const { ended } = await endRun(transaction, run.runId, state, { code, message });

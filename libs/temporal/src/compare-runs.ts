@@ -18,19 +18,30 @@ export async function readStanding({ client }: TemporalClient, workflowId: strin
   }
 }
 
-/** Workflow ids of all runs that Temporal believes open, at most `limit`. */
-export async function listOpenRunWorkflows({ client }: TemporalClient, limit: number): Promise<string[]> {
-  return client.withDeadline(Date.now() + CALL_TIMEOUT_MS, async () => {
-    const ids: string[] = [];
-    for await (const execution of client.workflow.list({
+export interface OpenWorkflowPage {
+  readonly workflowIds: readonly string[];
+  /** Where the next page starts; null: this was the last. */
+  readonly next: Uint8Array | null;
+}
+
+/** One page of the workflow ids of runs that Temporal believes open; `from` is null for the first page. */
+export async function listOpenRunWorkflows(
+  { client }: TemporalClient,
+  from: Uint8Array | null,
+  limit: number,
+): Promise<OpenWorkflowPage> {
+  const page = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
+    client.workflowService.listWorkflowExecutions({
+      namespace: client.options.namespace,
       query: `WorkflowType = 'runRunbook' AND ExecutionStatus = 'Running'`,
-      pageSize: Math.min(1000, limit),
-    })) {
-      ids.push(execution.workflowId);
-      if (ids.length >= limit) break;
-    }
-    return ids;
-  });
+      pageSize: limit,
+      nextPageToken: from,
+    }),
+  );
+  return {
+    workflowIds: page.executions.flatMap(({ execution }) => execution?.workflowId ?? []),
+    next: page.nextPageToken.length > 0 ? page.nextPageToken : null,
+  };
 }
 
 export async function terminateWorkflow({ client }: TemporalClient, workflowId: string, reason: string): Promise<void> {

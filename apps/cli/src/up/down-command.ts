@@ -9,7 +9,7 @@ export interface DownOptions {
 }
 
 /** Longer than all children's own limits together. */
-const STOP_TIMEOUT_MS = 90_000;
+const STOP_TIMEOUT_MS = 180_000;
 
 /** `fettle down`: stops the local stack and keeps its data. @returns 0 when nothing runs any more, 1 on failure. */
 export async function downCommand(

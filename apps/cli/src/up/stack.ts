@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import { DEFAULT_HOST, DEFAULT_NAMESPACE, describeDatabase, httpUrl } from '@fettle/config';
+import { DEFAULT_HOST, DEFAULT_NAMESPACE, describeDatabase, httpUrl, WORKER_STOP_MS } from '@fettle/config';
 import { FettleError } from '@fettle/contracts';
 import {
   abandonedClusters,
@@ -64,8 +64,9 @@ const DATABASE_NAME = 'fettle';
 const RETENTION_HOURS = 720;
 const READY_TIMEOUT_MS = 60_000;
 const MIGRATION_TIMEOUT_MS = 10 * 60_000;
+/** A worker that has commands in flight takes up to `WORKER_STOP_MS` to stop; the others are quick. */
 const NODE_STOP: readonly EndStep[] = [
-  { signal: 'SIGTERM', waitMs: 15_000 },
+  { signal: 'SIGTERM', waitMs: WORKER_STOP_MS + 5_000 },
   { signal: 'SIGKILL', waitMs: 5_000 },
 ];
 

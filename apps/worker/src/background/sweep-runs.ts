@@ -1,4 +1,11 @@
-import { hasEndedBefore, listOpenRuns, type OpenRun } from '@fettle/database';
+import {
+  findEndedBefore,
+  listOpenRuns,
+  lockOpenRun,
+  type EndedRunState,
+  type OpenRun,
+  type Transaction,
+} from '@fettle/database';
 import { endLostRun } from '@fettle/operations';
 import {
   listOpenRunWorkflows,
@@ -8,51 +15,153 @@ import {
   type WorkflowStanding,
 } from '@fettle/temporal';
 import type { Logger } from 'pino';
-import type { BackgroundTask } from './run-loop.js';
+import type { DataSource } from 'typeorm';
+import type { BackgroundTask, Round } from './run-loop.js';
 
 /** A run whose start was sent this long ago must be known to Temporal. */
 const SETTLE_AFTER_MS = 5_000;
 /** A run's own timer ends it at its deadline; when it has not by so long after, its workflow cannot go on. */
 const OVERDUE_MS = 10 * 60_000;
+/** A workflow that is still open so long after its run ended is not about to finish by itself. */
+const ENDED_BEFORE_MS = 30_000;
 const BATCH = 500;
+const CONCURRENT_CALLS = 16;
+/** Each half of a round stops after this and goes on from there in the next one. */
+const BUDGET_MS = 15_000;
+/** Whoever holds a run's lock for longer holds up that run alone. */
+const LOCK_TIMEOUT = '5s';
+/** So many of what failed in a round are named in the log. */
+const MAX_NAMED = 5;
 
 /**
  * Compares open rows with Temporal both ways: a row whose workflow is gone, closed or stuck beyond the run's deadline is ended with
- * the reason, a workflow whose row has ended is terminated. So nothing says "running" for ever.
+ * the reason, a workflow whose row has ended is terminated. So nothing says "running" for ever. Each run has a transaction of its
+ * own, beside the one that holds the task's lock: one that fails, or that Temporal does not answer for, costs no other anything.
  */
-export function sweepRuns(temporal: TemporalClient, logger: Logger): BackgroundTask {
-  let after: string | null = null;
-  return {
-    name: 'sweep-runs',
-    intervalMs: 15_000,
-    async round(transaction) {
-      const rows = await listOpenRuns(transaction, { sentBeforeMs: SETTLE_AFTER_MS, after, limit: BATCH });
-      after = rows.length === BATCH ? rows.at(-1)!.runId : null;
-      for (const row of rows) {
-        const fault = faultOf(row, await readStanding(temporal, row.workflowId));
-        if (fault === null) continue;
-        logger.warn({ runId: row.runId, code: fault.code }, 'ending a run that its workflow cannot end');
-        await endLostRun(transaction, row, fault);
-        if (fault.code === 'deadline-passed') await terminateWorkflow(temporal, row.workflowId, fault.message);
-      }
-      for (const workflowId of await listOpenRunWorkflows(temporal, BATCH)) {
-        if (await hasEndedBefore(transaction, workflowId, 30_000)) {
-          logger.warn({ workflowId }, 'terminating a workflow whose run has ended');
-          await terminateWorkflow(temporal, workflowId, 'its run has ended');
-        }
-      }
-      return { more: after !== null };
-    },
-  };
+export function sweepRuns(
+  dataSource: DataSource,
+  temporal: TemporalClient,
+  logger: Pick<Logger, 'warn'>,
+  batch = BATCH,
+): BackgroundTask {
+  const sweep = new RunSweep(dataSource, temporal, logger, batch);
+  return { name: 'sweep-runs', intervalMs: 15_000, round: (transaction) => sweep.round(transaction) };
 }
 
+class RunSweep {
+  /** Id of the last run that was compared; null: the next page is the first. */
+  #afterRun: string | null = null;
+  #nextPage: Uint8Array | null = null;
+  #failures: { readonly subject: string; readonly error: unknown }[] = [];
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly temporal: TemporalClient,
+    private readonly logger: Pick<Logger, 'warn'>,
+    private readonly batch: number,
+  ) {}
+
+  async round(transaction: Transaction): Promise<Round> {
+    this.#failures = [];
+    await this.#compareRows(transaction, Date.now() + BUDGET_MS);
+    await this.#compareWorkflows(transaction, Date.now() + BUDGET_MS);
+    const first = this.#failures[0];
+    if (first) {
+      const subjects = this.#failures.slice(0, MAX_NAMED).map(({ subject }) => subject);
+      this.logger.warn(
+        { err: first.error, subjects, count: this.#failures.length },
+        'runs could not be compared with Temporal; the next sweep tries again',
+      );
+    }
+    return { more: this.#afterRun !== null || this.#nextPage !== null };
+  }
+
+  async #compareRows(transaction: Transaction, untilMs: number): Promise<void> {
+    do {
+      const rows = await listOpenRuns(transaction, {
+        sentBeforeMs: SETTLE_AFTER_MS,
+        overdueMs: OVERDUE_MS,
+        after: this.#afterRun,
+        limit: this.batch,
+      });
+      for (let done = 0; done < rows.length; done += CONCURRENT_CALLS) {
+        if (done > 0 && Date.now() > untilMs) return;
+        const some = rows.slice(done, done + CONCURRENT_CALLS);
+        await this.#compareSome(some);
+        this.#afterRun = some.at(-1)!.runId;
+      }
+      if (rows.length < this.batch) this.#afterRun = null;
+    } while (this.#afterRun !== null && Date.now() <= untilMs);
+  }
+
+  /** Asks for all at once, then ends one after the other: one connection is enough. */
+  async #compareSome(rows: readonly OpenRun[]): Promise<void> {
+    const found = await Promise.all(
+      rows.map(async (row) => {
+        const standing = await this.#attempt(row.workflowId, () => this.#standingOf(row));
+        return { row, standing };
+      }),
+    );
+    for (const { row, standing } of found) {
+      if (standing === undefined || faultOf(row, standing) === null) continue;
+      await this.#attempt(row.workflowId, () => this.#end(row, standing));
+    }
+  }
+
+  async #standingOf(row: OpenRun): Promise<Standing> {
+    return row.startSettled ? readStanding(this.temporal, row.workflowId) : 'unsent';
+  }
+
+  async #end(row: OpenRun, standing: Standing): Promise<void> {
+    const fault = await this.dataSource.transaction(async (own) => {
+      await own.query(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`);
+      // It may have ended, or been taken up with a new deadline, since it was listed.
+      const current = await lockOpenRun(own, row.runId, SETTLE_AFTER_MS);
+      const confirmed = current === null ? null : faultOf(current, standing);
+      if (current !== null && confirmed !== null) await endLostRun(own, current, confirmed);
+      return confirmed;
+    });
+    if (fault === null) return;
+    this.logger.warn({ runId: row.runId, code: fault.code }, 'ended a run that its workflow cannot end');
+    // Should this fail, the workflow is found with its ended row.
+    if (standing === 'open') await terminateWorkflow(this.temporal, row.workflowId, fault.message);
+  }
+
+  async #compareWorkflows(transaction: Transaction, untilMs: number): Promise<void> {
+    do {
+      const page = await this.#attempt('open workflows', () =>
+        listOpenRunWorkflows(this.temporal, this.#nextPage, this.batch),
+      );
+      // A mark that the server does not take (any more) would fail for ever.
+      this.#nextPage = page?.next ?? null;
+      for (const workflowId of await findEndedBefore(transaction, page?.workflowIds ?? [], ENDED_BEFORE_MS)) {
+        this.logger.warn({ workflowId }, 'terminating a workflow whose run has ended');
+        await this.#attempt(workflowId, () => terminateWorkflow(this.temporal, workflowId, 'its run has ended'));
+      }
+    } while (this.#nextPage !== null && Date.now() <= untilMs);
+  }
+
+  /** Undefined: it failed, which is noted. */
+  async #attempt<Result>(subject: string, work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#failures.push({ subject, error });
+      return undefined;
+    }
+  }
+}
+
+/** `unsent`: the start has not reached Temporal, as far as is known. */
+type Standing = WorkflowStanding | 'unsent';
+
 interface Fault {
-  readonly state: 'failed' | 'timed-out';
+  readonly state: EndedRunState;
   readonly code: 'workflow-missing' | 'workflow-closed' | 'deadline-passed';
   readonly message: string;
 }
 
-function faultOf(row: OpenRun, standing: WorkflowStanding): Fault | null {
+function faultOf(row: OpenRun, standing: Standing): Fault | null {
   const { workflowId } = row;
   if (standing === 'missing') {
     const message = `Temporal has no workflow ${workflowId}, but the run had not ended.`;
@@ -63,6 +172,7 @@ function faultOf(row: OpenRun, standing: WorkflowStanding): Fault | null {
     return { state: 'failed', code: 'workflow-closed', message };
   }
   if (row.overdueMs < OVERDUE_MS) return null;
-  const message = `The run is ${Math.round(row.overdueMs / 60_000)} minutes past its deadline, and its workflow has not ended it.`;
+  const reason = standing === 'unsent' ? 'its start could not be sent to Temporal' : 'its workflow has not ended it';
+  const message = `The run is ${Math.round(row.overdueMs / 60_000)} minutes past its deadline, and ${reason}.`;
   return { state: 'timed-out', code: 'deadline-passed', message };
 }

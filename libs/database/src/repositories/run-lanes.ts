@@ -6,6 +6,9 @@ import { lockRun, type LockedRun } from './run-entries.js';
 /** What an attempt may do to its target; `none`: it was decided that nothing is dispatched (a false `if`, an input that is refused). */
 export type JournaledEffect = Effect | 'none';
 
+/** Effects after which an attempt may be made again: nothing was dispatched, or once more does no harm. */
+export const repeatableEffects: ReadonlySet<JournaledEffect> = new Set(['none', 'read-only', 'idempotent']);
+
 /** A target that a lane holds, with what it needs to go on. */
 export interface ClaimedTarget {
   readonly assetId: string;

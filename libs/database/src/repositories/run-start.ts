@@ -28,7 +28,7 @@ export interface NewRun {
   readonly scheduleId: string | null;
   readonly fireAt: Date | null;
   readonly reason: string | null;
-  /** From now. */
+  /** From now until it is taken up, and then anew: see `claimRun`. */
   readonly timeoutMs: number;
 }
 

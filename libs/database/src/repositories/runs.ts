@@ -4,6 +4,7 @@ import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
 import { FAILURE_LIMIT, undispatchedError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
+import { repeatableEffects } from './run-lanes.js';
 
 /** What a worker needs to execute a run. */
 export interface RunDefinition {
@@ -35,7 +36,8 @@ export async function readCounts(transaction: Transaction, runId: string): Promi
 
 /**
  * The first act of a run's workflow: takes the row from queued to running. True also when this very workflow had taken it
- * before (the activity was repeated); false when the run ended or belongs to another workflow execution.
+ * before (the activity was repeated); false when the run ended or belongs to another workflow execution. The run's timer starts
+ * now, however long ago it was accepted, and so does its deadline.
  */
 export async function claimRun(transaction: Transaction, runId: string, workflowRunId: string): Promise<boolean> {
   const run = await lockRun(transaction, runId);
@@ -48,7 +50,8 @@ export async function claimRun(transaction: Transaction, runId: string, workflow
   }
   if (run.state !== 'queued') return false;
   await transaction.query(
-    `UPDATE run SET state = 'running', workflow_run_id = $2, started_at = clock_timestamp() WHERE id = $1`,
+    `UPDATE run SET state = 'running', workflow_run_id = $2, started_at = clock_timestamp(),
+       deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
     [runId, workflowRunId],
   );
   await appendEntries(transaction, run, [{ kind: 'run-started' }]);
@@ -60,7 +63,8 @@ export type EndedRunState = 'succeeded' | 'failed' | 'cancelled' | 'timed-out';
 
 /**
  * Ends a run once: open targets that never started are skipped (or cancelled with the run, or by the limit of failures), started
- * ones are cancelled; a step whose *started* has no end is `unknown`, and so is its target. Ending an ended run changes nothing.
+ * ones are cancelled. A step whose *started* has no end is cancelled where its effect does no harm, and `unknown` with its target
+ * where it may have changed something. Ending an ended run changes nothing.
  */
 export async function endRun(
   transaction: Transaction,
@@ -71,13 +75,15 @@ export async function endRun(
   const run = await lockRun(transaction, runId);
   if (!['queued', 'waiting-approval', 'running', 'paused'].includes(run.state))
     return { ended: false, counts: run.counts };
-  const lost: { asset_id: string; step: string }[] = await updateRows(
+  const lost: { asset_id: string; step: string; state: 'cancelled' | 'unknown' }[] = await updateRows(
     transaction,
-    `UPDATE run_step SET state = 'unknown', ended_at = clock_timestamp(),
-       error = jsonb_build_object('code', 'effect-uncertain', 'message', 'The run ended while this step had no recorded end.')
-     WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step`,
-    [runId],
+    `UPDATE run_step SET ended_at = clock_timestamp(), state = CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'unknown' END,
+       error = jsonb_build_object('code', CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'effect-uncertain' END,
+         'message', 'The run ended while this step had no recorded end.')
+     WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step, state`,
+    [runId, [...repeatableEffects]],
   );
+  const uncertain = lost.filter((row) => row.state === 'unknown');
   const stopped = error?.code === FAILURE_LIMIT ? undispatchedError(run) : null;
   const open: { asset_id: string; was: 'pending' | 'running'; now: 'skipped' | 'cancelled' | 'unknown' }[] =
     await updateRows(
@@ -89,14 +95,14 @@ export async function endRun(
        error = CASE WHEN t.asset_id = ANY ($3) THEN t.error ELSE coalesce($4::jsonb, t.error) END
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
      RETURNING t.asset_id, open.state AS was, t.state AS now`,
-      [runId, state, lost.map((row) => row.asset_id), stopped === null ? null : JSON.stringify(stopped)],
+      [runId, state, uncertain.map((row) => row.asset_id), stopped === null ? null : JSON.stringify(stopped)],
     );
   for (const row of open) {
     run.counts[row.was] -= 1;
     run.counts[row.now] += 1;
   }
   await appendEntries(transaction, run, [
-    ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: 'unknown' } })),
+    ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: row.state } })),
     ...open.map((row) => ({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.now } })),
     { kind: 'run-ended', data: { state, error } },
   ]);
