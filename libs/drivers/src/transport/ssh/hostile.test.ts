@@ -14,6 +14,8 @@ const request: ExecRequest = {
   signal: new AbortController().signal,
   onOutput: () => undefined,
 };
+/** As nologin(8) says it. */
+const NO_LOGIN = 'This account is currently not available.';
 const cleanUps: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -182,6 +184,35 @@ describe('whether a command may have started', () => {
     });
     const error = await failure(newPool().exec(endpoint, credential, request));
     expect(error).toMatchObject({ code: 'session-refused', detail: { mayHaveStarted: false } });
+  });
+
+  interface MuteHost {
+    readonly exitCode: number;
+    readonly stdout?: string;
+    /** Its shell announced itself; what it became did not. */
+    readonly become?: true;
+  }
+  const muteHosts: [string, string, MuteHost, string, boolean][] = [
+    ['left open', 'succeeds in silence', { exitCode: 0 }, 'remote-shell-unusable', true],
+    ['left open', 'answers on standard output alone', { exitCode: 1, stdout: 'changed\n' }, 'remote-shell-unusable', true],
+    ['denied', 'fails in silence', { exitCode: 1 }, 'remote-shell-unusable', false],
+    ['denied', 'lets nobody in', { exitCode: 1, stdout: `${NO_LOGIN}\n` }, 'remote-shell-unusable', false],
+    ['left open', 'succeeds behind sudo', { exitCode: 0, become: true }, 'become-failed', true],
+    ['denied', 'stops at sudo', { exitCode: 1, become: true }, 'become-failed', false],
+  ];
+  it.each(muteHosts)('is %s where what never announced itself %s', async (_is, _does, host, code, mayHaveStarted) => {
+    const endpoint = await sshServer((accept) => {
+      accept().on('exec', (take, _reject, { command }) => {
+        const channel = take();
+        const nonce = /fettle-[0-9a-f-]{36}/.exec(command)?.[0] ?? '';
+        if (host.become) channel.stderr.write(`\n${nonce}-login 7\n`);
+        if (host.stdout !== undefined) channel.write(host.stdout);
+        channel.exit(host.exitCode);
+        channel.end();
+      });
+    });
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, become: host.become && {} }));
+    expect(error).toMatchObject({ code, detail: { mayHaveStarted } });
   });
 
   it('is left open where the session ends without an exit status', async () => {
