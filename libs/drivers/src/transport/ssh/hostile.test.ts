@@ -178,6 +178,23 @@ describe('whether a command may have started', () => {
     expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: true, confirmed: false } });
   });
 
+  it('is asked for once its time is over, of which opening the session took a part', async () => {
+    const endpoint = await sshServer((accept) => {
+      setTimeout(() => accept().on('exec', (take) => void take()), 1_500);
+    });
+    const beganAtMs = performance.now();
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, timeoutMs: 2_000 }));
+    expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: true } });
+    // Opening, the whole time again, and the second in which a command may still announce itself would be 4500 ms.
+    expect(performance.now() - beganAtMs).toBeLessThan(4_400);
+  });
+
+  it('is denied where its time is over before it is sent', async () => {
+    const endpoint = await sshServer((accept) => void accept());
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, timeoutMs: 0 }));
+    expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: false } });
+  });
+
   it('is denied where the host refuses it', async () => {
     const endpoint = await sshServer((accept) => {
       accept().on('exec', (_accept, reject) => reject());
