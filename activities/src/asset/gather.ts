@@ -9,11 +9,7 @@ import { parseFacts } from './parse-facts.js';
 const MAX_COMMAND_BYTES = 4_194_304;
 
 /** Standard output of one read-only command; null where it failed, gave nothing or gave too much. */
-async function readCommand(
-  argv: readonly string[],
-  context: TargetContext,
-  timeoutMs: number,
-): Promise<string | null> {
+async function readCommand(argv: readonly string[], context: TargetContext, timeoutMs: number): Promise<string | null> {
   const chunks: Buffer[] = [];
   const result = await context.ssh.exec(context.endpoint, context.credential, {
     argv,

@@ -211,7 +211,13 @@ describe('whether a command may have started', () => {
   }
   const muteHosts: [string, string, MuteHost, string, boolean][] = [
     ['left open', 'succeeds in silence', { exitCode: 0 }, 'remote-shell-unusable', true],
-    ['left open', 'answers on standard output alone', { exitCode: 1, stdout: 'changed\n' }, 'remote-shell-unusable', true],
+    [
+      'left open',
+      'answers on standard output alone',
+      { exitCode: 1, stdout: 'changed\n' },
+      'remote-shell-unusable',
+      true,
+    ],
     ['denied', 'fails in silence', { exitCode: 1 }, 'remote-shell-unusable', false],
     ['denied', 'lets nobody in', { exitCode: 1, stdout: `${NO_LOGIN}\n` }, 'remote-shell-unusable', false],
     ['left open', 'succeeds behind sudo', { exitCode: 0, become: true }, 'become-failed', true],
