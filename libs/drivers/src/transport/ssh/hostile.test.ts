@@ -238,6 +238,18 @@ describe('whether a command may have started', () => {
     expect(error).toMatchObject({ code, detail: { mayHaveStarted } });
   });
 
+  it('is left open where its output, which came with the consent, could not be taken', async () => {
+    const endpoint = await sshServer((accept) => {
+      accept().on('exec', (take) => void take().write('x'));
+    });
+    const onOutput = (): never => {
+      throw new Error('the disk is full');
+    };
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, onOutput }));
+    expect(error).toMatchObject({ code: 'output-sink-failed', detail: { mayHaveStarted: true } });
+    expect(error.message).toContain('the disk is full');
+  });
+
   it('is left open where the session ends without an exit status', async () => {
     const endpoint = await sshServer((accept) => {
       accept().on('exec', (take) => take().end('half an answer'));

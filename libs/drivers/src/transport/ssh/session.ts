@@ -35,6 +35,9 @@ export interface RemoteProcesses {
 export class Session {
   /** Settles once, when the channel is closed and all its output was consumed. */
   readonly finished: Promise<ExecResult>;
+  /** Settles when output has nowhere to go, be it with the host's consent: the owner then ends the command. */
+  readonly sinkFailed: Promise<'sink'>;
+  private tellSinkFailed!: (value: 'sink') => void;
   private settle!: { resolve: (result: ExecResult) => void; reject: (error: FettleError) => void };
   private readonly startedAtMs = performance.now();
   private readonly scanner: StartScanner;
@@ -63,6 +66,7 @@ export class Session {
     this.scanner = new StartScanner(options.command);
     this.finished = new Promise((resolve, reject) => (this.settle = { resolve, reject }));
     this.finished.catch(() => undefined);
+    this.sinkFailed = new Promise((resolve) => (this.tellSinkFailed = resolve));
     this.listen();
     if (!options.command.becomes) this.sendStdin();
   }
@@ -240,11 +244,8 @@ export class Session {
       mayHaveStarted: true,
       cause: error,
     });
-    this.sinkFailed();
+    this.tellSinkFailed('sink');
   }
-
-  /** Set by the owner, who ends the command when its output has nowhere to go. */
-  sinkFailed: () => void = () => undefined;
 
   /** A process left behind can hold the output open for ever; once the command has ended, silence ends the session. */
   private armLinger(): void {

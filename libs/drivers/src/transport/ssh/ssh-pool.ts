@@ -206,9 +206,8 @@ export class SshPool {
     request: TimedRequest,
   ): Promise<ExecResult> {
     const watch = watchEnd(request.signal, request.clock.remainingMs());
-    const sink = new Promise<'sink'>((resolve) => (session.sinkFailed = () => resolve('sink')));
     try {
-      const first = await Promise.race([session.finished, watch.ended, sink]);
+      const first = await Promise.race([session.finished, watch.ended, session.sinkFailed]);
       if (typeof first !== 'string') return first;
       const confirmed = await this.endRemote(endpoint, credential, session, lease, request.become);
       session.abandon();
