@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { defineAction } from '@fettle/contracts';
 import type { ExecRequest, PutFileRequest, SshPool } from '@fettle/drivers';
 import { RedactionSet } from '@fettle/security';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { actions } from './actions.js';
 import { actionContracts } from './contracts.js';
@@ -57,6 +58,26 @@ describe('implementations', () => {
     );
     expect(execs.map((request) => request.argv)).toEqual(rendered.argv);
     expect(execs.map((request) => request.become?.user)).toEqual(rendered.argv.map(() => rendered.becomeUser));
+  });
+
+  it('asset.gather has one time for all its commands', async () => {
+    const input = actionContracts['asset.gather'].input.parse({});
+    const { context, execs } = noting();
+    const slow = (ms: number): TargetContext => ({
+      ...context,
+      timeoutMs: 200,
+      ssh: {
+        exec: async (...given: Parameters<SshPool['exec']>) => {
+          await sleep(ms);
+          return context.ssh.exec(...given);
+        },
+      } as SshPool,
+    });
+    await expect(actions['asset.gather'].execute(input, slow(80))).rejects.toMatchObject({ code: 'command-timeout' });
+    expect(execs.length).toBeLessThan(4);
+    const left = execs.map((request) => request.timeoutMs);
+    expect(left[0]).toBeLessThanOrEqual(200);
+    for (const [index, ms] of left.slice(1).entries()) expect(ms).toBeLessThan(left[index]! - 50);
   });
 
   it('file.put places exactly what plan shows', async () => {

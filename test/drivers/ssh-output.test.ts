@@ -75,28 +75,26 @@ describe('output', () => {
   }, 60_000);
 });
 
-describe('execScript', () => {
-  it('feeds the script to any interpreter, with arguments of any kind', async () => {
+describe('a script on standard input', () => {
+  it('reaches any interpreter, with arguments of any kind', async () => {
     const output: Buffer[] = [];
     const common = {
       timeoutMs: 30_000,
       signal: new AbortController().signal,
       onOutput: (_stream: string, chunk: Buffer) => void output.push(chunk),
     };
-    const shell = await ssh.pool.execScript(ssh.endpoint, ssh.credential, {
+    const shell = await ssh.pool.exec(ssh.endpoint, ssh.credential, {
       ...common,
-      interpreter: ['/bin/sh', '-s'],
-      script: 'printf "%s|" "$@"\nexit 4\n',
-      args: ['-x', "a'b", ''],
+      argv: ['/bin/sh', '-s', '--', '-x', "a'b", ''],
+      stdin: Buffer.from('printf "%s|" "$@"\nexit 4\n'),
     });
     expect(shell).toMatchObject({ exitCode: 4 });
     expect(Buffer.concat(output).toString()).toBe("-x|a'b||");
     output.length = 0;
-    const perl = await ssh.pool.execScript(ssh.endpoint, ssh.credential, {
+    const perl = await ssh.pool.exec(ssh.endpoint, ssh.credential, {
       ...common,
-      interpreter: ['perl', '-'],
-      script: `print "$ARGV[0]\\n"; # ${'long '.repeat(60_000)}\nexit 6;`,
-      args: ['$x'],
+      argv: ['perl', '-', '$x'],
+      stdin: Buffer.from(`print "$ARGV[0]\\n"; # ${'long '.repeat(60_000)}\nexit 6;`),
     });
     expect(perl).toMatchObject({ exitCode: 6 });
     expect(Buffer.concat(output).toString()).toBe('$x\n');

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { SshPool } from '@fettle/drivers';
@@ -146,6 +147,19 @@ describe('a shell that is none', () => {
     try {
       const error = await failureOf(run(ssh.pool, await endpointOf(other), credentialOf(other), { argv: ['true'] }));
       expect(error).toMatchObject({ code: 'remote-shell-unusable', detail: { mayHaveStarted: false } });
+    } finally {
+      await other.stop();
+    }
+  }, 60_000);
+
+  it('is not one that runs the command and keeps its standard error to itself', async () => {
+    const other = await startSshd({ settings: ['ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" 2>&1'] });
+    try {
+      const mark = `${other.account.home}/ran`;
+      const failed = run(ssh.pool, await endpointOf(other), credentialOf(other), { argv: ['touch', mark] });
+      const error = await failureOf(failed);
+      expect(error).toMatchObject({ code: 'remote-shell-unusable', detail: { mayHaveStarted: true } });
+      expect(existsSync(mark)).toBe(true);
     } finally {
       await other.stop();
     }

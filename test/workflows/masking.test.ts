@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -27,7 +27,8 @@ describe('secrets in what a run leaves behind', () => {
   beforeAll(async () => {
     [stack, sshd, echo] = await Promise.all([
       TestStack.create(),
-      startSshd({ users: [{ sudoers: 'ALL=(ALL) ALL', password }] }),
+      // bash reads a start-up file, in which a test puts programs of its own.
+      startSshd({ users: [{ sudoers: 'ALL=(ALL) ALL', password, shell: '/bin/bash' }] }),
       startEcho(),
     ]);
     await stack.addHosts(sshd, 1);
@@ -145,6 +146,28 @@ describe('secrets in what a run leaves behind', () => {
     expect(await logOf(run.id, 'cat')).toBe('***');
   }, 90_000);
 
+  it('masks what is stored as a fact, and takes nothing with a secret for an identifier', async () => {
+    const programs = `${sshd.account.home}/programs`;
+    await mkdir(programs);
+    await writeFile(`${sshd.account.home}/.bashrc`, `PATH=${programs}:$PATH\n`);
+    const hostname = `#!/bin/sh\necho "host ${password}"\n`;
+    const cat = `#!/bin/sh\ncase $1 in /etc/machine-id) echo "${password}" ;; *) exec /bin/cat "$@" ;; esac\n`;
+    for (const [name, text] of Object.entries({ hostname, cat }))
+      await writeFile(`${programs}/${name}`, text, { mode: 0o755 });
+    await stack.addRunbook('gathers', {
+      targets: 'asset.labels.group == "by-password"',
+      steps: [{ id: 'facts', uses: 'asset.gather', with: { packages: false } }],
+    });
+    const run = await stack.ended((await stack.start('gathers')).id);
+    expect({ state: run.state, error: run.error, targets: run.targets }).toMatchObject({ state: 'succeeded' });
+    const rows: { name: string; value: unknown }[] = await stack.dataSource.query(
+      `SELECT name, value FROM asset_fact UNION ALL SELECT kind, to_jsonb(value) FROM asset_identifier`,
+    );
+    expect(rows).toContainEqual({ name: 'hostname', value: 'host ***' });
+    expect(rows.map((row) => row.name)).not.toContain('machine-id');
+    expectHidden(JSON.stringify(rows), password);
+  }, 90_000);
+
   it('masks the key that a connection was opened with', async () => {
     await writeFile(`${sshd.account.home}/key`, sshd.account.privateKey, { mode: 0o644 });
     await stack.addRunbook('prints-its-key', {
@@ -169,7 +192,7 @@ describe('secrets in what a run leaves behind', () => {
           id: 'refused',
           uses: 'http.request',
           onError: 'continue',
-          with: { url: `${echo.url}/refuse?token=${bearer}`, bearer: 'api-token' },
+          with: { url: `${echo.url}/refuse/${bearer}?other=hunter22hunter22`, bearer: 'api-token' },
         },
       ],
     });
@@ -183,7 +206,7 @@ describe('secrets in what a run leaves behind', () => {
       {
         step: 'refused',
         state: 'failed',
-        error: { message: expect.stringContaining('token=*** answered with status 403') },
+        error: { message: expect.stringMatching(/\/refuse\/\*\*\* answered with status 403\.$/) },
       },
     ]);
     expectHidden(JSON.stringify(steps), bearer);

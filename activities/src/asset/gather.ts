@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { performance } from 'node:perf_hooks';
+import { FettleError } from '@fettle/contracts';
 import { assetGather, gatherNames, type GatherName } from '../contracts.js';
 import { targetAction, type TargetContext } from '../implementation.js';
 import { parseFacts } from './parse-facts.js';
@@ -7,11 +9,11 @@ import { parseFacts } from './parse-facts.js';
 const MAX_COMMAND_BYTES = 4_194_304;
 
 /** Standard output of one read-only command; null where it failed, gave nothing or gave too much. */
-async function readCommand(argv: readonly string[], context: TargetContext): Promise<string | null> {
+async function readCommand(argv: readonly string[], context: TargetContext, timeoutMs: number): Promise<string | null> {
   const chunks: Buffer[] = [];
   const result = await context.ssh.exec(context.endpoint, context.credential, {
     argv,
-    timeoutMs: context.timeoutMs,
+    timeoutMs,
     signal: context.signal,
     maxOutputBytes: MAX_COMMAND_BYTES,
     onOutput: (stream, chunk) => {
@@ -22,11 +24,22 @@ async function readCommand(argv: readonly string[], context: TargetContext): Pro
   return new TextDecoder().decode(Buffer.concat(chunks)).replaceAll('\0', '\uFFFD');
 }
 
+function tookTooLong({ asset, timeoutMs }: TargetContext): FettleError {
+  return new FettleError({
+    code: 'command-timeout',
+    message: `The commands that read facts did not all end within ${timeoutMs} ms on ${asset.name}.`,
+    remedy: 'Raise the timeout of the step, or leave out the packages.',
+  });
+}
+
 export const gatherFacts = targetAction(assetGather, async (input, context, { argv }) => {
+  const endsAtMs = performance.now() + context.timeoutMs;
   const texts: Partial<Record<GatherName, string | null>> = {};
   for (const [index, name] of gatherNames(input).entries()) {
     // One after the other: a host is asked politely, and its connection is shared with other work.
-    texts[name] = await readCommand(argv[index]!, context);
+    const remainingMs = Math.ceil(endsAtMs - performance.now());
+    if (remainingMs <= 0) throw tookTooLong(context);
+    texts[name] = await readCommand(argv[index]!, context, remainingMs);
   }
   const gathered = parseFacts(texts);
   if (Object.keys(gathered.facts).length === 0) {

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { httpRequest as send } from '@fettle/drivers';
+import { httpRequest as send, shownUrl } from '@fettle/drivers';
 import { httpRequest } from '../contracts.js';
 import { controlAction } from '../implementation.js';
 
@@ -42,6 +42,6 @@ export const requestHttp = controlAction(httpRequest, async (input, context, { c
     ? input.successStatus.includes(response.status)
     : response.status >= 200 && response.status < 300;
   if (expected) return { state: 'succeeded', exitCode: null, error: null, output };
-  const message = `${method} ${url} answered with status ${response.status}.`;
+  const message = `${method} ${shownUrl(new URL(url))} answered with status ${response.status}.`;
   return { state: 'failed', exitCode: null, error: { code: 'http-status', message }, output };
 });

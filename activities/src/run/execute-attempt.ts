@@ -215,11 +215,13 @@ async function targetContext(
     output: (stream, chunk) => request.log.write(stream, chunk),
     secret: (name) => request.secrets.value(name, 'password'),
     redactor: () => request.secrets.redactions.redactor(),
-    saveFacts: ({ facts, identifiers }) =>
-      withDatabasePatience(() =>
+    saveFacts: (gathered) => {
+      const { facts, identifiers } = request.secrets.maskedFacts(gathered);
+      return withDatabasePatience(() =>
         services.dataSource.transaction((transaction) =>
           saveFacts(transaction, asset.id, `run:${request.run.runId}`, facts, identifiers),
         ),
-      ),
+      );
+    },
   };
 }

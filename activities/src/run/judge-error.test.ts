@@ -25,6 +25,14 @@ describe('errors as they are stored', () => {
     });
   });
 
+  it('takes no host for unreachable that may have run the command', () => {
+    const lost = (mayHaveStarted: boolean): FettleError =>
+      new FettleError({ code: 'remote-shell-unusable', message: 'm', detail: { mayHaveStarted } });
+    expect(judgeError(lost(true), 'mutating', true).state).toBe('unknown');
+    expect(judgeError(lost(true), 'read-only', true).state).toBe('failed');
+    expect(judgeError(lost(false), 'mutating', true).state).toBe('unreachable');
+  });
+
   it('keeps what Postgres can store', () => {
     expect(storedError(new Error('a\0b\ud800')).message).toBe('a\uFFFDb\uFFFD');
   });

@@ -7,11 +7,13 @@ export interface Judgement {
   readonly error: StoredError;
 }
 
+/** The host was not reached, or ran nothing, where the error says so with `mayHaveStarted: false`. */
 const unreachableCodes = new Set([
   'host-unreachable',
   'authentication-failed',
   'session-refused',
   'connection-limit',
+  'connection-lost',
   'remote-shell-unusable',
 ]);
 
@@ -63,7 +65,6 @@ export function judgeError(error: unknown, effect: Effect, dispatched: boolean, 
     if (uncertain) return { state: 'unknown', error: { ...stored, code: 'cancel-unconfirmed' } };
     return { state: 'cancelled', error: stored };
   }
-  if (unreachableCodes.has(stored.code)) return { state: 'unreachable', error: stored };
-  if (stored.code === 'connection-lost' && !mayHaveStarted) return { state: 'unreachable', error: stored };
+  if (!mayHaveStarted && unreachableCodes.has(stored.code)) return { state: 'unreachable', error: stored };
   return { state: uncertain ? 'unknown' : 'failed', error: stored };
 }

@@ -2,7 +2,7 @@ import { FettleError, type FettleErrorOptions } from '@fettle/contracts';
 import { findCredential, type StoredCredential } from '@fettle/database';
 import type { SshCredential } from '@fettle/drivers';
 import { RedactionSet, type DeclaredSecret } from '@fettle/security';
-import type { ActionEnd } from '../implementation.js';
+import type { ActionEnd, GatheredFacts } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
 import { maskedError } from './judge-error.js';
 import type { WorkerServices } from './services.js';
@@ -152,6 +152,14 @@ export class AttemptSecrets {
       ...end,
       error: end.error && maskedError(end.error, this.mask),
       output: this.#redactions.redactJson(end.output) as Output,
+    };
+  }
+
+  /** Facts as they may be stored. An identifier that holds a secret is left out: masked, it would be the same on every host. */
+  maskedFacts({ facts, identifiers }: GatheredFacts): GatheredFacts {
+    return {
+      facts: this.#redactions.redactJson(facts) as GatheredFacts['facts'],
+      identifiers: identifiers.filter(({ value }) => this.mask(value) === value),
     };
   }
 

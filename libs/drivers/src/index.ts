@@ -3,4 +3,4 @@ export { mayHaveStarted, type SshErrorCode } from './transport/ssh/errors.js';
 export { quoteArgument, quoteArgv } from './transport/ssh/quote.js';
 export { fingerprintSha256 } from './transport/ssh/host-keys.js';
 export { SshPool, type SshPoolOptions } from './transport/ssh/ssh-pool.js';
-export { httpRequest, type HttpRequest, type HttpResponse } from './transport/http/http-request.js';
+export { httpRequest, shownUrl, type HttpRequest, type HttpResponse } from './transport/http/http-request.js';

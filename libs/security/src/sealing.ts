@@ -32,7 +32,7 @@ export interface SealedParts {
  * Keys that seal credentials: one is current (it seals), all of them open. The keys live outside the database.
  *
  * AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce. Section 8.3 limits one key to 2^32 values with random nonces, far
- * beyond what credentials need; rotating (`needsRotation`) starts afresh. A sealed value is one buffer:
+ * beyond what credentials need; sealing again with a new key starts afresh. A sealed value is one buffer:
  *
  * ```
  * 1 byte   format version (1)
@@ -62,10 +62,6 @@ export class SealingKeyring {
   static fromText(text: string): SealingKeyring {
     const { current, keys } = parseSealingKeys(text);
     return new SealingKeyring(current, new Map([...keys].map(([id, bytes]) => [id, createSecretKey(bytes)])));
-  }
-
-  get keyIds(): readonly string[] {
-    return [...this.#keys.keys()];
   }
 
   /** Seals with the current key. Throws `limit-exceeded` above `maxSealedPlaintextBytes`. */
@@ -104,11 +100,6 @@ export class SealingKeyring {
         cause,
       );
     }
-  }
-
-  /** Whether another key than the current one sealed this value. */
-  needsRotation(sealed: Uint8Array): boolean {
-    return parseSealed(sealed, null).keyId !== this.currentKeyId;
   }
 
   /** Opens and seals again with the current key, for the same or a following version. */

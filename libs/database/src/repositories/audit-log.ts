@@ -87,11 +87,6 @@ export async function listUnsealedRecords(
   );
 }
 
-export async function countUnsealedRecords(transaction: Transaction): Promise<number> {
-  const rows: { count: number }[] = await transaction.query(`SELECT count(*) AS count FROM audit_unsealed`);
-  return rows[0]?.count ?? 0;
-}
-
 export async function readAuditTree(
   transaction: Transaction,
   options: { readonly lock?: boolean } = {},

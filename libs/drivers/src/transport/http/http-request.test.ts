@@ -116,6 +116,20 @@ describe('httpRequest', () => {
     expect(seenByOther).toEqual([]);
   });
 
+  it('leaves open what a request did that was answered, where the redirect after it leads nowhere', async () => {
+    const once = createServer((_request, response) => {
+      // Nobody listens any more when the redirect is followed.
+      once.close();
+      response.writeHead(303, { location: '/next', connection: 'close' }).end();
+    });
+    const url = `${await listen(once)}/do`;
+    expect(await failure(send('', { url, method: 'POST' }))).toMatchObject({
+      code: 'http-unreachable',
+      message: expect.stringContaining('ECONNREFUSED'),
+      detail: { mayHaveStarted: true },
+    });
+  });
+
   it('reads no more of a body than asked', async () => {
     const read = await send('/endless', { maxBodyBytes: 150_000 });
     expect(read).toMatchObject({ truncated: true });

@@ -42,8 +42,8 @@ function httpError(
   return new FettleError({ code, message, remedy, detail: { mayHaveStarted }, cause });
 }
 
-/** A URL for messages: its query may hold a secret. */
-function shown(url: URL): string {
+/** A URL for messages, without its query, which may hold a secret that nobody declared. */
+export function shownUrl(url: URL): string {
   return `${url.origin}${url.pathname}`;
 }
 
@@ -79,20 +79,26 @@ function causeOf(error: unknown): { readonly code?: string; readonly text: strin
   return { ...(code === undefined ? {} : { code }), text: message || (code ?? String(error)) };
 }
 
-function failureOf(error: unknown, url: URL, request: HttpRequest, timeout: AbortSignal): FettleError {
+/** `isFirst`: no request was answered before. After a redirect the server has seen one, whatever becomes of the next. */
+function failureOf(
+  error: unknown,
+  url: URL,
+  request: HttpRequest,
+  state: { readonly timeout: AbortSignal; readonly isFirst: boolean },
+): FettleError {
   if (error instanceof FettleError) return error;
   if (request.signal.aborted) {
     return httpError(
       'cancelled',
-      `the request to ${shown(url)} was cancelled`,
+      `the request to ${shownUrl(url)} was cancelled`,
       true,
       'Start it again if it is still wanted.',
     );
   }
-  if (timeout.aborted) {
+  if (state.timeout.aborted) {
     return httpError(
       'http-timeout',
-      `${shown(url)} did not answer within ${request.timeoutMs} ms`,
+      `${shownUrl(url)} did not answer within ${request.timeoutMs} ms`,
       true,
       'Raise the timeout, or look why the service is slow.',
       error,
@@ -101,8 +107,8 @@ function failureOf(error: unknown, url: URL, request: HttpRequest, timeout: Abor
   const { code, text } = causeOf(error);
   return httpError(
     'http-unreachable',
-    `${shown(url)} cannot be reached: ${text}`,
-    code === undefined || !notConnected.has(code),
+    `${shownUrl(url)} cannot be reached: ${text}`,
+    !state.isFirst || code === undefined || !notConnected.has(code),
     'Check the address and that the service runs.',
     error,
   );
@@ -139,7 +145,7 @@ function redirectTarget(response: Response, url: URL, request: HttpRequest): URL
   if (target === undefined || target.origin !== url.origin || target.username !== '' || target.password !== '') {
     throw httpError(
       'http-redirect-refused',
-      `${shown(url)} redirects to another origin${target === undefined ? '' : ` (${target.origin})`}`,
+      `${shownUrl(url)} redirects to another origin${target === undefined ? '' : ` (${target.origin})`}`,
       true,
       'Use the final address of the service.',
     );
@@ -156,10 +162,11 @@ export async function httpRequest(request: HttpRequest): Promise<HttpResponse> {
   let url = parseUrl(request.url);
   let method = request.method.toUpperCase();
   let body = request.body;
+  let hops = 0;
   if (request.signal.aborted) {
     throw httpError(
       'cancelled',
-      `cancelled before a request was sent to ${shown(url)}`,
+      `cancelled before a request was sent to ${shownUrl(url)}`,
       false,
       'Start it again if wanted.',
     );
@@ -167,7 +174,7 @@ export async function httpRequest(request: HttpRequest): Promise<HttpResponse> {
   const timeout = AbortSignal.timeout(Math.min(request.timeoutMs, MAX_TIMER_MS));
   const signal = AbortSignal.any([request.signal, timeout]);
   try {
-    for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
+    for (; hops <= MAX_REDIRECTS; hops += 1) {
       const response = await fetch(url.href, {
         method,
         headers: { ...request.headers },
@@ -188,11 +195,11 @@ export async function httpRequest(request: HttpRequest): Promise<HttpResponse> {
       url = target;
     }
   } catch (error) {
-    throw failureOf(error, url, request, timeout);
+    throw failureOf(error, url, request, { timeout, isFirst: hops === 0 });
   }
   throw httpError(
     'http-redirect-refused',
-    `${shown(url)}: more than ${MAX_REDIRECTS} redirects`,
+    `${shownUrl(url)}: more than ${MAX_REDIRECTS} redirects`,
     true,
     'Use the final address of the service.',
   );

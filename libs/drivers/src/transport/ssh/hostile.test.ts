@@ -14,6 +14,8 @@ const request: ExecRequest = {
   signal: new AbortController().signal,
   onOutput: () => undefined,
 };
+/** As nologin(8) says it. */
+const NO_LOGIN = 'This account is currently not available.';
 const cleanUps: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -176,12 +178,76 @@ describe('whether a command may have started', () => {
     expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: true, confirmed: false } });
   });
 
+  it('is asked for once its time is over, of which opening the session took a part', async () => {
+    const endpoint = await sshServer((accept) => {
+      setTimeout(() => accept().on('exec', (take) => void take()), 1_500);
+    });
+    const beganAtMs = performance.now();
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, timeoutMs: 2_000 }));
+    expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: true } });
+    // Opening, the whole time again, and the second in which a command may still announce itself would be 4500 ms.
+    expect(performance.now() - beganAtMs).toBeLessThan(4_400);
+  });
+
+  it('is denied where its time is over before it is sent', async () => {
+    const endpoint = await sshServer((accept) => void accept());
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, timeoutMs: 0 }));
+    expect(error).toMatchObject({ code: 'command-timeout', detail: { mayHaveStarted: false } });
+  });
+
   it('is denied where the host refuses it', async () => {
     const endpoint = await sshServer((accept) => {
       accept().on('exec', (_accept, reject) => reject());
     });
     const error = await failure(newPool().exec(endpoint, credential, request));
     expect(error).toMatchObject({ code: 'session-refused', detail: { mayHaveStarted: false } });
+  });
+
+  interface MuteHost {
+    readonly exitCode: number;
+    readonly stdout?: string;
+    /** Its shell announced itself; what it became did not. */
+    readonly become?: true;
+  }
+  const muteHosts: [string, string, MuteHost, string, boolean][] = [
+    ['left open', 'succeeds in silence', { exitCode: 0 }, 'remote-shell-unusable', true],
+    [
+      'left open',
+      'answers on standard output alone',
+      { exitCode: 1, stdout: 'changed\n' },
+      'remote-shell-unusable',
+      true,
+    ],
+    ['denied', 'fails in silence', { exitCode: 1 }, 'remote-shell-unusable', false],
+    ['denied', 'lets nobody in', { exitCode: 1, stdout: `${NO_LOGIN}\n` }, 'remote-shell-unusable', false],
+    ['left open', 'succeeds behind sudo', { exitCode: 0, become: true }, 'become-failed', true],
+    ['denied', 'stops at sudo', { exitCode: 1, become: true }, 'become-failed', false],
+  ];
+  it.each(muteHosts)('is %s where what never announced itself %s', async (_is, _does, host, code, mayHaveStarted) => {
+    const endpoint = await sshServer((accept) => {
+      accept().on('exec', (take, _reject, { command }) => {
+        const channel = take();
+        const nonce = /fettle-[0-9a-f-]{36}/.exec(command)?.[0] ?? '';
+        if (host.become) channel.stderr.write(`\n${nonce}-login 7\n`);
+        if (host.stdout !== undefined) channel.write(host.stdout);
+        channel.exit(host.exitCode);
+        channel.end();
+      });
+    });
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, become: host.become && {} }));
+    expect(error).toMatchObject({ code, detail: { mayHaveStarted } });
+  });
+
+  it('is left open where its output, which came with the consent, could not be taken', async () => {
+    const endpoint = await sshServer((accept) => {
+      accept().on('exec', (take) => void take().write('x'));
+    });
+    const onOutput = (): never => {
+      throw new Error('the disk is full');
+    };
+    const error = await failure(newPool().exec(endpoint, credential, { ...request, onOutput }));
+    expect(error).toMatchObject({ code: 'output-sink-failed', detail: { mayHaveStarted: true } });
+    expect(error.message).toContain('the disk is full');
   });
 
   it('is left open where the session ends without an exit status', async () => {

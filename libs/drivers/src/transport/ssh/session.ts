@@ -6,6 +6,10 @@ import { errorText, sshError } from './errors.js';
 import type { ExecRequest, ExecResult, SshEndpoint } from './types.js';
 import { StartScanner, type StartEvent, type WrappedCommand } from './wrapper.js';
 
+/** What nologin(8) of shadow and of util-linux says, on standard output, in place of running anything. */
+const NO_LOGIN = 'This account is currently not available.';
+const MAX_EARLY_BYTES = 256;
+
 export interface SessionOptions {
   readonly endpoint: SshEndpoint;
   readonly command: WrappedCommand;
@@ -31,12 +35,18 @@ export interface RemoteProcesses {
 export class Session {
   /** Settles once, when the channel is closed and all its output was consumed. */
   readonly finished: Promise<ExecResult>;
+  /** Settles when output has nowhere to go, be it with the host's consent: the owner then ends the command. */
+  readonly sinkFailed: Promise<'sink'>;
+  private tellSinkFailed!: (value: 'sink') => void;
   private settle!: { resolve: (result: ExecResult) => void; reject: (error: FettleError) => void };
   private readonly startedAtMs = performance.now();
   private readonly scanner: StartScanner;
   private readonly bytes = { stdout: 0, stderr: 0 };
   private truncated = false;
   private started = false;
+  /** Standard output from before the command announced itself; thrown away when it does. */
+  private early: Buffer = Buffer.alloc(0);
+  private stdoutBytesAtLogin = 0;
   private loginPid: number | undefined;
   private becomePid: number | undefined;
   private prompts = 0;
@@ -56,6 +66,7 @@ export class Session {
     this.scanner = new StartScanner(options.command);
     this.finished = new Promise((resolve, reject) => (this.settle = { resolve, reject }));
     this.finished.catch(() => undefined);
+    this.sinkFailed = new Promise((resolve) => (this.tellSinkFailed = resolve));
     this.listen();
     if (!options.command.becomes) this.sendStdin();
   }
@@ -147,6 +158,9 @@ export class Session {
   }
 
   private deliver(name: 'stdout' | 'stderr', chunk: Buffer): void | Promise<void> {
+    if (!this.started && this.early.length <= MAX_EARLY_BYTES) {
+      this.early = Buffer.concat([this.early, chunk.subarray(0, MAX_EARLY_BYTES + 1)]);
+    }
     const left = this.options.maxOutputBytes - this.bytes.stdout - this.bytes.stderr;
     this.bytes[name] += chunk.length;
     if (this.failure !== undefined) return undefined;
@@ -166,6 +180,7 @@ export class Session {
     switch (event.kind) {
       case 'login':
         this.loginPid = event.pid;
+        this.stdoutBytesAtLogin = this.bytes.stdout;
         for (const resolve of this.onLogin.splice(0)) resolve();
         return undefined;
       case 'prompt':
@@ -184,6 +199,7 @@ export class Session {
         return undefined;
       case 'started':
         this.started = true;
+        this.early = Buffer.alloc(0);
         this.becomePid = event.becomePid;
         if (command.becomes) this.sendStdin();
         return event.rest.length > 0 ? this.deliver('stderr', event.rest) : undefined;
@@ -228,11 +244,8 @@ export class Session {
       mayHaveStarted: true,
       cause: error,
     });
-    this.sinkFailed();
+    this.tellSinkFailed('sink');
   }
-
-  /** Set by the owner, who ends the command when its output has nowhere to go. */
-  sinkFailed: () => void = () => undefined;
 
   /** A process left behind can hold the output open for ever; once the command has ended, silence ends the session. */
   private armLinger(): void {
@@ -281,21 +294,42 @@ export class Session {
       });
     }
     if (this.started) return undefined;
-    const said = this.scanner.startText();
+    const said = [this.scanner.startText(), this.earlyText()].filter(Boolean).join('\n') || 'it said nothing';
+    const mayHaveStarted = this.mayHaveRunUnheard(this.exit);
     if (command.becomes && this.loginPid !== undefined) {
       return sshError(endpoint, {
         code: 'become-failed',
-        what: `sudo did not let the command through: ${said || 'it said nothing'}`,
+        what: `sudo did not let the command through: ${said}`,
         remedy: 'Check the sudo rules of the user on the host and the password of the become credential.',
-        mayHaveStarted: false,
+        mayHaveStarted,
         detail: { wrongPassword: this.prompts > 1 },
       });
     }
     return sshError(endpoint, {
       code: 'remote-shell-unusable',
-      what: `the user's shell did not run the command: ${said || 'it said nothing'}`,
-      remedy: 'Give the user a POSIX shell (sh, bash, dash, ksh, zsh) and no forced command.',
-      mayHaveStarted: false,
+      what: mayHaveStarted
+        ? `the command may have run, but standard error, on which it says so, did not arrive: ${said}`
+        : `the user's shell did not run the command: ${said}`,
+      remedy: mayHaveStarted
+        ? 'Look at the host to see what the command did. Let no start-up file, forced command or bastion redirect standard error.'
+        : 'Give the user a POSIX shell (sh, bash, dash, ksh, zsh) and no forced command.',
+      mayHaveStarted,
     });
+  }
+
+  /**
+   * Whether a command that never announced itself may have run all the same: a start-up file, a forced command or a bastion can
+   * keep its standard error from us. What is no shell fails, and says so on standard error or as nologin does.
+   */
+  private mayHaveRunUnheard(exit: { exitCode: number } | { signal: string }): boolean {
+    if (!('exitCode' in exit) || exit.exitCode === 0) return true;
+    return this.bytes.stdout > this.stdoutBytesAtLogin && this.earlyText() !== NO_LOGIN;
+  }
+
+  /** What came on standard output instead of the command's; nothing where it was cut: half a secret would pass its mask. */
+  private earlyText(): string {
+    if (this.early.length > MAX_EARLY_BYTES) return '';
+    const lines = this.early.toString('utf8').split('\n');
+    return lines.filter((line) => line !== '' && !line.includes(this.options.command.nonce)).join('\n');
   }
 }

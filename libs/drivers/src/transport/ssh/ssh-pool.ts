@@ -10,14 +10,13 @@ import type {
   Become,
   ExecRequest,
   ExecResult,
-  ExecScriptRequest,
   PutFileRequest,
   PutFileResult,
   ScannedHostKey,
   SshCredential,
   SshEndpoint,
 } from './types.js';
-import { settledWithin, watchEnd } from './watch-end.js';
+import { CommandClock, settledWithin, watchEnd } from './watch-end.js';
 import { wrapCommand, type WrappedCommand } from './wrapper.js';
 
 export interface SshPoolOptions extends ConnectionPoolOptions {
@@ -43,6 +42,11 @@ const MAX_SEND_ATTEMPTS = 8;
 const MAX_BUFFERED_OUTPUT_BYTES = 1024 ** 4;
 /** Beside the grace: what connecting, sudo and the last look at the processes may take. */
 const KILL_TIMEOUT_MS = 15_000;
+
+/** A request whose time may be running: sending it again and waiting for its end share one clock. */
+interface TimedRequest extends ExecRequest {
+  readonly clock: CommandClock;
+}
 
 interface OpenSession {
   readonly session: Session;
@@ -73,28 +77,13 @@ export class SshPool {
     const env = request.token === undefined ? request.env : { ...request.env, FETTLE_TOKEN: request.token };
     const { argv, cwd, become, stdin } = request;
     const command = wrapCommand(endpoint, { argv, env, cwd, become, stdin });
-    const { session, lease } = await this.open(endpoint, credential, command, request);
+    const timed = { ...request, clock: new CommandClock(request.timeoutMs) };
+    const { session, lease } = await this.open(endpoint, credential, command, timed);
     try {
-      return await this.supervise(endpoint, credential, session, lease, request);
+      return await this.supervise(endpoint, credential, session, lease, timed);
     } finally {
       lease.release();
     }
-  }
-
-  /**
-   * Runs a script with an interpreter that reads it from stdin, e.g. `['/bin/sh', '-s']` or `['python3', '-']`: the script is
-   * neither in the process list nor limited in length. What the script starts shares that stdin.
-   * @throws FettleError as `exec`
-   */
-  execScript(endpoint: SshEndpoint, credential: SshCredential, request: ExecScriptRequest): Promise<ExecResult> {
-    const { interpreter, script, args = [], ...rest } = request;
-    // Else `sh -s` would take arguments that begin with a dash for its own options.
-    const separator = interpreter.at(-1) === '-s' && args.length > 0 ? ['--'] : [];
-    return this.exec(endpoint, credential, {
-      ...rest,
-      argv: [...interpreter, ...separator, ...args],
-      stdin: Buffer.from(script),
-    });
   }
 
   /** Puts a file in place atomically, or finds that it is there already. See `putFile`. */
@@ -121,7 +110,7 @@ export class SshPool {
     endpoint: SshEndpoint,
     credential: SshCredential,
     command: WrappedCommand,
-    request: ExecRequest,
+    request: TimedRequest,
   ): Promise<OpenSession> {
     let lost = 0;
     for (let attempt = 1; ; attempt += 1) {
@@ -158,13 +147,22 @@ export class SshPool {
     endpoint: SshEndpoint,
     lease: Lease,
     command: WrappedCommand,
-    request: ExecRequest,
+    request: TimedRequest,
   ): Promise<Session> {
     if (request.signal.aborted) throw cancelledError(endpoint, false);
+    // A timeout in mid-sending would cut the connection, and others with it, for nothing.
+    if (request.clock.remainingMs() === 0) {
+      throw sshError(endpoint, {
+        code: 'command-timeout',
+        what: `the ${request.timeoutMs} ms of the command were over before it could be sent`,
+        remedy: 'Raise the timeout of the step, or run fewer commands at once on this host.',
+        mayHaveStarted: false,
+      });
+    }
     const opening = lease.connection.openExec(command.line, (channel) =>
       this.session(endpoint, lease, channel, command, request),
     );
-    const watch = watchEnd(request.signal, request.timeoutMs);
+    const watch = watchEnd(request.signal, request.clock.remainingMs());
     try {
       const first = await Promise.race([opening, watch.ended]);
       if (typeof first !== 'string') return first;
@@ -205,12 +203,11 @@ export class SshPool {
     credential: SshCredential,
     session: Session,
     lease: Lease,
-    request: ExecRequest,
+    request: TimedRequest,
   ): Promise<ExecResult> {
-    const watch = watchEnd(request.signal, request.timeoutMs);
-    const sink = new Promise<'sink'>((resolve) => (session.sinkFailed = () => resolve('sink')));
+    const watch = watchEnd(request.signal, request.clock.remainingMs());
     try {
-      const first = await Promise.race([session.finished, watch.ended, sink]);
+      const first = await Promise.race([session.finished, watch.ended, session.sinkFailed]);
       if (typeof first !== 'string') return first;
       const confirmed = await this.endRemote(endpoint, credential, session, lease, request.become);
       session.abandon();
@@ -273,10 +270,11 @@ export class SshPool {
   ): Promise<boolean> {
     const answer: Buffer[] = [];
     const timeoutMs = this.options.killGraceMs + KILL_TIMEOUT_MS;
-    const request: ExecRequest = {
+    const request: TimedRequest = {
       argv: killArgv(processes.loginPid, processes.becomePid, this.options.killGraceMs),
       become: processes.becomePid === undefined ? undefined : become,
       timeoutMs,
+      clock: new CommandClock(timeoutMs),
       // The caller's signal is what brought us here; this has its own limit.
       signal: AbortSignal.timeout(timeoutMs),
       onOutput: (stream, chunk) => void (stream === 'stdout' && answer.push(chunk)),
@@ -284,7 +282,7 @@ export class SshPool {
     };
     const command = wrapCommand(endpoint, request);
     const killer = await this.openForKill(endpoint, credential, lease, command, request);
-    const watch = watchEnd(request.signal, timeoutMs);
+    const watch = watchEnd(request.signal, request.clock.remainingMs());
     try {
       await Promise.race([killer.session.finished, watch.ended]);
       return Buffer.concat(answer).toString().trim() === 'gone';
@@ -301,7 +299,7 @@ export class SshPool {
     credential: SshCredential,
     lease: Lease,
     command: WrappedCommand,
-    request: ExecRequest,
+    request: TimedRequest,
   ): Promise<{ readonly session: Session; readonly lease?: Lease }> {
     try {
       return { session: await this.send(endpoint, lease, command, request) };

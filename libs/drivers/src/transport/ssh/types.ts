@@ -26,7 +26,7 @@ export interface ExecRequest {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly become?: Become | undefined;
-  /** Counts from the moment the command is sent; connecting and waiting for a connection have limits of their own. */
+  /** Counts from the moment the command is first sent; connecting and waiting for a connection have limits of their own. */
   readonly timeoutMs: number;
   /** Called in order for each stream. While a returned promise is pending, that stream is not read (back-pressure). */
   readonly onOutput: (stream: 'stdout' | 'stderr', chunk: Buffer) => void | Promise<void>;
@@ -35,13 +35,6 @@ export interface ExecRequest {
   readonly signal: AbortSignal;
   /** Token of the effect; the command sees it as `FETTLE_TOKEN`. */
   readonly token?: string | undefined;
-}
-
-export interface ExecScriptRequest extends Omit<ExecRequest, 'argv' | 'stdin'> {
-  /** Program and the arguments that make it read its script from stdin. */
-  readonly interpreter: readonly string[];
-  readonly script: string;
-  readonly args?: readonly string[] | undefined;
 }
 
 export interface ExecStatistics {

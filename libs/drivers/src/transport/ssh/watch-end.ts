@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Tells when a command must end: `cancelled` by its signal or `timeout`. Stop it to free its timer. */
@@ -18,6 +20,19 @@ export function watchEnd(
     };
   });
   return { ended, stop };
+}
+
+/** The time of one command: the clock starts when the command is first sent, and nothing sets it back. */
+export class CommandClock {
+  private endsAtMs: number | undefined;
+
+  constructor(private readonly timeoutMs: number) {}
+
+  /** What is left, at least 0; the first call starts the clock. */
+  remainingMs(): number {
+    this.endsAtMs ??= performance.now() + this.timeoutMs;
+    return Math.max(0, this.endsAtMs - performance.now());
+  }
 }
 
 /** Waits for a promise to settle, either way, but no longer than a limit. */
