@@ -1,8 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { auditExportLineSchema, type AuditExportLine, type AuditRecordView } from '@fettle/contracts';
 import { createDataSource } from '@fettle/database';
-import { AUDIT_ORIGIN, sealBatch } from '@fettle/operations';
-import { signCheckpoint } from '@fettle/security';
+import { AUDIT_ORIGIN, exportAudit, sealBatch } from '@fettle/operations';
+import { generateSigningKeyPem, signCheckpoint } from '@fettle/security';
 import { verifyLog, type LogRecord, type JsonValue } from '@fettle/security/verify';
 import { startApi, type TestApi } from './api-server.js';
 
@@ -56,6 +59,16 @@ function recordOf(line: Extract<AuditExportLine, { type: 'record' }>): LogRecord
     leafHash: Buffer.from(line.leafHash, 'hex'),
     shown: line.shown as Record<string, JsonValue>,
   };
+}
+
+/** The lines of an export verified by their own checkpoints. */
+function verifyLines(lines: readonly AuditExportLine[]): ReturnType<typeof verifyLog> {
+  return verifyLog({
+    records: lines.filter((line) => line.type === 'record').map(recordOf),
+    checkpoints: lines.filter((line) => line.type === 'checkpoint').map((line) => line.note),
+    publicKey: api.signer.publicKeyPem,
+    origin: AUDIT_ORIGIN,
+  });
 }
 
 /** What `fettle audit verify` does: the export against checkpoints kept elsewhere. */
@@ -181,6 +194,44 @@ describe('verification of the log as the API exports it', () => {
     expect(await kindsFound()).toEqual([]);
   });
 
+  it('finds nothing where batches are sealed while the log is read', async () => {
+    const lines: AuditExportLine[] = [];
+    for await (const line of exportAudit(dataSource.manager)) {
+      if (lines.length === 0) {
+        await makeRecords(2);
+        await seal();
+      }
+      lines.push(line);
+    }
+    const report = await verifyLines(lines);
+    expect(report).toMatchObject({ ok: true, uncoveredCount: 0, unsealedCount: 2, findings: [] });
+  });
+
+  it('has the newest checkpoint and the last one of each earlier hour', async () => {
+    for (let batch = 0; batch < 6; batch += 1) {
+      await makeRecords(1);
+      await seal();
+    }
+    const rows = await api.sql<{ size: string; note: string }>('SELECT size, note FROM audit_checkpoint ORDER BY size');
+    const hours = rows.map((_row, index) => Math.floor((rows.length - 1 - index) / 3));
+    await api.sql(
+      `UPDATE audit_checkpoint c SET at = date_trunc('hour', now()) - h.hour * interval '1 hour' + interval '1 minute'
+       FROM unnest($1::bigint[], $2::int[]) AS h (size, hour) WHERE c.size = h.size`,
+      [rows.map(({ size }) => size), hours],
+    );
+    const notes = (await exported()).filter((line) => line.type === 'checkpoint').map((line) => line.note);
+    expect(notes).toEqual(rows.filter((_row, index) => hours[index] !== hours[index + 1]).map(({ note }) => note));
+    expect(notes.at(-1)).toBe(rows.at(-1)?.note);
+    expect(await kindsFound()).toEqual([]);
+  });
+
+  it('finds the end cut off where the newest checkpoint was left', async () => {
+    await falsified(['DELETE FROM audit_leaf WHERE position >= 10', 'UPDATE audit_tree SET size = 10'], async () => {
+      const report = await verifyLines(await exported());
+      expect(report.findings).toEqual([expect.objectContaining({ kind: 'truncated', position: 10 })]);
+    });
+  });
+
   it('finds the end cut off, although tree and checkpoints in the database were cut as well', async () => {
     const cut = [
       'DELETE FROM audit_record WHERE id IN (SELECT record_id FROM audit_leaf WHERE position >= 10)',
@@ -193,6 +244,28 @@ describe('verification of the log as the API exports it', () => {
       expect(report.findings).toEqual([expect.objectContaining({ kind: 'truncated', position: 10 })]);
     });
   });
+});
+
+describe('the public key of the log', () => {
+  it('needs no private key where it has a file of its own, which takes none', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fettle-audit-key-'));
+    const auditPublicKeyFile = join(folder, 'audit.pub');
+    await writeFile(auditPublicKeyFile, api.signer.publicKeyPem, { mode: 0o644 });
+    const other = await startApi({ auditKeyFile: join(folder, 'none'), auditPublicKeyFile });
+    try {
+      const { publicKeyPem, verifierKey } = api.signer;
+      const key = await other.call('GET', '/api/v1/audit/key');
+      expect(key).toMatchObject({ status: 200, body: { origin: AUDIT_ORIGIN, publicKeyPem, verifierKey } });
+      await writeFile(auditPublicKeyFile, generateSigningKeyPem());
+      expect(await other.call('GET', '/api/v1/audit/key')).toMatchObject({
+        status: 503,
+        body: { code: 'unavailable' },
+      });
+    } finally {
+      await other.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
 });
 
 describe('the audit list', () => {
@@ -228,6 +301,36 @@ describe('the audit list', () => {
       '/api/v1/audit?objectKind=principal&objectName=acting',
     );
     expect(named.body.items.map((item) => item.action)).toEqual(['principal.create']);
+  });
+
+  it('shows what changes the rights of a principal in each space where it has a role, and there alone', async () => {
+    await api.sql(`INSERT INTO space (name) VALUES ('there'), ('elsewhere')`);
+    await api.sql(`INSERT INTO role_binding (id, principal_id, role, space, selector)
+      SELECT gen_random_uuid(), id, 'admin', s, NULL FROM principal, unnest('{there,elsewhere}'::text[]) AS s
+      WHERE name = 'local-admin'`);
+    // Rights are kept for some seconds.
+    await api.tokenOf('clears-rights', 'viewer');
+    const bindings = ['default', 'there'].flatMap((space) => [
+      { role: 'viewer', space },
+      { role: 'operator', space, selector: `asset.site == "${space}"` },
+    ]);
+    expect((await api.call('POST', '/api/v1/principals', { body: { name: 'both', bindings } })).status).toBe(201);
+    const token = await api.call<{ id: string }>('POST', '/api/v1/tokens', { body: { principal: 'both', name: 'x' } });
+    expect((await api.call('POST', `/api/v1/tokens/${token.body.id}/revoke`)).status).toBe(200);
+    expect((await api.call('POST', '/api/v1/principals/both/revoke')).status).toBe(200);
+    const records = async (space: string, action: string) =>
+      (await api.call<{ items: AuditRecordView[] }>('GET', `/api/v1/audit?space=${space}&limit=20`)).body.items.filter(
+        (item) => item.action === action && [item.object.name, item.detail.principal].includes('both'),
+      );
+    for (const action of ['principal.create', 'token.create', 'token.revoke', 'principal.revoke']) {
+      for (const space of ['default', 'there']) expect(await records(space, action)).toMatchObject([{ space }]);
+      expect(await records('elsewhere', action)).toEqual([]);
+    }
+    const [made] = await records('there', 'principal.create');
+    expect(made?.detail.bindings).toMatchObject([
+      { role: 'viewer', space: 'there' },
+      { role: 'operator', space: 'there' },
+    ]);
   });
 
   it('carries the request id of the change, and has no record of a change that was refused', async () => {
