@@ -83,7 +83,7 @@ describe('become', () => {
     const bytes = Array.from({ length: 0x24f }, (_, code) => String.fromCharCode(code + 1)).join('');
     const env = { ONE: `one-${marker}`, ODD: `${bytes}\n\n'"$(id)\\\n\\`, EMPTY: '', IFS: ':', fettle_line: 'mine' };
     const token = `token-${marker}`;
-    const dump = `printf '%s|' "$ONE" "$ODD" "$EMPTY" "$fettle_line" "$FETTLE_TOKEN"`;
+    const dump = `printf '%s|' "$ONE" "$ODD" "$EMPTY" "$fettle_line" "$FETTLE_EFFECT_TOKEN"`;
     for (const [index, become] of [
       [0, {}],
       [1, { password }],

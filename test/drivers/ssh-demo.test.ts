@@ -26,7 +26,7 @@ describe('a host of the demo estate', () => {
     const endpoint = { host, port, user, hostKeys: [hostKey] };
     const credential = { kind: 'private-key', privateKey: clientPrivateKey } as const;
     const request = { become: {}, token: 'the-token', env: { A: "it's\n2" }, timeoutMs: 20_000 };
-    const argv = ['sh', '-c', 'id -un; echo "$FETTLE_TOKEN|$A|"; cat'];
+    const argv = ['sh', '-c', 'id -un; echo "$FETTLE_EFFECT_TOKEN|$A|"; cat'];
     const fed = await run(pool, endpoint, credential, { ...request, argv, stdin: Buffer.from('rest\nof it') });
     expect(fed).toMatchObject({ result: { exitCode: 0 }, stdout: "root\nthe-token|it's\n2|\nrest\nof it" });
     const unfed = await run(pool, endpoint, credential, { ...request, argv: ['id', '-un'] });

@@ -36,7 +36,7 @@ describe('exec', () => {
 
   it('passes arguments, variables and the working directory on unchanged', async () => {
     const odd = ["a'b", '$HOME `id` "x" \\', '', '-n', 'line\nfeed', '*', 'ünï→😀', '; exit 9'];
-    const script = 'printf "%s\\0" "$@"; printf "%s\\0" "$ODD" "$FETTLE_TOKEN" "$PWD"';
+    const script = 'printf "%s\\0" "$@"; printf "%s\\0" "$ODD" "$FETTLE_EFFECT_TOKEN" "$PWD"';
     const ran = await ssh.run({
       argv: ['sh', '-c', script, 'sh', ...odd],
       env: { ODD: "it's\n$ODD" },

@@ -26,7 +26,8 @@ import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
 import { laneNeighbours } from './lane-neighbours.js';
-import { executeAttempt, journaledEffect, prepareAttempt, type AttemptRequest } from './execute-attempt.js';
+import { executeAttempt, journaledEffect, prepareAttempt } from './execute-attempt.js';
+import type { Attempt, Turn, Written } from './lane-turn.js';
 import { mayReadFacts, type LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -76,27 +77,6 @@ export interface LaneHooks {
   readonly cancelled: AbortSignal;
   /** True when this worker is about to stop: what is in flight ends, nothing new is claimed. */
   readonly draining: () => boolean;
-}
-
-/** What one turn writes; a turn that is repeated after a lost connection leaves out what stands already. */
-interface Turn {
-  ends: readonly AttemptEnd[];
-  logs: readonly LogChunk[];
-  /** At most so many targets are claimed. */
-  readonly wanted: number;
-  /** Whether the run's gate and progress are read. */
-  readonly looks: boolean;
-  /** The run's number after ends and logs; 0: they were not sent yet. */
-  lastSeq: number;
-}
-
-/** A claimed target with its decision and its token: *started* stands in the journal, nothing is dispatched yet. */
-type Attempt = Pick<AttemptRequest, 'run' | 'target' | 'step' | 'compiled' | 'asset' | 'prepared' | 'token'>;
-
-interface Written {
-  /** Null: the run was not looked at. */
-  readonly claim: ClaimResult | null;
-  readonly attempts: readonly Attempt[];
 }
 
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */

@@ -74,7 +74,7 @@ export class SshPool {
    *   `cancelled` and `command-timeout` of a command that ran `detail.confirmed` whether its processes are known to be gone
    */
   async exec(endpoint: SshEndpoint, credential: SshCredential, request: ExecRequest): Promise<ExecResult> {
-    const env = request.token === undefined ? request.env : { ...request.env, FETTLE_TOKEN: request.token };
+    const env = request.token === undefined ? request.env : { ...request.env, FETTLE_EFFECT_TOKEN: request.token };
     const { argv, cwd, become, stdin } = request;
     const command = wrapCommand(endpoint, { argv, env, cwd, become, stdin });
     const timed = { ...request, clock: new CommandClock(request.timeoutMs) };

@@ -33,7 +33,7 @@ export interface ExecRequest {
   /** Bytes of both streams together that are handed to `onOutput`; what follows is read, counted and thrown away. */
   readonly maxOutputBytes?: number | undefined;
   readonly signal: AbortSignal;
-  /** Token of the effect; the command sees it as `FETTLE_TOKEN`. */
+  /** Token of the effect; the command sees it as `FETTLE_EFFECT_TOKEN`. */
   readonly token?: string | undefined;
 }
 

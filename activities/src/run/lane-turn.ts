@@ -1,0 +1,23 @@
+import type { AttemptEnd, ClaimResult, LogChunk } from '@fettle/database';
+import type { AttemptRequest } from './execute-attempt.js';
+
+/** What one turn writes; a turn that is repeated after a lost connection leaves out what stands already. */
+export interface Turn {
+  ends: readonly AttemptEnd[];
+  logs: readonly LogChunk[];
+  /** At most so many targets are claimed. */
+  readonly wanted: number;
+  /** Whether the run's gate and progress are read. */
+  readonly looks: boolean;
+  /** The run's number after ends and logs; 0: they were not sent yet. */
+  lastSeq: number;
+}
+
+/** A claimed target with its decision and its token: *started* stands in the journal, nothing is dispatched yet. */
+export type Attempt = Pick<AttemptRequest, 'run' | 'target' | 'step' | 'compiled' | 'asset' | 'prepared' | 'token'>;
+
+export interface Written {
+  /** Null: the run was not looked at. */
+  readonly claim: ClaimResult | null;
+  readonly attempts: readonly Attempt[];
+}
