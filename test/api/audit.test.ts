@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { auditExportLineSchema, type AuditExportLine, type AuditRecordView } from '@fettle/contracts';
 import { createDataSource } from '@fettle/database';
-import { AUDIT_ORIGIN, sealBatch } from '@fettle/operations';
+import { AUDIT_ORIGIN, exportAudit, sealBatch } from '@fettle/operations';
 import { signCheckpoint } from '@fettle/security';
 import { verifyLog, type LogRecord, type JsonValue } from '@fettle/security/verify';
 import { startApi, type TestApi } from './api-server.js';
@@ -56,6 +56,16 @@ function recordOf(line: Extract<AuditExportLine, { type: 'record' }>): LogRecord
     leafHash: Buffer.from(line.leafHash, 'hex'),
     shown: line.shown as Record<string, JsonValue>,
   };
+}
+
+/** The lines of an export verified by their own checkpoints. */
+function verifyLines(lines: readonly AuditExportLine[]): ReturnType<typeof verifyLog> {
+  return verifyLog({
+    records: lines.filter((line) => line.type === 'record').map(recordOf),
+    checkpoints: lines.filter((line) => line.type === 'checkpoint').map((line) => line.note),
+    publicKey: api.signer.publicKeyPem,
+    origin: AUDIT_ORIGIN,
+  });
 }
 
 /** What `fettle audit verify` does: the export against checkpoints kept elsewhere. */
@@ -179,6 +189,44 @@ describe('verification of the log as the API exports it', () => {
       else expect(kinds).toContain(kind);
     });
     expect(await kindsFound()).toEqual([]);
+  });
+
+  it('finds nothing where batches are sealed while the log is read', async () => {
+    const lines: AuditExportLine[] = [];
+    for await (const line of exportAudit(dataSource.manager)) {
+      if (lines.length === 0) {
+        await makeRecords(2);
+        await seal();
+      }
+      lines.push(line);
+    }
+    const report = await verifyLines(lines);
+    expect(report).toMatchObject({ ok: true, uncoveredCount: 0, unsealedCount: 2, findings: [] });
+  });
+
+  it('has the newest checkpoint and the last one of each earlier hour', async () => {
+    for (let batch = 0; batch < 6; batch += 1) {
+      await makeRecords(1);
+      await seal();
+    }
+    const rows = await api.sql<{ size: string; note: string }>('SELECT size, note FROM audit_checkpoint ORDER BY size');
+    const hours = rows.map((_row, index) => Math.floor((rows.length - 1 - index) / 3));
+    await api.sql(
+      `UPDATE audit_checkpoint c SET at = date_trunc('hour', now()) - h.hour * interval '1 hour' + interval '1 minute'
+       FROM unnest($1::bigint[], $2::int[]) AS h (size, hour) WHERE c.size = h.size`,
+      [rows.map(({ size }) => size), hours],
+    );
+    const notes = (await exported()).filter((line) => line.type === 'checkpoint').map((line) => line.note);
+    expect(notes).toEqual(rows.filter((_row, index) => hours[index] !== hours[index + 1]).map(({ note }) => note));
+    expect(notes.at(-1)).toBe(rows.at(-1)?.note);
+    expect(await kindsFound()).toEqual([]);
+  });
+
+  it('finds the end cut off where the newest checkpoint was left', async () => {
+    await falsified(['DELETE FROM audit_leaf WHERE position >= 10', 'UPDATE audit_tree SET size = 10'], async () => {
+      const report = await verifyLines(await exported());
+      expect(report.findings).toEqual([expect.objectContaining({ kind: 'truncated', position: 10 })]);
+    });
   });
 
   it('finds the end cut off, although tree and checkpoints in the database were cut as well', async () => {

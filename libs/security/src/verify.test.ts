@@ -72,6 +72,15 @@ describe('verifyLog', () => {
     expect(report).toMatchObject({ ok: true, provenSize: 5 });
   });
 
+  it('counts a checkpoint that is given twice once', async () => {
+    const log = makeLog(5, [3, 5]);
+    const report = await check({ ...log, checkpoints: [...log.checkpoints, 'torn', ...log.checkpoints, 'torn'] });
+    expect(report).toMatchObject({ checkpointCount: 3, provenSize: 5 });
+    expect(report.findings).toMatchObject([
+      { kind: 'bad-signature', message: expect.stringMatching(/^checkpoint 3: /) },
+    ]);
+  });
+
   it('names an edited record, and still proves that nothing else was touched', async () => {
     const log = makeLog(10, [4, 10]);
     log.records[6] = { ...record(6), bytes: Buffer.from('{"action":"run.cancel"}') };

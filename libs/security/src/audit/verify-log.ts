@@ -5,7 +5,7 @@ import type { LogRecord } from './log-record.js';
 import { FindingList, type LogFinding } from './log-findings.js';
 import { checkRecord, LogWalk, type KnownRoot } from './log-walk.js';
 
-/** More checkpoints than this are refused: keep one a day of old ones, each vouches for all records before it. */
+/** More different checkpoints than this are refused: keep one a day of old ones, each vouches for all records before it. */
 export const maxCheckpoints = 1_000_000;
 
 export interface VerifyLogInput {
@@ -30,6 +30,7 @@ export interface LogReport {
   /** Sealed records after the largest valid checkpoint: nothing vouches for them yet. */
   readonly uncoveredCount: number;
   readonly unsealedCount: number;
+  /** Checkpoints read, each once: one that stands both in the database and outside of it is one. */
   readonly checkpointCount: number;
   readonly findings: readonly LogFinding[];
   readonly omittedFindings: number;
@@ -43,7 +44,7 @@ export interface LogReport {
  * new leaf hash, a deletion with the rest renumbered), the finding is `checkpoint-mismatch` with the range it lies in. Two
  * records that changed places between two checkpoints near each other are named.
  *
- * Throws FettleError `invalid-key-file` for an unusable key, `limit-exceeded` for more than `maxCheckpoints`.
+ * Throws FettleError `invalid-key-file` for an unusable key, `limit-exceeded` for more than `maxCheckpoints` different ones.
  */
 export async function verifyLog(input: VerifyLogInput): Promise<LogReport> {
   const findings = new FindingList(input.maxFindings ?? 1000);
@@ -79,16 +80,19 @@ async function readCheckpoints(
 ): Promise<{ known: KnownRoot[]; count: number }> {
   const verifier = createNoteVerifier(input.publicKey, input.origin);
   const known = new Map<string, KnownRoot>();
-  let count = 0;
+  const seen = new Set<string>();
+  let place = 0;
   for await (const note of input.checkpoints) {
-    if (count >= maxCheckpoints) {
+    place += 1;
+    if (seen.has(note)) continue;
+    if (seen.size >= maxCheckpoints) {
       throw new FettleError({
         code: 'limit-exceeded',
         message: `more than ${maxCheckpoints} checkpoints`,
         remedy: 'Leave out old ones: one a day is enough, and the newest covers all records.',
       });
     }
-    count += 1;
+    seen.add(note);
     const opened = openCheckpoint(note, verifier);
     if (opened.ok) {
       const { size, root } = opened.checkpoint;
@@ -98,9 +102,9 @@ async function readCheckpoints(
         kind: 'bad-signature',
         position: null,
         count: 1,
-        message: `checkpoint ${count}: ${opened.reason}`,
+        message: `checkpoint ${place}: ${opened.reason}`,
       });
     }
   }
-  return { known: [...known.values()].sort((left, right) => left.size - right.size), count };
+  return { known: [...known.values()].sort((left, right) => left.size - right.size), count: seen.size };
 }
