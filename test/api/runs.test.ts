@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Page, RunDetail, RunSummary } from '@fettle/contracts';
+import type { Page, Problem, RunDetail, RunSummary } from '@fettle/contracts';
 import { startApi, type TestApi } from './api-server.js';
 
 let api: TestApi;
@@ -45,8 +46,9 @@ describe('starting runs', () => {
     expect(answer.body).toMatchObject({ runbook: 'make', state: 'queued', targetCount: 10, reason: 'a test' });
     const commands = await api.sql(`SELECT kind FROM outbox WHERE subject = $1`, [`run-${answer.body.id}`]);
     expect(commands).toEqual([{ kind: 'start-run' }]);
-    const records = await api.call<Page<{ action: string }>>('GET', `/api/v1/audit?objectName=${answer.body.id}`);
-    expect(records.body.items.map((item) => item.action)).toEqual(['run.start']);
+    const records = await api.call<Page<object>>('GET', `/api/v1/audit?objectName=${answer.body.id}`);
+    const inputsDigest = `sha256:${createHash('sha256').update('{"path":"/tmp/x"}').digest('hex')}`;
+    expect(records.body.items).toMatchObject([{ action: 'run.start', detail: { inputsDigest, targetCount: 10 } }]);
     const shown = await api.call<RunDetail>('GET', `/api/v1/runs/${answer.body.id}`);
     expect(shown.body).toMatchObject({ inputs: { path: '/tmp/x' } });
     expect(shown.body.targets).toHaveLength(10);
@@ -122,6 +124,8 @@ describe('starting runs', () => {
       });
     const first = await trigger();
     expect(first).toMatchObject({ status: 202, body: { schedule: 'make-daily', runbook: 'make' } });
+    const records = await api.call<Page<object>>('GET', '/api/v1/audit?objectKind=Schedule&objectName=make-daily');
+    expect(records.body.items[0]).toMatchObject({ action: 'schedule.trigger', detail: { runId: first.body.id } });
     const viewer = await api.tokenOf('looking', 'viewer');
     expect((await trigger(viewer)).status).toBe(403);
   });
@@ -130,6 +134,37 @@ describe('starting runs', () => {
     const body = { on: 'asset.site == "ams"', argv: ['uptime'] };
     const answer = await api.call<RunSummary>('POST', '/api/v1/exec', { body });
     expect(answer).toMatchObject({ status: 202, body: { runbook: 'exec', targetCount: 5 } });
+  });
+
+  it.each([0, 0.0001, 21_601, 86_400])(
+    'refuses %d seconds as the time of a one-off command',
+    async (timeoutSeconds) => {
+      const body = { on: 'true', argv: ['uptime'], timeoutSeconds };
+      const answer = await api.call<Problem>('POST', '/api/v1/exec', { body });
+      expect(answer).toMatchObject({ status: 400, body: { code: 'invalid-request' } });
+      expect(answer.body.findings).toMatchObject([
+        { path: 'timeoutSeconds', message: expect.stringMatching(/seconds/) },
+      ]);
+    },
+  );
+
+  it.each([0.001, 21_600])('takes %d seconds as the time of a one-off command', async (timeoutSeconds) => {
+    const body = { on: 'asset.site == "ams"', argv: ['uptime'], timeoutSeconds };
+    expect((await api.call('POST', '/api/v1/exec', { body })).status).toBe(202);
+  });
+
+  it('refuses a stored runbook that does not fit, which nothing checked since it was stored', async () => {
+    const source = `apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: outdated}
+spec: {targets: 'true', steps: [{id: a, uses: ssh.run, with: {argv: [id]}}]}
+`;
+    expect((await api.call('POST', '/api/v1/documents/apply', { body: { source } })).status).toBe(200);
+    await api.sql(`UPDATE document_version SET parsed = jsonb_set(parsed, '{spec,timeout}', '"soon"')
+      WHERE document_id = (SELECT id FROM document WHERE name = 'outdated')`);
+    const answer = await start({ runbook: 'outdated', inputs: {} });
+    expect(answer).toMatchObject({ status: 422, body: { code: 'invalid-document' } });
+    expect(answer.text).toMatch(/outdated.*spec\.timeout/);
   });
 });
 

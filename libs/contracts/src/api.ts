@@ -93,7 +93,12 @@ export const execRequestSchema = z.strictObject({
   argv: z.array(z.string().max(65_536)).min(1).max(1000),
   effect: z.enum(effects).optional(),
   become: z.boolean().default(false),
-  timeoutSeconds: z.number().positive().max(86_400).optional(),
+  /** For each target; as much as `ssh.run` takes, and at least the millisecond that a duration has. */
+  timeoutSeconds: z
+    .number()
+    .min(0.001, { message: 'must be at least 0.001 seconds' })
+    .max(21_600, { message: 'must be at most 21600 seconds (6 hours)' })
+    .optional(),
   maxConcurrency: z.int().min(1).max(1000).optional(),
   allowEmpty: z.boolean().default(false),
   reason: z.string().max(500).optional(),

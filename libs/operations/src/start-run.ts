@@ -36,7 +36,7 @@ export interface StartOptions {
 /**
  * Accepts a run: row, targets, entry, audit record and the command to Temporal commit together. The same idempotency key with
  * the same request gives the same run.
- * @throws FettleError `not-found`, `invalid-inputs`, `no-targets`, `too-many-targets`, `denied`, `idempotency-conflict`
+ * @throws FettleError `not-found`, `invalid-document`, `invalid-inputs`, `no-targets`, `too-many-targets`, `denied`, `idempotency-conflict`
  */
 export async function startRun(
   context: OperationContext,
@@ -57,7 +57,7 @@ export async function startRun(
       remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
     });
   }
-  const { spec } = runbookDocumentSchema.parse(stored.parsed);
+  const spec = storedSpec(request, stored);
   return acceptRun(context, {
     ...request,
     spec,
@@ -67,6 +67,22 @@ export async function startRun(
     action: 'run.start',
     requestDigest: digestOf(request),
     options,
+  });
+}
+
+/** What was checked when it was applied may not fit any more: by an older version of Fettle, or changed beside it. */
+function storedSpec(
+  { runbook, space }: StartRunRequest,
+  stored: { readonly parsed: unknown; readonly version: string },
+): RunbookSpec {
+  const parsed = runbookDocumentSchema.safeParse(stored.parsed);
+  if (parsed.success) return parsed.data.spec;
+  const { path = [], message = 'invalid' } = parsed.error.issues[0] ?? {};
+  throw new FettleError({
+    code: 'invalid-document',
+    message: `The stored runbook "${runbook}" does not fit this version of Fettle: ${path.join('.')}: ${message}`,
+    remedy: `Correct and apply it again: fettle document show Runbook ${runbook}`,
+    detail: { space, version: stored.version },
   });
 }
 
@@ -162,6 +178,8 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     object: { kind: 'run', name: id, id },
     detail: {
       ...detail,
+      // The inputs themselves may be large; with the run beside it, the digest proves them.
+      inputsDigest: digestOf(inputs),
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
       fire: fireDetail(request.options),
