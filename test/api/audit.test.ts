@@ -278,6 +278,36 @@ describe('the audit list', () => {
     expect(named.body.items.map((item) => item.action)).toEqual(['principal.create']);
   });
 
+  it('shows what changes the rights of a principal in each space where it has a role, and there alone', async () => {
+    await api.sql(`INSERT INTO space (name) VALUES ('there'), ('elsewhere')`);
+    await api.sql(`INSERT INTO role_binding (id, principal_id, role, space, selector)
+      SELECT gen_random_uuid(), id, 'admin', s, NULL FROM principal, unnest('{there,elsewhere}'::text[]) AS s
+      WHERE name = 'local-admin'`);
+    // Rights are kept for some seconds.
+    await api.tokenOf('clears-rights', 'viewer');
+    const bindings = ['default', 'there'].flatMap((space) => [
+      { role: 'viewer', space },
+      { role: 'operator', space, selector: `asset.site == "${space}"` },
+    ]);
+    expect((await api.call('POST', '/api/v1/principals', { body: { name: 'both', bindings } })).status).toBe(201);
+    const token = await api.call<{ id: string }>('POST', '/api/v1/tokens', { body: { principal: 'both', name: 'x' } });
+    expect((await api.call('POST', `/api/v1/tokens/${token.body.id}/revoke`)).status).toBe(200);
+    expect((await api.call('POST', '/api/v1/principals/both/revoke')).status).toBe(200);
+    const records = async (space: string, action: string) =>
+      (await api.call<{ items: AuditRecordView[] }>('GET', `/api/v1/audit?space=${space}&limit=20`)).body.items.filter(
+        (item) => item.action === action && [item.object.name, item.detail.principal].includes('both'),
+      );
+    for (const action of ['principal.create', 'token.create', 'token.revoke', 'principal.revoke']) {
+      for (const space of ['default', 'there']) expect(await records(space, action)).toMatchObject([{ space }]);
+      expect(await records('elsewhere', action)).toEqual([]);
+    }
+    const [made] = await records('there', 'principal.create');
+    expect(made?.detail.bindings).toMatchObject([
+      { role: 'viewer', space: 'there' },
+      { role: 'operator', space: 'there' },
+    ]);
+  });
+
   it('carries the request id of the change, and has no record of a change that was refused', async () => {
     const headers = { 'x-request-id': 'request-of-this-test' };
     const before = await api.sql<{ n: string }>('SELECT count(*) AS n FROM audit_record');

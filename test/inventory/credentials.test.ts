@@ -64,6 +64,11 @@ describe('credentials', () => {
       version: 1,
     });
     expect((await set('db', 'value two')).body).toMatchObject({ version: 2, createdAt: first.body.createdAt });
+    const records = await call<Page<object>>('GET', '/api/v1/audit?objectKind=credential&objectName=db');
+    expect(records.body.items).toMatchObject([
+      { detail: { username: 'ops', version: 2 } },
+      { detail: { kind: 'password', username: 'ops', version: 1 } },
+    ]);
     const list = await call<Page<Credential>>('GET', '/api/v1/credentials');
     expect(list.body.items).toHaveLength(1);
     expect(Object.keys(list.body.items[0]!).sort()).toEqual([

@@ -11,7 +11,7 @@ import { parseSelector } from '@fettle/expression';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { principalView } from './principal-view.js';
-import { recordAudit } from './record-audit.js';
+import { recordRightsAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 
 /**
@@ -43,11 +43,10 @@ export async function createPrincipal(context: OperationContext, request: Create
   }
   const created = await findPrincipalById(transaction, id);
   if (!created) throw notFoundError('principal', request.name);
-  await recordAudit(context, {
+  await recordRightsAudit(context, created.bindings, {
     action: 'principal.create',
-    space: request.bindings[0]?.space ?? null,
     object: { kind: 'principal', name: request.name, id },
-    detail: { kind: request.kind, bindings: created.bindings },
+    detail: (bindings) => ({ kind: request.kind, bindings }),
   });
   return principalView(created);
 }

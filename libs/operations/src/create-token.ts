@@ -5,7 +5,7 @@ import { findPrincipal, findToken, insertToken, lockPrincipals } from '@fettle/d
 import { createToken as newToken } from '@fettle/security';
 import type { OperationContext } from './context.js';
 import { tokenView } from './principal-view.js';
-import { recordAudit } from './record-audit.js';
+import { recordRightsAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 
 export type CreateTokenRequest = z.infer<typeof createTokenRequestSchema>;
@@ -38,11 +38,10 @@ export async function createToken(context: OperationContext, request: CreateToke
     hash: created.hash,
     expiresAt,
   });
-  await recordAudit(context, {
+  await recordRightsAudit(context, principal.bindings, {
     action: 'token.create',
-    space: principal.bindings[0]?.space ?? null,
     object: { kind: 'token', name: request.name, id: created.id },
-    detail: { principal: principal.name, expiresAt: expiresAt?.toISOString() ?? null },
+    detail: () => ({ principal: principal.name, expiresAt: expiresAt?.toISOString() ?? null }),
   });
   const stored = await findToken(transaction, created.id);
   if (!stored) throw new FettleError({ code: 'not-found', message: 'The token that was created is gone.' });

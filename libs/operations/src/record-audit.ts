@@ -1,4 +1,4 @@
-import { appendAuditRecord } from '@fettle/database';
+import { appendAuditRecord, type StoredBinding } from '@fettle/database';
 import { ALL_SPACES, auditRecordBytes, leafHash, type AuditRecord } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
@@ -10,6 +10,25 @@ export interface AuditedChange {
   readonly object: { readonly kind: string; readonly name: string; readonly id?: string };
   /** Never a secret. */
   readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The audit records of a change to a principal's rights: one in each space where it has a role, so that whoever reads the log of
+ * that space sees it. None tells of bindings in other spaces; `requestId` joins them.
+ */
+export async function recordRightsAudit(
+  context: OperationContext,
+  bindings: readonly StoredBinding[],
+  change: Omit<AuditedChange, 'space' | 'detail'> & {
+    readonly detail: (bindings: readonly StoredBinding[]) => AuditedChange['detail'];
+  },
+): Promise<void> {
+  // A principal without any role is recorded for all spaces.
+  const spaces = bindings.length === 0 ? [null] : new Set(bindings.map(({ space }) => space));
+  for (const space of spaces) {
+    const own = bindings.filter((binding) => binding.space === space);
+    await recordAudit(context, { ...change, space, detail: change.detail(own) });
+  }
 }
 
 /** Writes the audit record of a change in the change's own transaction; the sealer gives it its position. */

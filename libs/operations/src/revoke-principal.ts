@@ -2,7 +2,7 @@ import { FettleError, notFoundError, type Principal } from '@fettle/contracts';
 import { countOtherHolders, findPrincipal, lockPrincipals, revokePrincipalRow } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { principalView } from './principal-view.js';
-import { recordAudit } from './record-audit.js';
+import { recordRightsAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 
 /**
@@ -28,11 +28,10 @@ export async function revokePrincipal(context: OperationContext, name: string): 
     });
   }
   await revokePrincipalRow(transaction, principal.id);
-  await recordAudit(context, {
+  await recordRightsAudit(context, principal.bindings, {
     action: 'principal.revoke',
-    space: principal.bindings[0]?.space ?? null,
     object: { kind: 'principal', name, id: principal.id },
-    detail: {},
+    detail: () => ({}),
   });
   return principalView((await findPrincipal(transaction, name)) ?? principal);
 }

@@ -2,7 +2,7 @@ import { notFoundError, type Token } from '@fettle/contracts';
 import { findPrincipalById, findToken, revokeTokenRow } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { tokenView } from './principal-view.js';
-import { recordAudit } from './record-audit.js';
+import { recordRightsAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 
 /** Revokes a token for good; revoking it again changes nothing. @throws FettleError `not-found`, `denied`. */
@@ -14,11 +14,10 @@ export async function revokeToken(context: OperationContext, id: string): Promis
   for (const binding of principal?.bindings ?? []) requireUnnarrowed(context, 'token:write', binding.space);
   if (token.revokedAt) return tokenView(token);
   await revokeTokenRow(transaction, id);
-  await recordAudit(context, {
+  await recordRightsAudit(context, principal?.bindings ?? [], {
     action: 'token.revoke',
-    space: principal?.bindings[0]?.space ?? null,
     object: { kind: 'token', name: token.name, id },
-    detail: { principal: token.principal },
+    detail: () => ({ principal: token.principal }),
   });
   return tokenView((await findToken(transaction, id)) ?? token);
 }

@@ -46,7 +46,7 @@ export async function setCredential(
     action: 'credential.set',
     space: key.space,
     object: { kind: 'credential', name: key.name },
-    detail: { kind: request.kind, version },
+    detail: { kind: request.kind, username: request.username, version },
   });
   return credentialView((await findCredentialRow(transaction, key.space, key.name))!);
 }

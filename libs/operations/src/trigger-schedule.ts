@@ -39,7 +39,7 @@ export async function triggerSchedule(
   await recordAudit(context, {
     action: 'schedule.trigger',
     space: key.space,
-    object: { kind: 'schedule', name: key.name, id: schedule.id },
+    object: { kind: 'Schedule', name: key.name, id: schedule.id },
     detail: { runId: run.id },
   });
   return { ...run, schedule: key.name };
