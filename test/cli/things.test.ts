@@ -72,9 +72,15 @@ describe('things from the command line', () => {
     ).toBe(0);
     expect(await cli.json<AssetDetail>('asset', 'show', 'web-1')).toMatchObject({ site: 'ams', labels: { a: 'b' } });
     expect((await cli.fettle(['asset', 'list', '--on', 'asset.site == "ams"'])).stdout).toMatch(/\nweb-1 +server +ams/);
-    const undecided = await cli.fettle(['asset', 'list', '--on', 'asset.labels.a == "b"', '-o', 'json']);
-    expect((JSON.parse(undecided.stdout) as Asset[]).map(({ name }) => name)).toEqual(['web-1']);
-    expect(undecided.stderr).toMatch(/^warning: for 4 more assets the selector was neither true nor false.*\n.*has\(/);
+    const undecided = /^warning: for 4 more assets the selector was neither true nor false.*\n.*has\(/;
+    const labelled = ['asset', 'list', '-o', 'json', '--on', 'asset.labels.a == "b"'];
+    const plain = await cli.fettle(labelled);
+    expect((JSON.parse(plain.stdout) as Asset[]).map(({ name }) => name)).toEqual(['web-1']);
+    expect(plain.stderr).toBe('');
+    const asked = await cli.fettle([...labelled, '--undetermined']);
+    expect(asked).toMatchObject({ stdout: plain.stdout, stderr: expect.stringMatching(undecided) });
+    const nothing = await cli.fettle(['asset', 'list', '-o', 'json', '--on', 'asset.labels.a == "c"']);
+    expect(nothing).toMatchObject({ stdout: '[]\n', stderr: expect.stringMatching(undecided) });
     const relate = ['asset', 'set', 'web-1', '--relate', 'prints-on=prn-1', '--relate', 'near=web2'];
     expect((await cli.fettle(relate)).exitCode).toBe(0);
     expect((await cli.fettle(['asset', 'set', 'web-1', '--unrelate', 'near=web2'])).exitCode).toBe(0);

@@ -14,6 +14,7 @@ export function addAssetCommands(program: Command, session: Session): void {
     .description('list assets by name')
     .option('--on <selector>', 'only those selected, e.g. \'asset.kind == "server"\'')
     .option('--retired', 'retired ones too')
+    .option('--undetermined', 'say for how many --on is neither true nor false; unasked where nothing matches')
     .addOption(limitOption('at most so many'))
     .action(session.act(listAssets));
   withSpace(asset.command('show')).description('show an asset').argument('<name>').action(session.act(showAsset));

@@ -8,6 +8,7 @@ import type { Session, SpaceOptions } from '../../session/session.js';
 interface ListOptions extends SpaceOptions {
   readonly on?: string;
   readonly retired?: boolean;
+  readonly undetermined?: boolean;
   readonly limit?: number;
 }
 
@@ -16,7 +17,8 @@ export async function listAssets(session: Session, options: ListOptions): Promis
   const query = { on, retired, space };
   const { items, hasMore } = await session.connect(options).list('/api/v1/assets', assetSchema, query, limit);
   session.output.list(options.output, items, columns(session), on === undefined ? 'No assets.' : 'No asset matches.');
-  if (on !== undefined) await warnOfUndetermined(session, options);
+  // Unasked only where nothing matched, where it may well be the reason: counting evaluates the selector on every asset.
+  if (on !== undefined && (items.length === 0 || options.undetermined)) await warnOfUndetermined(session, options);
   if (hasMore) session.output.note('There are more; without --limit all are listed.');
   return EXIT.ok;
 }
