@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ApplyResult, DocumentDetail, Schedule } from '@fettle/contracts';
+import type { ApplyResult, DocumentDetail, Problem, Schedule } from '@fettle/contracts';
 import { startApi, type TestApi } from './api-server.js';
 
 let api: TestApi;
@@ -251,6 +251,18 @@ describe('schedules', () => {
     expect(new Set(resumed.body.lastFires.map((fire) => fire.outcome))).toEqual(new Set(['skipped']));
     expect(await count('run')).toBe(0);
   });
+
+  it('stays as it is where more is to be settled than one request may', async () => {
+    await apply(`${runbook('behind')}---\n${schedule('behind', 'behind', '* * * * * *', 'UTC')}`);
+    await api.sql(`UPDATE schedule SET watermark = now() - interval '30 hours', paused_at = now() - interval '31 hours',
+      paused_by = 'x', pause_reason = 'x' WHERE name = 'behind'`);
+    const resume = () => api.call<Schedule & Problem>('POST', '/api/v1/schedules/behind/resume');
+    expect(await resume()).toMatchObject({ status: 409, body: { code: 'conflict' } });
+    const fires = 'SELECT 1 FROM fire f JOIN schedule s ON s.id = f.schedule_id WHERE s.name = $1 LIMIT 1';
+    expect(await api.sql(fires, ['behind'])).toEqual([]);
+    await api.sql(`UPDATE schedule SET watermark = now() - interval '20 seconds' WHERE name = 'behind'`);
+    expect(await resume()).toMatchObject({ status: 200, body: { paused: null } });
+  }, 120_000);
 
   it('belongs to whoever applied its newest version', async () => {
     const author = await api.tokenOf('writer', 'author');

@@ -1,4 +1,4 @@
-import type { Schedule } from '@fettle/contracts';
+import { FettleError, type Schedule } from '@fettle/contracts';
 import { resumeScheduleRow, type Transaction } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { getSchedule, requireSchedule, type ScheduleKey } from './list-schedules.js';
@@ -11,7 +11,7 @@ const maxPages = 100;
 
 /**
  * Resumes a schedule: instants of the pause that are not settled yet are settled as skipped first, so that none of them is
- * caught up afterwards. Resuming one that is not paused changes nothing. @throws FettleError `not-found`, `denied`.
+ * caught up afterwards. Resuming one that is not paused changes nothing. @throws FettleError `not-found`, `denied`, `conflict`.
  */
 export async function resumeSchedule(context: OperationContext, key: ScheduleKey): Promise<Schedule> {
   const { transaction } = context;
@@ -30,11 +30,20 @@ export async function resumeSchedule(context: OperationContext, key: ScheduleKey
   return getSchedule(transaction, key);
 }
 
-/** Settles what is due up to now under the schedule's state as it is, before that state changes. */
+/**
+ * Settles what is due up to now under the schedule's state as it is, before that state changes. @throws FettleError `conflict`
+ * where that is more than `maxPages`: what is left would be settled under the new state.
+ */
 export async function settlePending(transaction: Transaction, scheduleId: string): Promise<void> {
   const now = new Date();
   for (let page = 0; page < maxPages; page += 1) {
     const { more } = await settleFire(transaction, scheduleId, now);
     if (!more) return;
   }
+  throw new FettleError({
+    code: 'conflict',
+    message: 'Too many instants of this schedule are still to be settled before its state can change.',
+    remedy: 'They are settled in the background; try again in some minutes.',
+    detail: { scheduleId },
+  });
 }
