@@ -1,7 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { problemSchema, roles, type Role } from '@fettle/contracts';
-import { createToken, decide, rolePermissions, type Permission } from '@fettle/security';
+import { createDataSource } from '@fettle/database';
+import { Authenticator } from '@fettle/operations';
+import { createToken, decide, parseToken, rolePermissions, type Permission } from '@fettle/security';
 import { startApi, type TestApi } from './api-server.js';
 
 let api: TestApi;
@@ -110,6 +113,31 @@ describe('signing in', () => {
       { code: 'conflict' },
     );
   });
+
+  it('does not keep an answer that was looked up before rights changed', async () => {
+    const dataSource = await createDataSource({ url: api.databaseUrl, poolSize: 4, applicationName: 'test' });
+    try {
+      const token = await api.tokenOf('quick', 'viewer');
+      const authenticator = new Authenticator(dataSource);
+      let looking: Promise<unknown> = Promise.resolve(null);
+      await dataSource.transaction(async (transaction) => {
+        // The lookup notes the use of the token, so it waits here with what it read before.
+        await transaction.query(`UPDATE api_token SET revoked_at = now() WHERE id = $1`, [parseToken(token)!.id]);
+        looking = authenticator.authenticate(token);
+        for (let waiting: unknown[] = []; waiting.length === 0;) {
+          await sleep(20);
+          waiting = await api.sql(
+            `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          );
+        }
+        authenticator.clear();
+      });
+      expect(await looking).toMatchObject({ name: 'quick' });
+      expect(await authenticator.authenticate(token)).toBeNull();
+    } finally {
+      await dataSource.destroy();
+    }
+  }, 30_000);
 
   it('stores no token in clear', async () => {
     const rows = await api.sql<{ hash: Buffer }>('SELECT hash FROM api_token');

@@ -47,6 +47,8 @@ export async function authenticate(
 export class Authenticator {
   readonly #dataSource: DataSource;
   readonly #answers = new Map<string, CachedAnswer>();
+  /** Rises with each `clear`: an answer that was looked up before it may be of rights that are gone. */
+  #generation = 0;
 
   constructor(dataSource: DataSource) {
     this.#dataSource = dataSource;
@@ -59,13 +61,15 @@ export class Authenticator {
     const cached = this.#answers.get(key);
     if (cached && cached.validUntilMs > Date.now()) return cached.principal;
     this.#answers.delete(key);
+    const generation = this.#generation;
     const principal = await authenticate(this.#dataSource.manager, tokenText);
-    if (principal) this.#keep(key, principal);
+    if (principal && generation === this.#generation) this.#keep(key, principal);
     return principal;
   }
 
   /** Forgets all answers: call it after rights changed, so that this process acts on the change at once. */
   clear(): void {
+    this.#generation += 1;
     this.#answers.clear();
   }
 
