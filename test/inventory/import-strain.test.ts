@@ -1,6 +1,10 @@
 // Imports beside each other, beside people, in the thousands, failing half-way, and of generated rows.
+import { once } from 'node:events';
+import { request, type ClientRequest, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ImportResult } from '@fettle/contracts';
 import { createDataSource, importAssetRows } from '@fettle/database';
+import { importAssets, systemContext } from '@fettle/operations';
 import fc from 'fast-check';
 import { figure, testSeed } from '../support/figures.js';
 import { startInventoryApi, type InventoryApi } from './inventory-api.js';
@@ -15,6 +19,14 @@ beforeAll(async () => {
   await api.importRows([{ line: 2, name: 'web-01.ber', address: '10.0.0.1' }]);
 }, 180_000);
 afterAll(() => api?.close());
+
+/** An import whose body the test sends piece by piece. */
+function openImport(): ClientRequest {
+  return request(`${api.url}/api/v1/assets/import`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${api.adminToken}`, 'content-type': 'application/x-ndjson' },
+  });
+}
 
 describe('imports under strain', () => {
   it('takes back everything when the database refuses in the middle', async () => {
@@ -48,19 +60,63 @@ describe('imports under strain', () => {
   });
 
   it('orders two imports at once: each is whole, and every asset is there once', async () => {
+    // As several API processes would take them: one alone takes them one after the other.
+    const dataSource = await createDataSource({ url: api.databaseUrl, poolSize: 4, applicationName: 'test' });
     const batch = (site: string) =>
       Array.from({ length: 2000 }, (_, index) => ({
         line: index + 2,
         name: `both-${index}`,
         site,
         address: '10.1.1.1',
+        labels: {},
       }));
-    const answers = await Promise.all(['one', 'two', 'three'].map((site) => api.importRows(batch(site))));
-    expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200]);
-    expect(answers.reduce((sum, answer) => sum + answer.body.created, 0)).toBe(2000);
-    expect(answers.reduce((sum, answer) => sum + answer.body.changed, 0)).toBe(4000);
+    const importBatch = (site: string): Promise<ImportResult> =>
+      dataSource.transaction((transaction) =>
+        importAssets(systemContext(transaction, `import-${site}`), {
+          space: 'default',
+          format: 'csv',
+          dryRun: false,
+          digest: `sha256:${site}`,
+          rows: batch(site),
+        }),
+      );
+    try {
+      const results = await Promise.all(['one', 'two', 'three'].map(importBatch));
+      expect(results.reduce((sum, { created }) => sum + created, 0)).toBe(2000);
+      expect(results.reduce((sum, { changed }) => sum + changed, 0)).toBe(4000);
+    } finally {
+      await dataSource.destroy();
+    }
     const rows = await api.sql(`SELECT site, count(*)::int AS count FROM asset WHERE name LIKE 'both-%' GROUP BY site`);
     expect(rows).toEqual([{ site: expect.stringMatching(/^(one|two|three)$/), count: 2000 }]);
+  }, 60_000);
+
+  it('takes one at a time in one process, and the next when it has ended or broken off', async () => {
+    const row = (name: string): object => ({ line: 1, name });
+    const untilRefused = async (): Promise<void> => {
+      for (;;) {
+        const { status, body } = await api.importRows([row('meanwhile')], { dryRun: true });
+        if (status === 200) continue;
+        expect({ status, code: body.code }).toEqual({ status: 503, code: 'unavailable' });
+        return;
+      }
+    };
+    const slow = openImport();
+    slow.write(`${JSON.stringify(row('slow'))}\n`);
+    await untilRefused();
+    slow.end();
+    const [response] = (await once(slow, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(200);
+    response.resume();
+    expect(await api.importRows([row('slow')])).toMatchObject({ status: 200, body: { unchanged: 1 } });
+    const broken = openImport();
+    broken.on('error', () => undefined);
+    broken.write('{');
+    await untilRefused();
+    broken.destroy();
+    let status = 503;
+    while (status === 503) ({ status } = await api.importRows([row('after')]));
+    expect(status).toBe(200);
   }, 60_000);
 
   it('never loses what a person sets while imports run', async () => {

@@ -55,6 +55,20 @@ describe('relations', () => {
     expect((await api.asset('left')).relations).toHaveLength(12);
   });
 
+  it('shows a thousand and says that there are more', async () => {
+    await api.set('hub', {});
+    await api.importRows(Array.from({ length: 1000 }, (_, index) => ({ line: index + 1, name: `leaf-${index}` })));
+    await api.sql(`INSERT INTO asset_relation (from_id, kind, to_id, source)
+      SELECT l.id, 'runs-on', h.id, 'test' FROM asset l, asset h WHERE l.name LIKE 'leaf-%' AND h.name = 'hub'`);
+    const whole = await api.asset('hub');
+    expect(whole.relations).toHaveLength(1000);
+    expect(whole).not.toHaveProperty('truncated');
+    await api.set('hub', { relate: [{ kind: 'near', asset: 'leaf-1' }] });
+    const cut = await api.asset('hub');
+    expect(cut.relations).toHaveLength(1000);
+    expect(cut.truncated).toEqual(['relations']);
+  });
+
   it('show and reach, for a narrowed role, only the assets that it covers', async () => {
     for (const [name, site] of Object.entries({ own: 'ber', sibling: 'ber', foreign: 'muc' }))
       await api.set(name, { site });

@@ -4,6 +4,7 @@ import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
 import { AssetsController } from './assets/assets.controller.js';
 import { Enrolments } from './assets/enrolments.js';
+import { Imports } from './assets/imports.js';
 import { AuditController } from './audit/audit.controller.js';
 import { ApiLogger } from './common/logger.js';
 import { CredentialsController } from './credentials/credentials.controller.js';
@@ -60,6 +61,7 @@ export class AppModule {
         OperationRunner,
         SealingKeys,
         Enrolments,
+        Imports,
         Metrics,
         RunWakeups,
         EventStreams,

@@ -79,6 +79,8 @@ export const assetDetailSchema = assetSchema.extend({
   identifiers: z.array(z.object({ kind: z.string(), value: z.string(), source: z.string() })),
   relations: z.array(z.object({ kind: z.string(), direction: z.enum(['to', 'from']), asset: assetNameSchema })),
   sources: z.record(z.string(), z.string()),
+  /** Lists of which more is stored than is shown here; absent: all is shown. */
+  truncated: z.array(z.enum(['facts', 'identifiers', 'relations'])).optional(),
 });
 export type AssetDetail = z.infer<typeof assetDetailSchema>;
 

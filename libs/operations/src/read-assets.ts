@@ -15,6 +15,10 @@ import { assetCondition } from './asset-scope.js';
 import type { OperationContext } from './context.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 
+/** Facts, identifiers and relations in one answer, of each. */
+const MAX_SHOWN_RELATED = 1000;
+const relatedLists = ['facts', 'identifiers', 'relations'] as const;
+
 export function assetView(row: AssetRow): Asset {
   const { quarantinedAt, quarantineReason, sources: _sources, ...rest } = row;
   return {
@@ -83,18 +87,20 @@ export async function getAsset(
 ): Promise<AssetDetail> {
   const row = await requireAsset(context, 'asset:read', key);
   // Names of assets beyond the actor's selectors are not told by those that they are related to.
-  const among = assetCondition(null, context.scopeOf('asset:read', key.space), 2);
-  const related = await readAssetRelated(context.transaction, row.id, among);
+  const among = assetCondition(null, context.scopeOf('asset:read', key.space), 3);
+  // One more than is shown tells whether there are more.
+  const related = await readAssetRelated(context.transaction, row.id, MAX_SHOWN_RELATED + 1, among);
+  const truncated = relatedLists.filter((list) => related[list].length > MAX_SHOWN_RELATED);
   return {
     ...assetView(row),
     facts: Object.fromEntries(
-      related.facts.map(({ name, value, source, observedAt }) => [
-        name,
-        { value, source, observedAt: observedAt.toISOString() },
-      ]),
+      related.facts
+        .slice(0, MAX_SHOWN_RELATED)
+        .map(({ name, value, source, observedAt }) => [name, { value, source, observedAt: observedAt.toISOString() }]),
     ),
-    identifiers: [...related.identifiers],
-    relations: [...related.relations],
+    identifiers: related.identifiers.slice(0, MAX_SHOWN_RELATED),
+    relations: related.relations.slice(0, MAX_SHOWN_RELATED),
     sources: row.sources,
+    ...(truncated.length === 0 ? {} : { truncated }),
   };
 }

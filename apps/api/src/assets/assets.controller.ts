@@ -24,14 +24,14 @@ import type {
   ListAssetsQuery,
   SetAssetRequest,
 } from '@fettle/contracts';
-import { getAsset, importAssets, listAssets, retireAsset, setAsset } from '@fettle/operations';
+import { getAsset, listAssets, retireAsset, setAsset } from '@fettle/operations';
 import type { z } from 'zod';
 import { Answers, Resource } from '../common/openapi.js';
 import { OperationRunner } from '../common/operation-runner.js';
 import { CurrentCaller, RequirePermission } from '../common/permission.js';
 import type { Caller, FettleRequest, FettleResponse } from '../common/request.js';
 import { Enrolments } from './enrolments.js';
-import { readImportBody } from './import-body.js';
+import { Imports } from './imports.js';
 
 type Named = z.output<typeof assetParamSchema>;
 type InSpace = z.output<typeof spaceOnlyQuerySchema>;
@@ -42,6 +42,7 @@ export class AssetsController {
   constructor(
     private readonly runner: OperationRunner,
     private readonly enrolments: Enrolments,
+    private readonly imports: Imports,
   ) {}
 
   @Get()
@@ -54,19 +55,18 @@ export class AssetsController {
     return this.runner.readAs(caller, (context) => listAssets(context, query));
   }
 
-  /** NDJSON, a row a line; all rows or none. */
+  /** NDJSON, a row a line; all rows or none. One at a time in a process: 503 while another is under way. */
   @Post('import')
   @HttpCode(200)
   @RequirePermission('asset:import')
   @Answers(200, importResultSchema)
-  async import(
+  import(
     @CurrentCaller() caller: Caller,
     @Query({ schema: importQuerySchema }) query: ImportQuery,
     @Req() request: FettleRequest,
     @Res({ passthrough: true }) response: FettleResponse,
   ): Promise<ImportResult> {
-    const body = await readImportBody(request, response);
-    return this.runner.write(caller, (context) => importAssets(context, { ...query, ...body }));
+    return this.imports.import(caller, query, request, response);
   }
 
   @Get(':name')

@@ -182,28 +182,32 @@ export interface AssetRelated {
   readonly relations: readonly { readonly kind: string; readonly direction: 'to' | 'from'; readonly asset: string }[];
 }
 
-/** All that belongs to an asset; of its relations those with assets for which `among` (parameters from 2) holds. */
+/**
+ * What belongs to an asset, at most `limit` of each; of its relations those with assets for which `among` (parameters from 3)
+ * holds. A host of many virtual machines, or a site's switch, may have more relations than anybody wants in one answer.
+ */
 export async function readAssetRelated(
   transaction: Transaction,
   assetId: string,
+  limit: number,
   among: TargetCondition | null,
 ): Promise<AssetRelated> {
   return {
     facts: await transaction.query(
-      `SELECT name, value, source, observed_at AS "observedAt" FROM asset_fact WHERE asset_id = $1 ORDER BY name`,
-      [assetId],
+      `SELECT name, value, source, observed_at AS "observedAt" FROM asset_fact WHERE asset_id = $1 ORDER BY name LIMIT $2`,
+      [assetId, limit],
     ),
     identifiers: await transaction.query(
-      `SELECT kind, value, source FROM asset_identifier WHERE asset_id = $1 ORDER BY kind, value`,
-      [assetId],
+      `SELECT kind, value, source FROM asset_identifier WHERE asset_id = $1 ORDER BY kind, value LIMIT $2`,
+      [assetId, limit],
     ),
     relations: await transaction.query(
       `SELECT r.kind, r.direction, a.name AS asset
        FROM (SELECT kind, 'to' AS direction, to_id AS id FROM asset_relation WHERE from_id = $1
              UNION ALL
              SELECT kind, 'from', from_id FROM asset_relation WHERE to_id = $1) AS r
-       JOIN asset a ON a.id = r.id WHERE (${among?.sql ?? 'true'}) ORDER BY 1, 2, 3`,
-      [assetId, ...(among?.parameters ?? [])],
+       JOIN asset a ON a.id = r.id WHERE (${among?.sql ?? 'true'}) ORDER BY 1, 2, 3 LIMIT $2`,
+      [assetId, limit, ...(among?.parameters ?? [])],
     ),
   };
 }

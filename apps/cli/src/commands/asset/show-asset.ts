@@ -8,6 +8,8 @@ export async function showAsset(session: Session, name: string, options: SpaceOp
   const path = `/api/v1/assets/${encodeURIComponent(name)}`;
   const asset = await session.connect(options).get(path, assetDetailSchema, { space: options.space });
   session.output.data(options.output, asset, () => shown(session, asset));
+  if (asset.truncated !== undefined)
+    session.output.warn(`there are more ${asset.truncated.join(' and ')} than are shown`);
   return EXIT.ok;
 }
 
