@@ -1,14 +1,16 @@
 // `node deploy/make-secrets.mjs [FOLDER]`: makes the keys and passwords of the production layout, a file each, and keeps those
 // that are there. Run it after `npm run build`. FOLDER is deploy/secrets by default.
 import { randomBytes } from 'node:crypto';
-import { chownSync, chmodSync, mkdirSync } from 'node:fs';
+import { chownSync, chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
+  createNoteSigner,
   createToken,
   generateEffectTokenKeyText,
   generateSealingKeyLine,
   generateSigningKeyPem,
+  loadKeyFile,
   loadOrCreateKeyFile,
 } from '@fettle/security';
 
@@ -37,6 +39,9 @@ export async function makeSecrets(folder) {
   for (const [name, generate] of Object.entries({ ...keys, ...passwords })) {
     await loadOrCreateKeyFile(join(folder, name), generate);
   }
+  // The API tells the public half and cannot sign. The name of a key is no part of its PEM.
+  const { publicKeyPem } = createNoteSigner(await loadKeyFile(join(folder, 'audit.pem')), 'audit');
+  writeFileSync(join(folder, 'audit.pub'), publicKeyPem, { mode: 0o644 });
 }
 
 /** What Docker needs on top: containers see the files themselves, with owner and mode, whatever their folder's mode. */

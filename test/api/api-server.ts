@@ -68,6 +68,7 @@ export async function startApi(
     port: 0,
     logLevel: 'fatal',
     auditKeyFile,
+    auditPublicKeyFile: undefined,
     sealingKeyFile: join(dataDir, 'sealing.key'),
     bootstrapTokenFile,
     metricsPublic: false,

@@ -1,8 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { auditExportLineSchema, type AuditExportLine, type AuditRecordView } from '@fettle/contracts';
 import { createDataSource } from '@fettle/database';
 import { AUDIT_ORIGIN, exportAudit, sealBatch } from '@fettle/operations';
-import { signCheckpoint } from '@fettle/security';
+import { generateSigningKeyPem, signCheckpoint } from '@fettle/security';
 import { verifyLog, type LogRecord, type JsonValue } from '@fettle/security/verify';
 import { startApi, type TestApi } from './api-server.js';
 
@@ -241,6 +244,28 @@ describe('verification of the log as the API exports it', () => {
       expect(report.findings).toEqual([expect.objectContaining({ kind: 'truncated', position: 10 })]);
     });
   });
+});
+
+describe('the public key of the log', () => {
+  it('needs no private key where it has a file of its own, which takes none', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fettle-audit-key-'));
+    const auditPublicKeyFile = join(folder, 'audit.pub');
+    await writeFile(auditPublicKeyFile, api.signer.publicKeyPem, { mode: 0o644 });
+    const other = await startApi({ auditKeyFile: join(folder, 'none'), auditPublicKeyFile });
+    try {
+      const { publicKeyPem, verifierKey } = api.signer;
+      const key = await other.call('GET', '/api/v1/audit/key');
+      expect(key).toMatchObject({ status: 200, body: { origin: AUDIT_ORIGIN, publicKeyPem, verifierKey } });
+      await writeFile(auditPublicKeyFile, generateSigningKeyPem());
+      expect(await other.call('GET', '/api/v1/audit/key')).toMatchObject({
+        status: 503,
+        body: { code: 'unavailable' },
+      });
+    } finally {
+      await other.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
 });
 
 describe('the audit list', () => {

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -251,6 +251,9 @@ async function startApi(name: string, environment: NodeJS.ProcessEnv): Promise<{
   const url = `http://127.0.0.1:${port}`;
   const program = new Program(name, '/bin/sh', ['deploy/start-program.sh', 'apps/api/dist/main.js'], {
     ...environment,
+    // It tells the key, and cannot sign.
+    FETTLE_AUDIT_KEY_FILE: '',
+    FETTLE_AUDIT_PUBLIC_KEY_FILE: join(dirname(environment.FETTLE_SEALING_KEY_FILE ?? ''), 'audit.pub'),
     FETTLE_PORT: String(port),
   });
   const isReady = async (): Promise<boolean> => {

@@ -10,6 +10,7 @@ export type ApiSettings = Pick<
   | 'port'
   | 'logLevel'
   | 'auditKeyFile'
+  | 'auditPublicKeyFile'
   | 'sealingKeyFile'
   | 'bootstrapTokenFile'
   | 'metricsPublic'

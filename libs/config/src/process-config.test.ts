@@ -35,6 +35,7 @@ describe('parseConfig', () => {
       sealingKeyFile: '/data/keys/sealing.key',
       tokenKeyFile: '/data/keys/token.key',
       auditKeyFile: '/data/keys/audit.pem',
+      auditPublicKeyFile: undefined,
       bootstrapTokenFile: undefined,
     });
   });
@@ -50,6 +51,7 @@ describe('parseConfig', () => {
   it('resolves relative key files against the data directory', () => {
     const config = parseConfig({ ...minimal, FETTLE_SEALING_KEY_FILE: 'k', FETTLE_BOOTSTRAP_TOKEN_FILE: '/t' });
     expect(config.sealingKeyFile).toBe('/data/k');
+    expect(parseConfig({ ...minimal, FETTLE_AUDIT_PUBLIC_KEY_FILE: 'p' }).auditPublicKeyFile).toBe('/data/p');
     expect(config.bootstrapTokenFile).toBe('/t');
   });
 

@@ -32,6 +32,8 @@ export interface ProcessConfig {
   readonly tokenKeyFile: string;
   /** Ed25519 private key (PEM, PKCS 8) that signs the audit log's checkpoints. */
   readonly auditKeyFile: string;
+  /** Its public half (SPKI in PEM), for processes that do not sign; undefined: it is taken from `auditKeyFile`. */
+  readonly auditPublicKeyFile: string | undefined;
   /** `/metrics` answers without a token; otherwise it needs the permission `system:read`. */
   readonly metricsPublic: boolean;
   /** The first sign-in token of principal `local-admin`; undefined: none is set up. */
@@ -56,6 +58,7 @@ const environmentSchema = z.object({
   FETTLE_SEALING_KEY_FILE: z.string().min(1).optional(),
   FETTLE_TOKEN_KEY_FILE: z.string().min(1).optional(),
   FETTLE_AUDIT_KEY_FILE: z.string().min(1).optional(),
+  FETTLE_AUDIT_PUBLIC_KEY_FILE: z.string().min(1).optional(),
   FETTLE_BOOTSTRAP_TOKEN_FILE: z.string().min(1).optional(),
 });
 
@@ -75,7 +78,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   const dataDir = resolve(values.FETTLE_DATA_DIR);
   const keyFile = (given: string | undefined, name: string): string =>
     given === undefined ? resolve(dataDir, 'keys', name) : absolute(given, dataDir);
-  const bootstrap = values.FETTLE_BOOTSTRAP_TOKEN_FILE;
+  const optionalFile = (given: string | undefined): string | undefined =>
+    given === undefined ? undefined : absolute(given, dataDir);
   return Object.freeze({
     databaseUrl: values.DATABASE_URL,
     databasePoolSize: values.FETTLE_DATABASE_POOL,
@@ -90,8 +94,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     sealingKeyFile: keyFile(values.FETTLE_SEALING_KEY_FILE, KEY_FILE_NAMES.sealing),
     tokenKeyFile: keyFile(values.FETTLE_TOKEN_KEY_FILE, KEY_FILE_NAMES.token),
     auditKeyFile: keyFile(values.FETTLE_AUDIT_KEY_FILE, KEY_FILE_NAMES.audit),
+    auditPublicKeyFile: optionalFile(values.FETTLE_AUDIT_PUBLIC_KEY_FILE),
     metricsPublic: values.FETTLE_METRICS_PUBLIC,
-    bootstrapTokenFile: bootstrap === undefined ? undefined : absolute(bootstrap, dataDir),
+    bootstrapTokenFile: optionalFile(values.FETTLE_BOOTSTRAP_TOKEN_FILE),
   });
 }
 

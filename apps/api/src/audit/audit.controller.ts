@@ -59,6 +59,6 @@ export class AuditController {
   @RequirePermission('audit:read')
   @Answers(200, auditKeySchema)
   key(): Promise<AuditKey> {
-    return readAuditKey(this.settings.auditKeyFile);
+    return readAuditKey(this.settings);
   }
 }

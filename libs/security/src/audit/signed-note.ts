@@ -54,11 +54,9 @@ export function createNoteSigner(privateKeyPem: string, keyName: string): NoteSi
   assertKeyName(keyName);
   const publicKey = createPublicKey(privateKey);
   const keyHash = noteKeyHash(keyName, publicKey);
-  const encodedKey = Buffer.concat([Buffer.from([ed25519Algorithm]), rawPublicKey(publicKey)]).toString('base64');
   return {
     keyName,
-    publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    verifierKey: `${keyName}+${keyHash.toString('hex')}+${encodedKey}`,
+    ...publishedKey({ keyName, keyHash, publicKey }),
     sign: (text) => {
       if (!isNoteText(text))
         throw new FettleError({ code: 'invalid-request', message: 'not the text of a signed note' });
@@ -85,6 +83,19 @@ export function createNoteVerifier(publicKeyText: string, keyName: string): Note
     ? publicKeyFromPem(publicKeyText)
     : publicKeyFromVerifierKey(publicKeyText, keyName);
   return { keyName, keyHash: noteKeyHash(keyName, publicKey), publicKey };
+}
+
+/** A public key in both of the forms in which it is published. */
+export function publishedKey({
+  keyName,
+  keyHash,
+  publicKey,
+}: NoteVerifier): Pick<NoteSigner, 'publicKeyPem' | 'verifierKey'> {
+  const encodedKey = Buffer.concat([Buffer.from([ed25519Algorithm]), rawPublicKey(publicKey)]).toString('base64');
+  return {
+    publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    verifierKey: `${keyName}+${keyHash.toString('hex')}+${encodedKey}`,
+  };
 }
 
 /** Null where `note` is not a signed note (C2SP signed-note: text, empty line, signature lines). */
