@@ -133,4 +133,29 @@ describe('what the background does to schedules and runs', () => {
     const temporal = { client: { withDeadline: (_: number, work: () => Promise<void>) => work() } };
     await expect(sendCommand(temporal as never, command as never)).rejects.toMatchObject({ code: 'unknown-command' });
   });
+
+  it('settles an instant whose stored runbook does not fit as skipped, with the reason', async () => {
+    const id = await dueSchedule('outdated-runbook', 1);
+    const spoilRunbook = (timeout: string): Promise<unknown> =>
+      stack.dataSource.query(
+        `UPDATE document_version SET parsed = jsonb_set(parsed, '{spec,timeout}', $1)
+         WHERE document_id = (SELECT id FROM document WHERE kind = 'Runbook' AND name = 'call')`,
+        [JSON.stringify(timeout)],
+      );
+    await spoilRunbook('soon');
+    try {
+      await stack.dataSource.transaction((transaction) => settleFire(transaction, id, new Date()));
+    } finally {
+      await spoilRunbook('24h');
+    }
+    const fires: unknown = await stack.dataSource.query(`SELECT outcome, reason FROM fire WHERE schedule_id = $1`, [
+      id,
+    ]);
+    expect(fires).toMatchObject([
+      {
+        outcome: 'skipped',
+        reason: expect.stringMatching(/invalid-document: The stored runbook "call".*spec\.timeout/),
+      },
+    ]);
+  });
 });
