@@ -19,6 +19,8 @@ const common = {
 };
 
 export default {
+  // Jest reads this here, not in a project. Its 5 s would make a test fail where the machine is merely busy.
+  testTimeout: 60_000,
   projects: [
     {
       ...common,

@@ -13,6 +13,8 @@ import { median, Report } from './report.js';
 const run = promisify(execFile);
 const HOSTS = 200;
 const AT_ONCE = 50;
+/** The bare pool is measured at both, and the better one is the limit: what is best differs with the machine. */
+const BARE_AT_ONCE = [AT_ONCE, HOSTS] as const;
 const ROUNDS = Number(process.env.FETTLE_BENCH_ROUNDS ?? 3);
 const WARM_STEPS = 10;
 /** A program, not the `true` that a shell has inside: Ansible's `command` and Fettle start one whatever the shell has. */
@@ -115,7 +117,7 @@ describe('fan-out', () => {
     );
   }
 
-  async function barePool(): Promise<{ cold: Sample; warm: Sample[] }> {
+  async function barePool(atOnce: number): Promise<{ cold: Sample; warm: Sample }> {
     const settings = {
       addresses: Array.from({ length: HOSTS }, (_, host) => sshd.address(host)),
       port: sshd.port,
@@ -123,14 +125,18 @@ describe('fan-out', () => {
       keyFile: files.key,
       hostKey: (await sshd.hostKeys())[0],
       argv: COMMAND,
-      atOnce: AT_ONCE,
+      atOnce,
       warmRounds: WARM_STEPS,
     };
     const script = fileURLToPath(new URL('./bare-pool.mjs', import.meta.url));
     const { stdout } = await run(process.execPath, [script, JSON.stringify(settings)]);
     const result = JSON.parse(stdout) as { cold: Sample; warm: Sample[]; failures: number };
     expect(result.failures).toBe(0);
-    return result;
+    const { cold, warm } = result;
+    return {
+      cold,
+      warm: { wallMs: median(warm.map((one) => one.wallMs)), cpuMs: median(warm.map((one) => one.cpuMs)) },
+    };
   }
 
   /** A fresh worker, so that no connection is open yet. */
@@ -158,24 +164,53 @@ describe('fan-out', () => {
     return rows.map((row) => row.ms);
   }
 
+  /** In the order of the report. */
+  function emptySamples(names: readonly string[]): Record<string, Sample[]> {
+    return Object.fromEntries(names.map((name) => [name, []]));
+  }
+
+  const faster = (samples: readonly Sample[]): Sample => samples.reduce((a, b) => (b.wallMs < a.wallMs ? b : a));
+  const bareName = (atOnce: number): string => `bare, ${atOnce} at once`;
+  const LIMIT = "bare, the round's better";
+
   it('measures one command on 200 endpoints, cold and warm', async () => {
-    const cold: Record<string, Sample[]> = { fettle: [], bare: [], pdsh: [], 'ansible raw': [], 'ansible command': [] };
-    const warm: Record<string, Sample[]> = { fettle: [], bare: [] };
+    const bareNames = [...BARE_AT_ONCE.map(bareName), LIMIT];
+    const cold = emptySamples(['fettle', ...bareNames, 'pdsh', 'ansible raw', 'ansible command']);
+    const warm = emptySamples(['fettle', ...bareNames]);
     for (let round = 0; round < ROUNDS; round += 1) {
-      const one = await fettle('one');
-      cold.fettle!.push(one);
-      const bare = await barePool();
-      cold.bare!.push(bare.cold);
-      warm.bare!.push({ wallMs: median(bare.warm.map((s) => s.wallMs)), cpuMs: median(bare.warm.map((s) => s.cpuMs)) });
-      const ten = await fettle('ten');
-      const perStep = (await stepTimes(ten.run.id)).slice(1);
-      warm.fettle!.push({ wallMs: median(perStep), cpuMs: (ten.cpuMs - one.cpuMs) / WARM_STEPS });
-      if (process.env.FETTLE_BENCH_PEERS === '0') continue;
-      cold.pdsh!.push(await pdsh());
-      cold['ansible raw']!.push(await ansible('raw'));
-      if (round < 2) cold['ansible command']!.push(await ansible('command'));
+      const ours: { one?: Awaited<ReturnType<typeof fettle>>; ten?: Awaited<ReturnType<typeof fettle>> } = {};
+      const bare: Awaited<ReturnType<typeof barePool>>[] = [];
+      const measurements = [
+        async () => void (ours.one = await fettle('one')),
+        ...BARE_AT_ONCE.map((atOnce, index) => async () => void (bare[index] = await barePool(atOnce))),
+        async () => void (ours.ten = await fettle('ten')),
+      ];
+      if (process.env.FETTLE_BENCH_PEERS !== '0') {
+        measurements.push(
+          async () => void cold.pdsh!.push(await pdsh()),
+          async () => void cold['ansible raw']!.push(await ansible('raw')),
+        );
+        if (round < 2) measurements.push(async () => void cold['ansible command']!.push(await ansible('command')));
+      }
+      // Turned round every other time, so that none profits from what goes before it.
+      for (const measure of round % 2 === 0 ? measurements : measurements.reverse()) await measure();
+      const { one, ten } = ours;
+      cold.fettle!.push(one!);
+      warm.fettle!.push({
+        wallMs: median((await stepTimes(ten!.run.id)).slice(1)),
+        cpuMs: (ten!.cpuMs - one!.cpuMs) / WARM_STEPS,
+      });
+      for (const [index, atOnce] of BARE_AT_ONCE.entries()) {
+        cold[bareName(atOnce)]!.push(bare[index]!.cold);
+        warm[bareName(atOnce)]!.push(bare[index]!.warm);
+      }
+      cold[LIMIT]!.push(faster(bare.map((pool) => pool.cold)));
+      warm[LIMIT]!.push(faster(bare.map((pool) => pool.warm)));
     }
-    const report = new Report('fan-out', `\`${COMMAND}\` on ${HOSTS} endpoints of one sshd; peers ${AT_ONCE} at once`);
+    const report = new Report(
+      'fan-out',
+      `\`${COMMAND}\` on ${HOSTS} endpoints of one sshd; peers ${AT_ONCE} at once, the bare pool at ${BARE_AT_ONCE.join(' and at ')}, of which the better is the limit; every other round in reverse order`,
+    );
     for (const [name, samples] of Object.entries(cold)) report.add(`cold, ${name}`, samples, HOSTS, cold.fettle!);
     for (const [name, samples] of Object.entries(warm)) report.add(`warm step, ${name}`, samples, HOSTS, warm.fettle!);
     await report.write();

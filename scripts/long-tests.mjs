@@ -16,13 +16,13 @@ export function longTestFiles() {
     .sort();
 }
 
-/** `figures` are lines of a file's path, a tab and what its test said (test/support/figures.ts). */
-export function writeLongResults(outcome, figures, tookMs) {
+/** `figures` are lines of a file's path, a tab and what its test said (test/support/figures.ts); `commit`: what was tested. */
+export function writeLongResults(outcome, figures, tookMs, commit) {
   const files = [...(outcome.result?.testResults ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
   const text = [
     '# Full counts',
     '',
-    `Made by \`npm run test:long\` on ${new Date().toISOString().slice(0, 10)} in ${minutes(tookMs)}: ${machine()}. One file after the other; a file's time includes its servers' start.`,
+    `Made by \`npm run test:long\` on ${new Date().toISOString().slice(0, 10)} from ${commit} in ${minutes(tookMs)}: ${machine()}. One file after the other; a file's time includes its servers' start.`,
     '',
     ...files.flatMap((file) => describeFile(file, figures)),
     countTests(outcome).line,

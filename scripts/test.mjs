@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { checkDisk, checkNode, checkNpm } from '../apps/cli/preflight.mjs';
 import { endWithSummary, report, run, runJest } from './jest.mjs';
 import { LONG_RESULTS, longTestFiles, writeLongResults } from './long-tests.mjs';
+import { revision } from './revision.mjs';
 import { isInstalled, root, say, setUp, StageError } from './stages.mjs';
 
 /** What the tests run for real and Debian packages; without them the tests fail, they never skip. */
@@ -41,12 +42,13 @@ async function runLong(temporal) {
   const files = given.length > 0 ? given : longTestFiles();
   say(`running with full counts: ${files.join(' ')}`);
   const startedAtMs = Date.now();
+  const commit = revision(root);
   try {
     const settings = { FETTLE_TEMPORAL_CLI: temporal, FETTLE_LONG: '1', FETTLE_FIGURES_OUT: figuresFile };
     // One after the other: what is killed at a moment must not be starved by another file.
     const outcome = await runJest(['--runInBand', ...withProjects(files)], settings);
     if (given.length === 0) {
-      writeLongResults(outcome, readFileSync(figuresFile, 'utf8').split('\n'), Date.now() - startedAtMs);
+      writeLongResults(outcome, readFileSync(figuresFile, 'utf8').split('\n'), Date.now() - startedAtMs, commit);
       say(`${LONG_RESULTS} is written`);
     }
     return report(outcome);

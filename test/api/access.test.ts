@@ -302,3 +302,23 @@ describe('principals', () => {
     }
   });
 });
+
+describe('the page of the API document', () => {
+  it('is HTML whose parts all come from this server', async () => {
+    const page = await api.call('GET', '/api/docs', { token: null });
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+    const references = [...page.text.matchAll(/<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)="([^"]+)"/g)];
+    expect(references.length).toBeGreaterThan(2);
+    for (const [, reference = ''] of references) {
+      const { origin, pathname } = new URL(reference, `${api.url}/api/docs`);
+      expect([reference, origin]).toEqual([reference, api.url]);
+      const part = await api.call('GET', pathname, { token: null });
+      expect([reference, part.status, part.text.length > 0]).toEqual([reference, 200, true]);
+      // Such as the badge of Swagger's validator, which would be told what is served here.
+      if (pathname.endsWith('initializer.js') || pathname.endsWith('.css')) {
+        expect(part.text).not.toMatch(/(?:@import|url\(|(?:src|href)\s*[=:])\s*["']?(?:https?:)?\/\//i);
+      }
+    }
+  });
+});

@@ -15,7 +15,7 @@ export class CliStack {
   private constructor(
     readonly stack: TestStack,
     readonly sshd: Sshd,
-    readonly worker: WorkerProcess,
+    private worker: WorkerProcess,
     public api: ApiProcess,
     /** For the files that commands read. */
     readonly folder: string,
@@ -64,6 +64,11 @@ export class CliStack {
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
+  }
+
+  async restartWorker(): Promise<void> {
+    await this.worker.stop();
+    this.worker = await this.stack.startWorker();
   }
 
   async write(name: string, text: string): Promise<string> {

@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Asset, AssetDetail, Whoami } from '@fettle/contracts';
+import type { Asset, AssetDetail, Principal, Whoami } from '@fettle/contracts';
+import { generateSealingKeyLine } from '@fettle/security';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CliStack } from './cli-stack.js';
 
@@ -147,6 +148,24 @@ describe('things from the command line', () => {
     expect((await cli.fettle(['credential', 'set', 'x', '--kind', 'token'], { stdin: '' })).exitCode).toBe(2);
   });
 
+  it('seals credentials anew with the key that was appended to the key file, and runs go on with them', async () => {
+    const list = (): Promise<{ name: string; keyId: string; version: number }[]> => cli.json('credential', 'list');
+    const before = await list();
+    const none = await cli.fettle(['credential', 'rotate']);
+    expect(none).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(none.stdout).toMatch(/^rotated +0\nkey +\S+\n$/);
+    const line = generateSealingKeyLine();
+    const keyId = line.split(':')[0] ?? '';
+    await appendFile(cli.stack.environment.FETTLE_SEALING_KEY_FILE ?? '', `${line}\n`);
+    // The workers read their keys when they start: first they, so that they can open what is sealed anew.
+    await cli.restartWorker();
+    expect(await cli.json('credential', 'rotate')).toEqual({ rotated: before.length, keyId });
+    expect((await list()).map((one) => one.keyId)).toEqual(before.map(() => keyId));
+    expect(await cli.json('credential', 'rotate')).toEqual({ rotated: 0, keyId });
+    const used = await cli.fettle(['exec', '--on', 'asset.name == "host-000"', '--follow', '--', 'echo', 'still']);
+    expect(used).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/\bstill\n/) });
+  }, 60_000);
+
   it('creates principals and tokens, and ends with 4 and 5 where they do not suffice', async () => {
     expect((await cli.fettle(['principal', 'create', 'olga', '--role', 'viewer', '--kind', 'service'])).exitCode).toBe(
       0,
@@ -165,6 +184,40 @@ describe('things from the command line', () => {
     const [listed] = await cli.json<{ id: string }[]>('token', 'list', '--principal', 'olga');
     expect((await cli.fettle(['token', 'revoke', listed?.id ?? ''])).exitCode).toBe(0);
     expect((await cli.fettle(['principal', 'revoke', 'olga'])).exitCode).toBe(0);
+  });
+
+  it('lists principals, and takes all that one had from it', async () => {
+    const roles = ['--role', 'operator', '--on', 'asset.site == "ber"'];
+    expect((await cli.fettle(['principal', 'create', 'piet', ...roles])).exitCode).toBe(0);
+    const FETTLE_TOKEN = (await cli.fettle(['token', 'create', 'piet', '--name', 'test'])).stdout.trim();
+    const listed = async (): Promise<Principal | undefined> =>
+      (await cli.json<Principal[]>('principal', 'list')).find(({ name }) => name === 'piet');
+    expect(await listed()).toMatchObject({
+      kind: 'person',
+      revokedAt: null,
+      bindings: [{ role: 'operator', space: 'default', selector: 'asset.site == "ber"' }],
+    });
+    const table = await cli.fettle(['principal', 'ls']);
+    expect(table).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(table.stdout).toMatch(/^NAME +KIND +CREATED +REVOKED +ROLES\n/);
+    expect(table.stdout).toMatch(/^piet +person .*operator.*asset\.site == "ber"/m);
+    expect((await cli.fettle(['whoami'], { env: { FETTLE_TOKEN } })).exitCode).toBe(0);
+
+    const revoked = await cli.fettle(['principal', 'revoke', 'piet']);
+    expect(revoked).toEqual({
+      exitCode: 0,
+      stdout: '',
+      stderr: 'Principal piet is revoked; its tokens are no good any more.\n',
+    });
+    expect((await cli.fettle(['whoami'], { env: { FETTLE_TOKEN } })).exitCode).toBe(4);
+    expect((await listed())?.revokedAt).toMatch(/^\d{4}-\d\d-\d\dT/);
+    // Again: nothing more happens, and the time stays that of the first.
+    expect(await cli.json('principal', 'revoke', 'piet')).toEqual(await listed());
+    const nobody = await cli.fettle(['principal', 'revoke', 'nobody-here']);
+    expect(nobody).toMatchObject({ exitCode: 3, stdout: '' });
+    expect(nobody.stderr).toContain('fettle principal list');
+    const last = await cli.fettle(['principal', 'list'], { env: { FETTLE_TOKEN: '' } });
+    expect(last).toMatchObject({ exitCode: 4, stdout: '' });
   });
 
   it('verifies the audit log offline, and finds an edit', async () => {

@@ -42,9 +42,9 @@ export class UpHarness {
     if (options.user !== undefined) chownSync(this.folder, options.user.uid, options.user.gid);
   }
 
-  async up(given: UpFixtureOptions = {}): Promise<UpProcess> {
+  async up(given: UpFixtureOptions = {}, environment: NodeJS.ProcessEnv = {}): Promise<UpProcess> {
     const json = JSON.stringify({ dataDir: this.dataDir, port: 0, ...given });
-    const env = await this.#environment();
+    const env = { ...(await this.#environment()), ...environment };
     const { user } = this.options;
     const child =
       user === undefined

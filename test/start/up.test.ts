@@ -8,6 +8,8 @@ import pg from 'pg';
 import { downCommand, findLocalStack, statusCommand, type Output } from '../../apps/cli/dist/up/index.js';
 import { isStillRunning } from '../../apps/cli/dist/up/process-identity.js';
 import { findUser, type SystemUser } from '../../apps/cli/dist/up/system-user.js';
+import { createTestDatabase } from '../support/postgres.js';
+import { testTemporal } from '../support/temporal.js';
 import { UpHarness, type UpFixtureOptions } from './up-harness.js';
 
 const NAMES = ['api', 'demo-estate', 'postgres', 'temporal', 'worker'];
@@ -147,6 +149,60 @@ describe('fettle up', () => {
       server.close();
     }
   }, 30_000);
+
+  it('uses the database and the Temporal that the environment names, and starts none of its own', async () => {
+    harness = new UpHarness({ folderMode: PASSABLE });
+    const database = await createTestDatabase();
+    const { address } = testTemporal();
+    const password = new URL(database.url).password;
+    try {
+      const up = await harness.up({}, { DATABASE_URL: database.url, TEMPORAL_ADDRESS: address });
+      await up.ready();
+      const names = harness.state()?.children.map(({ name }) => name);
+      expect(names?.sort()).toEqual(NAMES.filter((name) => name !== 'postgres' && name !== 'temporal'));
+      for (const name of ['api', 'worker']) {
+        const environment = readFileSync(`/proc/${await harness.pidOf(name)}/environ`, 'utf8').split('\0');
+        expect(environment).toContain(`DATABASE_URL=${database.url}`);
+        expect(environment).toContain(`TEMPORAL_ADDRESS=${address}`);
+      }
+      expect(await up.interrupt()).toBe(0);
+      expect(up.text).toContain(`using Temporal at ${address}`);
+      expect(up.text).toContain('using the database postgres://');
+      expect(password).not.toBe('');
+      expect(up.text).not.toContain(password);
+      for (const unused of ['postgres', 'temporal', 'postgres-folder', 'logs/postgres.log', 'logs/temporal.log']) {
+        expect([unused, existsSync(join(harness.dataDir, unused))]).toEqual([unused, false]);
+      }
+    } finally {
+      await database.close();
+    }
+  }, 60_000);
+
+  it.each([
+    [
+      'DATABASE_URL',
+      'postgres://u:secret-word@127.0.0.1:9/fettle',
+      'DATABASE_URL names postgres://u@127.0.0.1:9/fettle',
+    ],
+    ['TEMPORAL_ADDRESS', '127.0.0.1:9', 'TEMPORAL_ADDRESS names 127.0.0.1:9'],
+  ])(
+    'starts nothing where %s names what does not answer',
+    async (name, value, message) => {
+      harness = new UpHarness({ folderMode: PASSABLE });
+      const database = await createTestDatabase();
+      try {
+        const others = { DATABASE_URL: database.url, TEMPORAL_ADDRESS: testTemporal().address };
+        const up = await harness.up({}, { ...others, [name]: value });
+        expect(await up.exited).toBe(1);
+        expect(up.text).toContain(`${message}, which does not answer`);
+        expect(up.text).not.toContain('secret-word');
+        expect(harness.state()).toBeUndefined();
+      } finally {
+        await database.close();
+      }
+    },
+    60_000,
+  );
 
   it('stops everything with exit code 1 when a child dies too often', async () => {
     harness = new UpHarness({ folderMode: PASSABLE });

@@ -1,5 +1,7 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -153,6 +155,33 @@ describe('the command line', () => {
     }
     // A good one goes on to the API, which is not there.
     expect((await capture(args, { env, stdin: privateKey })).stderr).toContain('does not answer');
+  });
+
+  it('examines, as doctor, what a start needs: exit 0 where nothing stands in the way, else 1 and what to do', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const dataDir = join(folder, 'nothing-yet');
+    const args = ['doctor', '--data-dir', dataDir, '--port', String(port)];
+    const taken = await capture(args);
+    await new Promise((resolve) => server.close(resolve));
+    expect({ exitCode: taken.exitCode, stderr: taken.stderr }).toEqual({ exitCode: 1, stderr: '' });
+    expect(taken.stdout).toContain(`  FAIL  port       port ${port} on 127.0.0.1 is taken by process ${process.pid} `);
+    expect(taken.stdout).toMatch(/Stop it, or choose another with --port N\.\n/);
+    const fine = await capture(args);
+    expect({ exitCode: fine.exitCode, stderr: fine.stderr }).toEqual({ exitCode: 0, stderr: '' });
+    const lines = fine.stdout.split('\n');
+    expect(lines[0]).toMatch(/^Fettle \d+\.\d+\.\d+ in \//);
+    expect(lines[0]).toContain(`data in ${dataDir}`);
+    expect(lines[1]).toBe('  it does not run');
+    expect(fine.stdout).not.toContain('FAIL');
+    for (const line of [/^ {2}ok {4}node .*Node\.js \d/m, /^ {2}ok {4}npm /m, /^ {2}ok {4}data disk .*GiB free/m]) {
+      expect(fine.stdout).toMatch(line);
+    }
+    expect(fine.stdout).toContain(`  ok    port       port ${port} on 127.0.0.1 is free\n`);
+    expect(fine.stdout).toMatch(/^ {2}(ok {2}|note) {2}temporal /m);
+    expect(fine.stdout).toMatch(/^ {2}ok {4}postgres +embedded 18/m);
+    expect(existsSync(dataDir)).toBe(false);
   });
 
   it('previews fires offline in the zone of the schedule and of the reader', async () => {
