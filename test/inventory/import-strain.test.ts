@@ -93,26 +93,29 @@ describe('imports under strain', () => {
 
   it('takes one at a time in one process, and the next when it has ended or broken off', async () => {
     const row = (name: string): object => ({ line: 1, name });
-    const untilRefused = async (): Promise<void> => {
+    /** An import that has begun and not ended. One that came while the question below was answered is refused itself: once more. */
+    const openHeld = async (text: string): Promise<ReturnType<typeof openImport>> => {
       for (;;) {
-        const { status, body } = await api.importRows([row('meanwhile')], { dryRun: true });
-        if (status === 200) continue;
-        expect({ status, code: body.code }).toEqual({ status: 503, code: 'unavailable' });
-        return;
+        const held = openImport();
+        held.on('error', () => undefined);
+        held.write(text);
+        for (let tries = 0; tries < 20; tries += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          const { status, body } = await api.importRows([row('meanwhile')], { dryRun: true });
+          if (status === 200) continue;
+          expect({ status, code: body.code }).toEqual({ status: 503, code: 'unavailable' });
+          return held;
+        }
+        held.destroy();
       }
     };
-    const slow = openImport();
-    slow.write(`${JSON.stringify(row('slow'))}\n`);
-    await untilRefused();
+    const slow = await openHeld(`${JSON.stringify(row('slow'))}\n`);
     slow.end();
     const [response] = (await once(slow, 'response')) as [IncomingMessage];
     expect(response.statusCode).toBe(200);
     response.resume();
     expect(await api.importRows([row('slow')])).toMatchObject({ status: 200, body: { unchanged: 1 } });
-    const broken = openImport();
-    broken.on('error', () => undefined);
-    broken.write('{');
-    await untilRefused();
+    const broken = await openHeld('{');
     broken.destroy();
     let status = 503;
     while (status === 503) ({ status } = await api.importRows([row('after')]));

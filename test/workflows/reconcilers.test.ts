@@ -62,31 +62,6 @@ describe('what the background does to schedules and runs', () => {
     ]);
   });
 
-  it('settles an instant whose stored runbook does not fit as skipped, with the reason', async () => {
-    const id = await dueSchedule('outdated-runbook', 1);
-    const spoilRunbook = (timeout: string): Promise<unknown> =>
-      stack.dataSource.query(
-        `UPDATE document_version SET parsed = jsonb_set(parsed, '{spec,timeout}', $1)
-         WHERE document_id = (SELECT id FROM document WHERE kind = 'Runbook' AND name = 'call')`,
-        [JSON.stringify(timeout)],
-      );
-    await spoilRunbook('soon');
-    try {
-      await stack.dataSource.transaction((transaction) => settleFire(transaction, id, new Date()));
-    } finally {
-      await spoilRunbook('24h');
-    }
-    const fires: unknown = await stack.dataSource.query(`SELECT outcome, reason FROM fire WHERE schedule_id = $1`, [
-      id,
-    ]);
-    expect(fires).toMatchObject([
-      {
-        outcome: 'skipped',
-        reason: expect.stringMatching(/invalid-document: The stored runbook "call".*spec\.timeout/),
-      },
-    ]);
-  });
-
   it('leaves an audit record of a run that it ends, once', async () => {
     const { id } = await stack.start('call');
     await stack.dataSource.transaction((transaction) => claimRun(transaction, id, 'w'));
