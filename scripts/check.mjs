@@ -2,6 +2,7 @@
 // one fails, so that one call shows everything.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { checkNode } from '../apps/cli/preflight.mjs';
 import { root, say, setUp, StageError } from './stages.mjs';
@@ -44,6 +45,8 @@ const lanes = [
       '--selectProjects',
       'unit',
       '--silent',
+      // By itself jest leaves one core alone, which on two cores is half of the machine; lint is done long before.
+      `--maxWorkers=${availableParallelism()}`,
     ],
   ],
 ];
