@@ -3,28 +3,24 @@ import type { StoredError } from '../entities/runs.js';
 import { NIL_ASSET_ID, NO_EPOCH } from './control-steps.js';
 import { appendEntries, lockRun, saveLockedRun, type NewEntry } from './run-entries.js';
 
-/** One dispatch of a segment to which the way did not lead straight: a branch, an iteration. */
+/** One dispatch of a segment to which the way did not lead straight: a branch, an iteration, after a cancel. */
 export interface SegmentEntrance {
   readonly runId: string;
-  /** Where the targets stand, and where they go: indexes among all target steps. */
-  readonly from: number;
+  /** Index of the segment's first step among all target steps. */
   readonly first: number;
   /** Counts the dispatches of the run's segments. */
   readonly ordinal: number;
-  /** Only the targets of this wave; absent: all. */
-  readonly wave?: number | undefined;
 }
 
 /** Moves the run's open targets to the first step of a segment. Calling it again for the same dispatch moves nothing. */
 export async function enterSegment(transaction: Transaction, entrance: SegmentEntrance): Promise<void> {
-  const { runId, from, first, ordinal, wave } = entrance;
+  const { runId, first, ordinal } = entrance;
   const run = await lockRun(transaction, runId);
   if (run.state !== 'running' || run.segmentMark >= ordinal) return;
   await transaction.query(
-    `UPDATE run_target SET step_index = $3, generation = 1
-     WHERE run_id = $1 AND step_index = $2 AND state IN ('pending', 'running') AND lane IS NULL
-       AND ($4::integer IS NULL OR wave = $4)`,
-    [runId, from, first, wave ?? null],
+    `UPDATE run_target SET step_index = $2, generation = 1, is_failing = false
+     WHERE run_id = $1 AND step_index <> $2 AND state IN ('pending', 'running') AND lane IS NULL`,
+    [runId, first],
   );
   await transaction.query(`UPDATE run SET segment_mark = $2 WHERE id = $1`, [runId, ordinal]);
 }

@@ -73,14 +73,15 @@ export async function openLane(
   };
 }
 
-/** A target has at most one attempt that is started and not ended. */
+/** A target works on one attempt at a time: the last one that is started and not ended. */
 async function readStarted(
   transaction: Transaction,
   runId: string,
   targets: readonly ClaimedTarget[],
 ): Promise<Map<string, { readonly step: string; readonly effect: JournaledEffect }>> {
   const rows: { asset_id: string; step: string; effect: JournaledEffect }[] = await transaction.query(
-    `SELECT asset_id, step, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'`,
+    `SELECT asset_id, step, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'
+     ORDER BY started_at`,
     [runId, targets.map((target) => target.assetId)],
   );
   return new Map(rows.map((row) => [row.asset_id, row]));
