@@ -5,7 +5,8 @@ import { storedError } from './judge-error.js';
 export type CommandOf<Kind extends WorkCommand['kind']> = Extract<WorkCommand, { kind: Kind }>;
 
 /** Commands whose end comes from outside of the run. */
-export type ExternalCommand = CommandOf<'call'> | CommandOf<'await-signal'> | CommandOf<'ask-approval'> | CommandOf<'take-capacity'>;
+export type ExternalCommand =
+  CommandOf<'call'> | CommandOf<'await-signal'> | CommandOf<'ask-approval'> | CommandOf<'take-capacity'>;
 
 export interface ExternalWait<Command extends ExternalCommand = ExternalCommand> {
   readonly runId: string;
