@@ -16,7 +16,8 @@ import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
 import { flowActivities } from './run/flow.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
-import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
+import type { LaneInput } from './run/lane-input.js';
+import { LANE_SLOTS, serveLane, type LaneReport } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { waveActivities } from './run/waves.js';
 

@@ -171,13 +171,15 @@ export class RunActor implements Work {
     if (this.isResting) return;
     const scope = new CancellationScope({ cancellable: true });
     work.scope = scope;
-    void scope.run(() => carryOut(this, work)).then(
-      (event) => this.#settle(work, event),
-      (error: unknown) => {
-        this.#settle(work, 'resting');
-        this.#fault ??= { error };
-      },
-    );
+    void scope
+      .run(() => carryOut(this, work))
+      .then(
+        (event) => this.#settle(work, event),
+        (error: unknown) => {
+          this.#settle(work, 'resting');
+          this.#fault ??= { error };
+        },
+      );
   }
 
   #settle(work: Running, event: EngineEvent | 'resting'): void {
@@ -196,13 +198,15 @@ export class RunActor implements Work {
     // It rests: only its end is left to do.
     const scope = new CancellationScope({ cancellable: false });
     work.scope = scope;
-    void scope.run(() => carryOut(this, work)).then(
-      (event) => this.#settle(work, event),
-      (error: unknown) => {
-        this.#settle(work, 'resting');
-        this.#fault ??= { error };
-      },
-    );
+    void scope
+      .run(() => carryOut(this, work))
+      .then(
+        (event) => this.#settle(work, event),
+        (error: unknown) => {
+          this.#settle(work, 'resting');
+          this.#fault ??= { error };
+        },
+      );
   }
 }
 

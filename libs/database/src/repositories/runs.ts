@@ -99,10 +99,13 @@ export async function endRun(
   );
   const uncertain = lost.filter((row) => row.state === 'unknown');
   const stopped = error?.code === FAILURE_LIMIT ? undispatchedError(run) : null;
-  const open: { asset_id: string; was: 'pending' | 'running'; now: 'succeeded' | 'skipped' | 'cancelled' | 'unknown' }[] =
-    await updateRows(
-      transaction,
-      `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
+  const open: {
+    asset_id: string;
+    was: 'pending' | 'running';
+    now: 'succeeded' | 'skipped' | 'cancelled' | 'unknown';
+  }[] = await updateRows(
+    transaction,
+    `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
      UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
                     WHEN $5 THEN CASE WHEN EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id
@@ -111,8 +114,14 @@ export async function endRun(
        error = CASE WHEN t.asset_id = ANY ($3) THEN t.error WHEN $5 THEN NULL ELSE coalesce($4::jsonb, t.error) END
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
      RETURNING t.asset_id, open.state AS was, t.state AS now`,
-      [runId, state, uncertain.map((row) => row.asset_id), stopped === null ? null : JSON.stringify(stopped), outcome.isComplete],
-    );
+    [
+      runId,
+      state,
+      uncertain.map((row) => row.asset_id),
+      stopped === null ? null : JSON.stringify(stopped),
+      outcome.isComplete,
+    ],
+  );
   for (const row of open) {
     run.counts[row.was] -= 1;
     run.counts[row.now] += 1;
