@@ -297,7 +297,7 @@ function endedAs(path: string, report: WaitReport): EngineEvent {
   if (report.state === 'open') return { kind: 'ended', path, state: 'cancelled' };
   const { state, output, error } = report;
   return {
-    ...{ kind: 'ended', path, state, output: output as JsonValue },
+    ...{ kind: 'ended', path, state, output: output },
     ...(error === null ? {} : { error: { code: error.code, message: error.message } }),
   };
 }
