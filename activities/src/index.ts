@@ -19,6 +19,7 @@ import type { WorkerServices } from './run/services.js';
 import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
+export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 

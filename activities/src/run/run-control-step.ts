@@ -45,13 +45,7 @@ export async function runControlStep(
   signal: AbortSignal,
 ): Promise<ControlStepReport> {
   const { runId, stepId } = request;
-  const token = effectToken(services.tokenKey, {
-    runId,
-    stepPath: stepId,
-    assetId: NIL_ASSET_ID,
-    phase: 'do',
-    generation: request.attempt,
-  });
+  const token = tokenOf(services, request, request.attempt);
   const prepared = prepare(request);
   const attempt: ControlAttempt = {
     runId,
@@ -76,6 +70,11 @@ export async function runControlStep(
   }
   await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);
+}
+
+function tokenOf(services: WorkerServices, { runId, stepId }: ControlStepInput, generation: number): string {
+  const identity = { runId, stepPath: stepId, assetId: NIL_ASSET_ID, phase: 'do', generation } as const;
+  return effectToken(services.tokenKey, identity);
 }
 
 type Prepared =
@@ -111,6 +110,7 @@ async function execute(
     ended = secrets.maskedEnd(
       await prepared.action.execute(prepared.input, {
         token,
+        stepToken: tokenOf(services, request, 1),
         timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
         signal,
         secret: (name, kinds = ['token']) => secrets.value(name, kinds),

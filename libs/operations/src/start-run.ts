@@ -16,6 +16,7 @@ import {
   findRunRow,
   insertRun,
   readTargetSet,
+  saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
@@ -168,6 +169,13 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     ? await selectTargets(context, { id, space }, selector, request)
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  if (spec.notify !== undefined) {
+    await saveNotifiedStates(
+      transaction,
+      id,
+      spec.notify.map(({ on }) => on),
+    );
+  }
   const detail = {
     runbook: request.runbook,
     version: request.version,

@@ -8,3 +8,4 @@ export { diffDocuments, formatDiffLine, type DiffLine } from './document/diff-do
 export { closestName } from './document/closest-name.js';
 export { DocumentPlaces } from './document/document-places.js';
 export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
+export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';

@@ -6,6 +6,7 @@ import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
+import { validateNotify } from './validate-notify.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -34,8 +35,10 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
     const first = seen.get(key);
     if (first === undefined) seen.set(key, parsed);
     else findings.push(duplicate(parsed, first, key));
-    if (document.kind === 'Runbook') validateRunbook(document.spec, places, options.actions, findings);
-    else validateSchedule(document, parsed, options, seen, findings);
+    if (document.kind === 'Runbook') {
+      validateRunbook(document.spec, places, options.actions, findings);
+      validateNotify(document.spec, places, options.actions, findings);
+    } else validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];
