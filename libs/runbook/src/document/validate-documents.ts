@@ -6,6 +6,7 @@ import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
+import { validateNotify } from './validate-notify.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -41,6 +42,7 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       const { space, name } = document.metadata;
       const find = (called: string) => runbooks.get(`${space}/${called}`) ?? options.findRunbook?.(space, called);
       validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
+      validateNotify(document.spec, places, options.actions, findings);
     } else validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
