@@ -87,6 +87,8 @@ export const problemStatus: Readonly<Record<string, number>> = {
   conflict: 409,
   'idempotency-conflict': 409,
   'run-ended': 409,
+  'capacity-impossible': 422,
+  'invalid-capacity': 422,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
   'unknown-value': 422,

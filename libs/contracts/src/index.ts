@@ -8,3 +8,5 @@ export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './temporal-command.js';
+export * from './capacity.js';
+export * from './api-capacity.js';

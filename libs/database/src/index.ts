@@ -34,3 +34,8 @@ export * from './repositories/credentials.js';
 export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
+export { freeCapacity, freeRun, takeCapacity, type CapacityTake, type CapacityTaken } from './repositories/capacity.js';
+export type { CapacityHolder, CapacityShortage, QueuePlace } from './repositories/capacity-queue.js';
+export { listFreeableRuns } from './repositories/capacity-end.js';
+export * from './repositories/capacity-limits.js';
+export * from './repositories/capacity-views.js';

@@ -2,6 +2,7 @@ import type { RunState, TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
+import { freeAtEnd } from './capacity-end.js';
 import { FAILURE_LIMIT, undispatchedError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
@@ -104,8 +105,13 @@ export async function endRun(
   await appendEntries(transaction, run, [
     ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: row.state } })),
     ...open.map((row) => ({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.now } })),
-    { kind: 'run-ended', data: { state, error } },
   ]);
+  await freeAtEnd(
+    transaction,
+    run,
+    lost.map((row) => row.step),
+  );
+  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error } }]);
   await saveLockedRun(transaction, run);
   await transaction.query(`UPDATE run SET state = $2, error = $3, ended_at = clock_timestamp() WHERE id = $1`, [
     runId,

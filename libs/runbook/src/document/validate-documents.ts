@@ -35,7 +35,7 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
     if (first === undefined) seen.set(key, parsed);
     else findings.push(duplicate(parsed, first, key));
     if (document.kind === 'Runbook') validateRunbook(document.spec, places, options.actions, findings);
-    else validateSchedule(document, parsed, options, seen, findings);
+    else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];
