@@ -11,6 +11,7 @@ import {
 } from '@fettle/database';
 import type { TargetCounts } from '@fettle/contracts';
 import type { Program, JsonObject } from '@fettle/runbook';
+import { capacityActivities, type TakeCapacityInput, type TakeCapacityReport } from './run/capacity.js';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
@@ -20,7 +21,7 @@ import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
 export type { WorkerServices } from './run/services.js';
-export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
+export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport, TakeCapacityInput, TakeCapacityReport };
 
 /** What the workflow needs to drive a run: ids, the run level and counters. */
 export interface ClaimedRun {
@@ -76,6 +77,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
   const lanesHere = new LanesHere<LaneReport>();
   return {
     ...waveActivities(dataSource),
+    ...capacityActivities(dataSource),
 
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { pageOf, pageQuerySchema } from './api.js';
+import { pageOf } from './api.js';
 import { capacityKeySchema } from './capacity.js';
-import { DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
+import { idSchema, nameSchema } from './ids.js';
 
 /** Shapes of `/api/v1/capacity`, and of what a run shows of its own. Times are ISO 8601 in UTC. */
 const time = z.iso.datetime();
@@ -35,9 +35,9 @@ export const capacitySchemaOfKey = z.object({
 });
 export type CapacityOfKey = z.infer<typeof capacitySchemaOfKey>;
 export const capacityPageSchema = pageOf(capacitySchemaOfKey);
-export const listCapacityQuerySchema = pageQuerySchema;
 export const capacityKeyParamSchema = z.object({ key: capacityKeySchema });
-export const capacityQuerySchema = z.object({ space: nameSchema.default(DEFAULT_SPACE) });
+/** `POST /api/v1/runs/:id/free-capacity` */
+export const freeCapacityRequestSchema = z.strictObject({ reason: z.string().min(1).max(500) });
 
 /** Why a step of a run waits for a key. */
 export const capacityShortageSchema = z.object({

@@ -44,3 +44,5 @@ export * from './retire-asset.js';
 export * from './enrol-asset.js';
 export * from './settle-enrolment.js';
 export * from './ansible-inventory.js';
+export { getCapacity, listCapacity } from './read-capacity.js';
+export * from './free-ended-capacity.js';
