@@ -13,6 +13,8 @@ export interface LoadedRun extends RunDefinition {
   /** Conditions and templates of `targetSteps`, parsed once for all targets. */
   readonly compiledSteps: readonly CompiledStep[];
   readonly program: Program;
+  /** `exclusive`: nobody else changes an asset while this run does; `shared`: only others that share. */
+  readonly assetLock: 'exclusive' | 'shared';
 }
 
 /** Steps of target scope, in the order in which every target passes through them. */
@@ -41,6 +43,7 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
     targetSteps,
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
     program: compileOrExplain(parsed.data.spec),
+    assetLock: parsed.data.spec.assetLock ?? 'exclusive',
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { selectorSchema, stepIdSchema } from './documents.js';
 import { effects, roles, runStateSchema, stepStates, targetStateSchema } from './states.js';
@@ -143,6 +144,8 @@ export const runTargetSchema = z.object({
   wave: z.int().optional(),
   state: targetStateSchema,
   error: errorSchema,
+  /** Present while it waits for an asset that another run changes. */
+  waits: assetLockWaitSchema.optional(),
   steps: z.array(runStepSchema),
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
@@ -158,6 +161,8 @@ export const runDetailSchema = runSummarySchema.extend({
       items: z.array(z.object({ number: z.int(), counts: countsSchema })),
     })
     .optional(),
+  /** Capacities that it holds or waits for; absent: none. */
+  capacity: z.array(runCapacitySchema).optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */

@@ -115,6 +115,8 @@ export const runbookSpecSchema = z.strictObject({
   targets: selectorSchema.optional(),
   rollout: rolloutSchema.default({ maxConcurrency: 100 }),
   timeout: durationSchema.default('24h'),
+  /** `exclusive`: at most one run changes an asset at a time. */
+  assetLock: z.enum(['exclusive', 'shared']).optional(),
   steps: z.array(stepSchema).min(1).max(200),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;

@@ -9,4 +9,5 @@ export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './temporal-command.js';
 export * from './capacity.js';
+export * from './capacity-views.js';
 export * from './api-capacity.js';

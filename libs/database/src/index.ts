@@ -39,3 +39,4 @@ export type { CapacityHolder, CapacityShortage, QueuePlace } from './repositorie
 export { listFreeableRuns } from './repositories/capacity-end.js';
 export * from './repositories/capacity-limits.js';
 export * from './repositories/capacity-views.js';
+export * from './repositories/asset-locks.js';

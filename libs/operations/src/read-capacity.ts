@@ -1,11 +1,20 @@
-import { notFoundError, type CapacityOfKey, type Page, type PageQuery, type RunCapacity } from '@fettle/contracts';
+import {
+  notFoundError,
+  type AssetLockWait,
+  type CapacityOfKey,
+  type Page,
+  type PageQuery,
+  type RunCapacity,
+} from '@fettle/contracts';
 import {
   findCapacityKey,
   listCapacityKeys,
   listCapacityParts,
+  listAssetWaits,
   listRunCapacity,
   type CapacityKeyRow,
   type CapacityPartRow,
+  type TargetRow,
   type Transaction,
 } from '@fettle/database';
 import { decodeCursor, pageFrom } from './cursor.js';
@@ -70,4 +79,20 @@ export async function readRunCapacity(transaction: Transaction, runId: string): 
     position: place?.position ?? null,
     waitsFor: (place?.waitsFor ?? []).map((shortage) => ({ ...shortage, holders: [...shortage.holders] })),
   }));
+}
+
+/** Why targets of a run wait for their assets, by asset. */
+export async function readAssetWaits(
+  transaction: Transaction,
+  runId: string,
+  targets: readonly TargetRow[],
+): Promise<ReadonlyMap<string, AssetLockWait>> {
+  const open = targets.filter(({ state }) => state === 'pending' || state === 'running').map((one) => one.assetId);
+  const rows = open.length === 0 ? [] : await listAssetWaits(transaction, runId, open);
+  return new Map(
+    rows.map(({ assetId, asset, since, heldBy }) => [
+      assetId,
+      { asset, since: since.toISOString(), heldBy: heldBy === null ? null : { ...heldBy } },
+    ]),
+  );
 }

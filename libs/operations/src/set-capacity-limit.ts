@@ -23,7 +23,5 @@ export async function checkCapacityKey(
   if (owner === null || owner === name) return;
   const message = `the limit of ${document.spec.key} is set by the Capacity ${owner} of the space ${space} already`;
   const place = places.valueAt(['spec', 'key']);
-  throw new InvalidDocumentError(file, [
-    { code: 'taken-key', severity: 'error', message, path: 'spec.key', ...place },
-  ]);
+  throw new InvalidDocumentError(file, [{ code: 'taken-key', severity: 'error', message, path: 'spec.key', ...place }]);
 }

@@ -41,6 +41,7 @@ export class CapacityController {
   @Post('runs/:id/free-capacity')
   @HttpCode(204)
   @RequirePermission('run:cancel', { space: 'run' })
+  @Answers(204, undefined, 'Given back')
   async free(
     @CurrentCaller() caller: Caller,
     @Param({ schema: idParamSchema }) { id }: { id: string },
