@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { selectorSchema } from './documents.js';
 import { stepPathSchema } from './steps.js';
@@ -144,6 +145,8 @@ export const runTargetSchema = z.object({
   wave: z.int().optional(),
   state: targetStateSchema,
   error: errorSchema,
+  /** Present while it waits for an asset that another run changes. */
+  waits: assetLockWaitSchema.optional(),
   steps: z.array(runStepSchema),
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
@@ -159,6 +162,8 @@ export const runDetailSchema = runSummarySchema.extend({
       items: z.array(z.object({ number: z.int(), counts: countsSchema })),
     })
     .optional(),
+  /** Capacities that it holds or waits for; absent: none. */
+  capacity: z.array(runCapacitySchema).optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */

@@ -100,14 +100,15 @@ async function claimDue(
   );
 }
 
-interface Progress {
+export interface Progress {
   /** The lowest step that a target of the wave is at; null: all have left the segment. */
   readonly currentStep: number | null;
   readonly claimedCount: number;
   readonly nextDueMs: number | null;
 }
 
-async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
+/** How far the wave has come in this segment, and when the next target is due that nobody holds. */
+export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
   const rows: { current_step: number | null; claimed_count: number; next_due_ms: number | null }[] =
     await transaction.query(

@@ -43,7 +43,7 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       const find = (called: string) => runbooks.get(`${space}/${called}`) ?? options.findRunbook?.(space, called);
       validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
       validateNotify(document.spec, places, options.actions, findings);
-    } else validateSchedule(document, parsed, options, seen, findings);
+    } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];
