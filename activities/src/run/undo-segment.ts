@@ -1,4 +1,3 @@
-import { retrySchema } from '@fettle/contracts';
 import {
   endUndo,
   openLane,
@@ -14,7 +13,14 @@ import {
   type UndoEnd,
   type UndoWhich,
 } from '@fettle/database';
-import { compileStep, retryDelayMs, rollbackOf, type JsonObject, type TargetCode } from '@fettle/runbook';
+import {
+  compileStep,
+  retryDelayMs,
+  ROLLBACK_RETRY,
+  rollbackOf,
+  type JsonObject,
+  type TargetCode,
+} from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
@@ -43,8 +49,6 @@ export interface UndoSegmentReport {
 const UNDO_LANE = 1000;
 /** Targets that are undone at the same time. */
 const MAX_AT_ONCE = 50;
-/** A rollback is tried again although its step does not ask for it: nobody is there to do it by hand at night. */
-const defaultRetry = retrySchema.parse({ maxAttempts: 3, backoff: '5s', maxBackoff: '1m' });
 
 /**
  * Undoes on each target what a segment did there, the last step first; with a step that cannot be undone, that target's earlier ones
@@ -64,7 +68,7 @@ export async function undoSegment(
   );
   const claim: LaneClaim = { runId: input.runId, lane: UNDO_LANE, laneEpoch };
   const done = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input.which);
-  const targets = [...Map.groupBy(done, (step) => step.assetId).values()];
+  const targets = byTarget(done);
   const undoing = new Undoing(services, run, input, claim, byPath);
   let incomplete = 0;
   const waiting = targets.values();
@@ -76,6 +80,12 @@ export async function undoSegment(
   const message = `On ${incomplete} of ${targets.length} targets not everything could be undone.`;
   const remedy = `Look at them with: fettle run show ${input.runId}`;
   return { state: 'failed', error: { code: 'rollback-incomplete', message, remedy } };
+}
+
+function byTarget(done: readonly DoneStep[]): readonly (readonly DoneStep[])[] {
+  const targets = new Map<string, DoneStep[]>();
+  for (const step of done) targets.set(step.assetId, [...(targets.get(step.assetId) ?? []), step]);
+  return [...targets.values()];
 }
 
 class Undoing {
@@ -133,7 +143,7 @@ class Undoing {
       return false;
     }
     if (undo !== null && undo.state !== 'started') generation += 1;
-    const retry = rollback.retry ?? defaultRetry;
+    const retry = rollback.retry ?? ROLLBACK_RETRY;
     for (;;) {
       const end = await this.#attempt(step, code, generation, asset);
       if (end.state === 'succeeded' || end.state === 'skipped') return true;
@@ -144,7 +154,12 @@ class Undoing {
     }
   }
 
-  async #attempt(done: DoneStep, code: TargetCode, generation: number, asset: TargetAsset | undefined): Promise<UndoEnd> {
+  async #attempt(
+    done: DoneStep,
+    code: TargetCode,
+    generation: number,
+    asset: TargetAsset | undefined,
+  ): Promise<UndoEnd> {
     const { assetId, path } = done;
     const { runId, item } = this.#input;
     const rollback = rollbackOf(code.step)!;
@@ -159,7 +174,15 @@ class Undoing {
       failing: 0,
       error: done.error,
     };
-    const subject: AttemptSubject = { run: this.#run, target, step, path, item, compiled: compileStep(step, 'target'), asset };
+    const subject: AttemptSubject = {
+      run: this.#run,
+      target,
+      step,
+      path,
+      item,
+      compiled: compileStep(step, 'target'),
+      asset,
+    };
     const prepared = prepareAttempt(subject);
     const token = effectToken(this.#services.tokenKey, { runId, stepPath: path, assetId, phase: 'undo', generation });
     const effect = journaledEffect(prepared);
@@ -169,7 +192,14 @@ class Undoing {
     const log = new AttemptLog({ assetId, step: `${path}#undo`, generation }, () => secrets.redactions);
     // Nothing ends a rollback from outside: a cancel is what began it.
     const { signal } = new AbortController();
-    const { state, exitCode, error } = await executeAttempt(this.#services, { ...subject, prepared, token, secrets, log, signal });
+    const { state, exitCode, error } = await executeAttempt(this.#services, {
+      ...subject,
+      prepared,
+      token,
+      secrets,
+      log,
+      signal,
+    });
     await this.#end(done, generation, { state, exitCode, error }, log.close());
     return { state, exitCode, error };
   }
