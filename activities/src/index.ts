@@ -23,6 +23,7 @@ import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './ru
 import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
+export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 export type { Decision } from '@fettle/database';

@@ -10,3 +10,4 @@ export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './temporal-command.js';
+export * from './api-inputs.js';

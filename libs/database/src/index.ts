@@ -37,3 +37,5 @@ export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
 export * from './repositories/run-undo.js';
+export * from './repositories/asset-names.js';
+export * from './repositories/notifications.js';
