@@ -10,3 +10,5 @@ export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './temporal-command.js';
+export * from './dispatch-room.js';
+export * from './rehearsal.js';
