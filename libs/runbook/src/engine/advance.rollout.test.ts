@@ -10,7 +10,8 @@ import {
 import fc from 'fast-check';
 import { failureLimit, waveEnds, waveSizes } from '../rollout/wave-arithmetic.js';
 import { advance, initialState, type EngineCommand, type EngineEvent, type EngineState } from './advance.js';
-import { compileProgram, type ActionScopes, type Program } from './program.js';
+import type { ActionScopes, Program } from './program-nodes.js';
+import { compileProgram } from './program.js';
 
 const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
 process.stdout.write(`advance.rollout.test.ts: FETTLE_SEED=${seed}\n`);

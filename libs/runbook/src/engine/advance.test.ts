@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EngineEvent } from './advance.js';
-import type { Program } from './program.js';
+import type { Program } from './program-nodes.js';
 import { counts, play, program } from './testing.js';
 
 const started = (pending: number): EngineEvent => ({ kind: 'started', inputs: {}, targetCounts: counts({ pending }) });

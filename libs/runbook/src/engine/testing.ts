@@ -1,7 +1,8 @@
 // What the tests of the engine share: programs of two known actions, and playing events to them.
 import { runbookSpecSchema, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
 import { advance, initialState, type EngineCommand, type EngineEvent, type EngineState } from './advance.js';
-import { compileProgram, type ActionScopes, type Program } from './program.js';
+import type { ActionScopes, Program } from './program-nodes.js';
+import { compileProgram } from './program.js';
 
 const actions: ActionScopes = {
   'ssh.run': { scope: 'target', version: 3, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000 },
