@@ -6,6 +6,7 @@ import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
+import { validateRehearsal } from './validate-rehearsal.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -25,7 +26,11 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
   const findings: Finding[] = [];
   const seen = new Map<string, ParsedDocument>();
   for (const parsed of documents) {
-    const { document, places } = parsed;
+    const { document, places, rehearsal } = parsed;
+    if (rehearsal !== null) {
+      validateRehearsal(rehearsal, parsed, documents, options, findings);
+      continue;
+    }
     if (document === null) {
       validateDraft(parsed, options, findings);
       continue;

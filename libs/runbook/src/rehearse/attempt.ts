@@ -1,12 +1,11 @@
-import { durationMs, type ActionContract, type Effect, type StepState } from '@fettle/contracts';
+import { durationMs, FettleError, type ActionContract, type Effect, type StepState } from '@fettle/contracts';
 import type { Variables } from '@fettle/expression';
 import { stepOutputs, targetStepDecision, type CompiledStep, type StepError } from '../engine/decide-step.js';
-import { MAX_CONTROL_OUTPUT_BYTES } from '../engine/advance.js';
-import type { ActionRegistry } from '../engine/program.js';
+import { MAX_CONTROL_OUTPUT_BYTES } from '../engine/walk-base.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import type { TargetCode } from '../engine/target-code.js';
 import { jsonSizeBytes, type JsonObject, type JsonValue } from '../json.js';
-import { FettleError } from '@fettle/contracts';
-import { asObject, type Script, type ScriptedEnd } from './script.js';
+import { asObject, type ScriptedEnd } from './script.js';
 import type { TargetRow } from './targets.js';
 
 /** What more a target may keep of one step, as JSON. */
@@ -92,7 +91,8 @@ export function outcomeOf(
     const output = stepOutputs(step.outputs, { ...variables, result: scripted.result } as Variables);
     const sizeBytes = jsonSizeBytes(output);
     const maxBytes = step.isControl ? MAX_CONTROL_OUTPUT_BYTES : MAX_TARGET_OUTPUT_BYTES;
-    if (sizeBytes <= maxBytes) return { state, exitCode, error: null, output: step.isControl ? output : asObject(output) };
+    if (sizeBytes <= maxBytes)
+      return { state, exitCode, error: null, output: step.isControl ? output : asObject(output) };
     const message = `the step has ${sizeBytes} bytes of output for later steps, more than ${maxBytes}; declare "outputs"`;
     return { state: 'failed', exitCode, error: { code: 'output-too-large', message }, output: null, isFinal: true };
   } catch (failure) {
@@ -106,7 +106,12 @@ export function outcomeOf(
 function timedOut({ effect, timeoutMs }: Extract<Preparation, { kind: 'execute' }>, isControl: boolean): Outcome {
   const message = `it did not end within ${timeoutMs} ms${isControl ? '' : ' and was ended'}`;
   const state = isControl && !repeatable.has(effect) ? 'unknown' : 'failed';
-  return { state, exitCode: null, error: { code: isControl ? 'request-timeout' : 'command-timeout', message }, output: null };
+  return {
+    state,
+    exitCode: null,
+    error: { code: isControl ? 'request-timeout' : 'command-timeout', message },
+    output: null,
+  };
 }
 
 function errorOf(state: string): StepError {
@@ -134,5 +139,3 @@ export const CRASH_NOTICED_MS = 8_000;
 export function faultAfterMs(scripted: ScriptedEnd, prepared: Extract<Preparation, { kind: 'execute' }>): number {
   return Math.floor(Math.min(scripted.takesMs, prepared.timeoutMs) / 2);
 }
-
-export type { Script };

@@ -23,7 +23,11 @@ export class SimulatedClock {
   /** Does something after a while; what is due at the same moment is done in the order in which it was asked for. */
   after(delayMs: number, action: () => void): () => void {
     let isWanted = true;
-    const moment = { atMs: this.nowMs + Math.max(0, delayMs), order: (this.#order += 1), action: () => isWanted && action() };
+    const moment = {
+      atMs: this.nowMs + Math.max(0, delayMs),
+      order: (this.#order += 1),
+      action: () => isWanted && action(),
+    };
     this.#push(moment);
     return () => {
       isWanted = false;
@@ -37,7 +41,11 @@ export class SimulatedClock {
       if (moment === undefined) return;
       if ((this.#moments += 1) > MAX_MOMENTS) {
         const message = `the rehearsal does not come to an end: more than ${MAX_MOMENTS} things happened`;
-        throw new FettleError({ code: 'limit-exceeded', message, remedy: 'Bound what repeats: retries, polls, items.' });
+        throw new FettleError({
+          code: 'limit-exceeded',
+          message,
+          remedy: 'Bound what repeats: retries, polls, items.',
+        });
       }
       this.nowMs = Math.max(this.nowMs, moment.atMs);
       moment.action();
@@ -61,7 +69,7 @@ export class SimulatedClock {
     const last = heap.pop();
     if (first === undefined || last === undefined || heap.length === 0) return first;
     heap[0] = last;
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
         if (child < heap.length && isBefore(heap[child]!, heap[least]!)) least = child;

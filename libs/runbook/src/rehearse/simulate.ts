@@ -1,7 +1,7 @@
 import { FettleError, type RunbookSpec, type TargetState } from '@fettle/contracts';
 import type { AssetView } from '@fettle/expression';
 import { advance } from '../engine/advance.js';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import type { JsonObject } from '../json.js';
 import { SimulatedClock } from './clock.js';
 import type { RehearsedEntry } from './journal.js';

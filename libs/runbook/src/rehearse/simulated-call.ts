@@ -74,7 +74,10 @@ export function calledEnd(command: Call, finish: Finish | null): CalledEnd {
   if (finish?.state === 'cancelled') return { state: 'cancelled' };
   if (finish?.state !== 'succeeded') {
     const why = finish?.error?.message ?? `it ended as ${finish?.state ?? 'failed'}`;
-    return { state: 'failed', error: { code: 'call-failed', message: `the run of "${command.runbook}" failed: ${why}` } };
+    return {
+      state: 'failed',
+      error: { code: 'call-failed', message: `the run of "${command.runbook}" failed: ${why}` },
+    };
   }
   try {
     return { state: 'succeeded', output: stepOutputs(command.outputs, { result: finish.outputs ?? {} } as never) };

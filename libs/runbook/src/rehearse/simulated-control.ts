@@ -1,8 +1,8 @@
-import type { ActionStep } from '@fettle/contracts';
+import { FettleError, type ActionStep } from '@fettle/contracts';
 import type { Variables } from '@fettle/expression';
-import { conditionHolds } from '../engine/advance.js';
+
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
-import { retryDelayMs, type StepError } from '../engine/decide-step.js';
+import { conditionHolds, retryDelayMs, type StepError } from '../engine/decide-step.js';
 import type { JsonObject } from '../json.js';
 import {
   cancelledOutcome,
@@ -13,7 +13,6 @@ import {
   prepareInput,
   type Outcome,
 } from './attempt.js';
-import { FettleError } from '@fettle/contracts';
 import { stepIdOf } from './script.js';
 import type { SegmentHost } from './simulated-segment.js';
 

@@ -1,9 +1,11 @@
 import { type RunbookSpec, type TargetState } from '@fettle/contracts';
 import type { AssetView, Variables } from '@fettle/expression';
-import { advance, initialState, type EngineState } from '../engine/advance.js';
+import type { advance } from '../engine/advance.js';
+import { initialState, type EngineState } from '../engine/state.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { compileStep, type CompiledStep } from '../engine/decide-step.js';
-import { compileRunbook, type ActionRegistry, type Program } from '../engine/program.js';
+import { compileRunbook } from '../engine/program.js';
+import type { ActionRegistry, Program } from '../engine/program-nodes.js';
 import type { TargetCode } from '../engine/target-code.js';
 import type { JsonObject, JsonValue } from '../json.js';
 import { failureLimit } from '../rollout/wave-arithmetic.js';

@@ -2,7 +2,7 @@ import { countFailures, dispatchRoom, type ActionStep, type TargetState } from '
 import type { Variables } from '@fettle/expression';
 import { retryDelayMs, type CompiledStep, type StepError } from '../engine/decide-step.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { nextAfterFailure, nextAfterSuccess, type TargetCode } from '../engine/target-code.js';
 import type { JsonObject } from '../json.js';
 import {
@@ -119,7 +119,8 @@ export class SimulatedSegment {
   #turn(): void {
     if (this.#isOver) return;
     const { clock, maxFailures, strategy } = this.#host;
-    if (maxFailures !== null && countFailures(countTargets(this.#host.targets)) > maxFailures) this.#cancelUndispatched();
+    if (maxFailures !== null && countFailures(countTargets(this.#host.targets)) > maxFailures)
+      this.#cancelUndispatched();
     const open = this.#open();
     if (open.length === 0) return this.#endOfWave();
     const current = Math.min(...open.map(({ stepIndex }) => stepIndex));
@@ -222,7 +223,8 @@ export class SimulatedSegment {
     } else target.state = next.state;
     const data = { attempt, state, exitCode, error: error === null ? null : { ...error }, next: next.kind };
     this.#host.append({ kind: 'step-ended', target: target.name, step: this.#pathOf(code), data });
-    if (next.kind === 'end') this.#host.append({ kind: 'target-ended', target: target.name, data: { state: next.state } });
+    if (next.kind === 'end')
+      this.#host.append({ kind: 'target-ended', target: target.name, data: { state: next.state } });
     if (!this.#isOver) this.#turnSoon();
   }
 
@@ -234,7 +236,8 @@ export class SimulatedSegment {
       if (delayMs !== null) return { kind: 'retry', delayMs };
     }
     if (state !== 'succeeded' && state !== 'skipped' && state !== 'failed') return { kind: 'end', state };
-    const way = state === 'failed' ? nextAfterFailure(code, target.isFailing) : nextAfterSuccess(code, target.isFailing);
+    const way =
+      state === 'failed' ? nextAfterFailure(code, target.isFailing) : nextAfterSuccess(code, target.isFailing);
     if (way.kind === 'end') return way;
     const { isLast, last } = this.#command;
     if (way.index <= last || !isLast) return { kind: 'advance', index: way.index, isFailing: way.isFailing };
@@ -255,7 +258,8 @@ export class SimulatedSegment {
     for (const target of left) Object.assign(target, { state: 'cancelled', error: { ...error, step: path } });
     const data = { wave: wave?.number ?? 1, failures, maxFailures, undispatched: left.length };
     this.#host.append({ kind: 'rollout-stopped', data });
-    for (const { name } of left) this.#host.append({ kind: 'target-ended', target: name, data: { state: 'cancelled' } });
+    for (const { name } of left)
+      this.#host.append({ kind: 'target-ended', target: name, data: { state: 'cancelled' } });
   }
 
   #endOfWave(): void {

@@ -1,8 +1,7 @@
-import { durationMs } from '@fettle/contracts';
-import { compileJsonSchema } from '../document/validate-inputs.js';
+import { durationMs, FettleError } from '@fettle/contracts';
+import { compileSchema } from '../document/validate-inputs.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { stepOutputs, type StepError } from '../engine/decide-step.js';
-import { FettleError } from '@fettle/contracts';
 import type { JsonObject, JsonValue } from '../json.js';
 import { stepIdOf } from './script.js';
 import type { OpenWork, SimulatedRun } from './simulated-run.js';
@@ -30,7 +29,10 @@ export function simulatedWait(run: SimulatedRun, command: Wait, answer: Answer):
 /** Journals the start of a wait that is a step, and gives what journals its end and answers. */
 function stepOf(run: SimulatedRun, path: string, answer: Answer) {
   run.append({ kind: 'step-started', step: path, data: { attempt: 1 } });
-  return (state: 'succeeded' | 'failed' | 'cancelled', more: { readonly output?: JsonValue; readonly error?: StepError } = {}): void => {
+  return (
+    state: 'succeeded' | 'failed' | 'cancelled',
+    more: { readonly output?: JsonValue; readonly error?: StepError } = {},
+  ): void => {
     const error = more.error === undefined ? null : { ...more.error };
     run.append({ kind: 'step-ended', step: path, data: { attempt: 1, state, error } });
     answer({ kind: 'ended', path, state, ...more });
@@ -70,12 +72,7 @@ function waitUntil(run: SimulatedRun, { path, until }: Wait<'wait-until'>, answe
   return ending(run, atMs - run.clock.nowMs, () => end('succeeded'), end);
 }
 
-function ending(
-  run: SimulatedRun,
-  delayMs: number,
-  onTime: () => void,
-  end: (state: 'cancelled') => void,
-): OpenWork {
+function ending(run: SimulatedRun, delayMs: number, onTime: () => void, end: (state: 'cancelled') => void): OpenWork {
   const stop = run.clock.after(delayMs, onTime);
   return {
     cancel: () => {
@@ -109,7 +106,8 @@ function askApproval(run: SimulatedRun, command: Wait<'ask-approval'>, answer: A
 function awaitSignal(run: SimulatedRun, command: Wait<'await-signal'>, answer: Answer): OpenWork {
   const { path, signal, payload: schema, timeoutMs, outputs } = command;
   const end = stepOf(run, path, answer);
-  const fits = compileJsonSchema(schema);
+  const compiled = compileSchema(schema);
+  const fits = (payload: JsonValue): boolean => 'validate' in compiled && compiled.validate(structuredClone(payload));
   const stop = run.clock.after(timeoutMs, () => {
     run.listeners.delete(path);
     const text = `the signal "${signal}" did not come within ${timeoutMs / 1000} s`;
