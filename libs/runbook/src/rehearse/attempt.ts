@@ -88,7 +88,7 @@ export function outcomeOf(
   const { state, exitCode, error } = scripted;
   if (state !== 'succeeded') return { state, exitCode, error: error ?? errorOf(state), output: null };
   try {
-    const output = stepOutputs(step.outputs, { ...variables, result: scripted.result } as Variables);
+    const output = stepOutputs(step.outputs, { ...variables, result: scripted.result });
     const sizeBytes = jsonSizeBytes(output);
     const maxBytes = step.isControl ? MAX_CONTROL_OUTPUT_BYTES : MAX_TARGET_OUTPUT_BYTES;
     if (sizeBytes <= maxBytes)

@@ -28,6 +28,8 @@ export interface RehearsedCase {
   readonly failures: readonly Finding[];
   /** Null: it could not be rehearsed at all; `failures` say why. */
   readonly simulation: Simulation | null;
+  /** Real time that it took. */
+  readonly tookMs: number;
 }
 
 export interface RehearseReport {
@@ -38,6 +40,10 @@ export interface RehearseReport {
 
 export interface RehearseOptions {
   readonly actions: ActionRegistry;
+  /** Which cases, by name of the rehearsal, "/" and name of the case; absent: all. */
+  readonly isWanted?: ((name: string) => boolean) | undefined;
+  /** A clock, for `tookMs`; absent: it stays 0. */
+  readonly nowMs?: (() => number) | undefined;
   /** Another engine: a test of the tests. */
   readonly advance?: typeof advance | undefined;
 }
@@ -54,6 +60,8 @@ export function rehearse(documents: readonly ParsedDocument[], options: Rehearse
     if (rehearsal === null) continue;
     const runbooks = runbooksOf(documents, rehearsal.metadata.space);
     for (const [index, one] of rehearsal.spec.cases.entries()) {
+      if (options.isWanted?.(`${rehearsal.metadata.name}/${one.name}`) === false) continue;
+      const beganMs = options.nowMs?.() ?? 0;
       const result = rehearseCase(rehearsal, one, runbooks, options);
       const path: JsonPath = ['spec', 'cases', index];
       const failures = result.failures.map(({ path: inside, message }) =>
@@ -62,7 +70,16 @@ export function rehearse(documents: readonly ParsedDocument[], options: Rehearse
       const { name } = one;
       const { runbook } = rehearsal.spec;
       const { simulation } = result;
-      cases.push({ rehearsal: rehearsal.metadata.name, file: parsed.file, runbook, name, failures, simulation });
+      const tookMs = (options.nowMs?.() ?? 0) - beganMs;
+      cases.push({
+        rehearsal: rehearsal.metadata.name,
+        file: parsed.file,
+        runbook,
+        name,
+        failures,
+        simulation,
+        tookMs,
+      });
       for (const [called, spec] of runbooks) {
         const entries = simulation?.entries.filter((entry) => entry.runbook === called) ?? [];
         if (entries.length === 0 && called !== runbook) continue;

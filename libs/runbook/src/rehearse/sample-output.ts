@@ -14,11 +14,12 @@ export function sampleOutput(action: ActionContract): JsonObject {
 function sampleOf(schema: z.core.$ZodType, depth: number): JsonValue {
   if (depth > MAX_DEPTH) return null;
   if (schema instanceof z.ZodObject) {
-    const members = Object.entries(schema.shape as Readonly<Record<string, z.core.$ZodType>>);
+    const members = Object.entries<z.core.$ZodType>(schema.shape);
     const required = members.filter(([, member]) => !(member instanceof z.ZodOptional));
     return Object.fromEntries(required.map(([name, member]) => [name, sampleOf(member, depth + 1)]));
   }
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly) return sampleOf(schema.unwrap(), depth + 1);
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly)
+    return sampleOf(schema.unwrap(), depth + 1);
   if (schema instanceof z.ZodArray) return [];
   if (schema instanceof z.ZodRecord) return {};
   if (schema instanceof z.ZodBoolean) return false;

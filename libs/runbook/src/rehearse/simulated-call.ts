@@ -80,7 +80,7 @@ export function calledEnd(command: Call, finish: Finish | null): CalledEnd {
     };
   }
   try {
-    return { state: 'succeeded', output: stepOutputs(command.outputs, { result: finish.outputs ?? {} } as never) };
+    return { state: 'succeeded', output: stepOutputs(command.outputs, { result: finish.outputs ?? {} }) };
   } catch (error) {
     if (!(error instanceof FettleError)) throw error;
     return { state: 'failed', error: { code: error.code, message: error.message } };

@@ -98,7 +98,7 @@ export class SimulatedControl {
     let ended: typeof state = state;
     if (condition !== undefined && state === 'succeeded') {
       try {
-        holds = conditionHolds(condition, { result: output } as unknown as Variables);
+        holds = conditionHolds(condition, { result: output });
       } catch (failure) {
         if (!(failure instanceof FettleError)) throw failure;
         [ended, error] = ['failed', { code: failure.code, message: failure.message }];
@@ -119,7 +119,7 @@ export class SimulatedControl {
     this.#answer({
       kind: 'ended',
       path,
-      state: ended as Exclude<typeof ended, 'unreachable' | 'quarantined'>,
+      state: ended,
       ...(ended === 'succeeded' ? { output } : {}),
       ...(error === null ? {} : { error: error satisfies StepError }),
       ...(holds === undefined ? {} : { holds }),

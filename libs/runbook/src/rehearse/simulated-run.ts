@@ -137,7 +137,7 @@ export class SimulatedRun implements SegmentHost {
     const { asset, outputs, error } = target;
     const run = { id: this.id, runbook: this.runbook, space: 'default' };
     const caught = error === null ? {} : { error: { ...error } };
-    return { asset, inputs: this.inputs, steps: outputs, run, item, ...caught } as unknown as Variables;
+    return { asset, inputs: this.inputs, steps: outputs, run, item, ...caught };
   }
 
   requestCancel(by: string): void {

@@ -115,7 +115,7 @@ function awaitSignal(run: SimulatedRun, command: Wait<'await-signal'>, answer: A
   });
   const done = (payload: JsonValue): void => {
     try {
-      end('succeeded', { output: stepOutputs(outputs, { result: payload } as never) });
+      end('succeeded', { output: stepOutputs(outputs, { result: payload }) });
     } catch (error) {
       if (!(error instanceof FettleError)) throw error;
       end('failed', { error: { code: error.code, message: error.message } });
