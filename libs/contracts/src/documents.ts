@@ -59,6 +59,11 @@ export const runbookSpecSchema = z.strictObject({
   summary: z.string().max(4096).optional(),
   /** Held from the start of the run to its end. */
   capacity: capacitySchema.optional(),
+  /**
+   * What is undone when the run does not succeed, step by step in reverse order. `unfinished`: targets that did not come through, and
+   * steps of the run where it was broken off. `all`: everything that was done. `nothing`: a person decides.
+   */
+  rollback: z.enum(['unfinished', 'all', 'nothing']).optional(),
   /** `exclusive`: at most one run changes an asset at a time. */
   assetLock: z.enum(['exclusive', 'shared']).optional(),
 });

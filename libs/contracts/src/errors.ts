@@ -87,6 +87,8 @@ export const problemStatus: Readonly<Record<string, number>> = {
   conflict: 409,
   'idempotency-conflict': 409,
   'run-ended': 409,
+  'no-such-signal': 409,
+  'invalid-payload': 422,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
   'unknown-value': 422,

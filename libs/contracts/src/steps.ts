@@ -65,6 +65,7 @@ export const rollbackSchema = z.union([
   z.strictObject({ none: z.string().min(1).max(500) }),
 ]);
 export type Rollback = z.infer<typeof rollbackSchema>;
+export type RollbackAction = Exclude<Rollback, { none: string }>;
 
 /** An action: on each target, or once for the run, as its contract says. */
 export const actionStepSchema = z.strictObject({

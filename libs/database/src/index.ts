@@ -22,6 +22,8 @@ export * from './repositories/schedules.js';
 export * from './repositories/run-targets.js';
 export * from './repositories/runs.js';
 export * from './repositories/control-steps.js';
+export * from './repositories/run-flow.js';
+export * from './repositories/run-waits.js';
 export * from './repositories/run-space.js';
 export * from './repositories/system-gauges.js';
 export * from './repositories/run-start.js';
