@@ -30,6 +30,8 @@ const attemptFilter = {
   /** The called runbook whose step it is; absent: the one that is rehearsed. */
   runbook: nameSchema.optional(),
   target: assetNameSchema.optional(),
+  /** `undo`: attempts of the step's rollback. */
+  phase: z.enum(['do', 'undo']).default('do'),
   /** Number of the attempt, from 1. */
   attempt: z.int().min(1).max(1000).optional(),
 };

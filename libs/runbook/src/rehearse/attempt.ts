@@ -1,6 +1,12 @@
 import { durationMs, FettleError, type ActionContract, type Effect, type StepState } from '@fettle/contracts';
 import type { Variables } from '@fettle/expression';
-import { stepOutputs, targetStepDecision, type CompiledStep, type StepError } from '../engine/decide-step.js';
+import {
+  conditionHolds,
+  stepOutputs,
+  targetStepDecision,
+  type CompiledStep,
+  type StepError,
+} from '../engine/decide-step.js';
 import { MAX_CONTROL_OUTPUT_BYTES } from '../engine/walk-base.js';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import type { TargetCode } from '../engine/target-code.js';
@@ -18,6 +24,8 @@ export interface Outcome {
   readonly exitCode: number | null;
   readonly error: StepError | null;
   readonly output: JsonValue;
+  /** Of a step that is repeated until a condition holds: whether it does. */
+  readonly holds?: boolean | undefined;
   /** Not to be tried again: its effect has happened. */
   readonly isFinal?: boolean | undefined;
 }
@@ -81,18 +89,26 @@ export function prepareInput(
 export function outcomeOf(
   scripted: ScriptedEnd,
   prepared: Extract<Preparation, { kind: 'execute' }>,
-  step: { readonly outputs: Readonly<Record<string, string>> | null | undefined; readonly isControl: boolean },
+  step: {
+    readonly outputs: Readonly<Record<string, string>> | null | undefined;
+    readonly isControl: boolean;
+    readonly condition?: string | undefined;
+  },
   variables: Variables,
 ): Outcome {
   if (scripted.takesMs > prepared.timeoutMs) return timedOut(prepared, step.isControl);
   const { state, exitCode, error } = scripted;
   if (state !== 'succeeded') return { state, exitCode, error: error ?? errorOf(state), output: null };
   try {
-    const output = stepOutputs(step.outputs, { ...variables, result: scripted.result });
+    const seen = { ...variables, result: scripted.result } as Variables;
+    const holds = step.condition === undefined ? {} : { holds: conditionHolds(step.condition, seen) };
+    // A look that did not find what is waited for leaves nothing.
+    if (holds.holds === false) return { state, exitCode, error: null, output: null, ...holds };
+    const output = stepOutputs(step.outputs, seen);
     const sizeBytes = jsonSizeBytes(output);
     const maxBytes = step.isControl ? MAX_CONTROL_OUTPUT_BYTES : MAX_TARGET_OUTPUT_BYTES;
     if (sizeBytes <= maxBytes)
-      return { state, exitCode, error: null, output: step.isControl ? output : asObject(output) };
+      return { state, exitCode, error: null, output: step.isControl ? output : asObject(output), ...holds };
     const message = `the step has ${sizeBytes} bytes of output for later steps, more than ${maxBytes}; declare "outputs"`;
     return { state: 'failed', exitCode, error: { code: 'output-too-large', message }, output: null, isFinal: true };
   } catch (failure) {
@@ -123,6 +139,13 @@ export function outcomeOfCrash(effect: Effect | 'none', stepId: string): Outcome
   if (repeatable.has(effect)) return null;
   const message = `The worker was lost while step "${stepId}" was in flight; it may or may not have happened.`;
   return { state: 'unknown', exitCode: null, error: { code: 'effect-uncertain', message }, output: null };
+}
+
+/** A request to a service that is given up may have been carried out. */
+export function cancelledControl(effect: Effect | 'none'): Outcome {
+  if (repeatable.has(effect)) return cancelledOutcome;
+  const message = 'it was cancelled while it may have been carried out';
+  return { state: 'unknown', exitCode: null, error: { code: 'cancel-unconfirmed', message }, output: null };
 }
 
 export const cancelledOutcome: Outcome = {

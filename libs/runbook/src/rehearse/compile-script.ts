@@ -35,7 +35,7 @@ export function matchesStep(pattern: string, path: string): boolean {
   return true;
 }
 
-type AttemptFilter = Pick<Mock, 'step' | 'runbook' | 'target' | 'attempt'>;
+type AttemptFilter = Pick<Mock, 'step' | 'runbook' | 'phase' | 'target' | 'attempt'>;
 
 interface CompiledMock {
   readonly mock: Mock;
@@ -50,6 +50,7 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
   const fits = (filter: AttemptFilter, call: ScriptedCall): boolean =>
     (filter.runbook ?? spec.runbook) === call.runbook &&
     matchesStep(filter.step, call.path) &&
+    filter.phase === call.phase &&
     (filter.target === undefined || filter.target === call.target) &&
     (filter.attempt === undefined || filter.attempt === call.attempt);
   return {

@@ -33,10 +33,10 @@ function newRow(asset: AssetView, name: string, wave: number): TargetRow {
     generation: 1,
     dueAtMs: 0,
     isClaimed: false,
-    isFailing: false,
+    failing: 0,
     hasExecuted: false,
     error: null,
     outputs: {},
-    begun: new Set(),
+    begun: new Map(),
   };
 }

@@ -282,3 +282,54 @@ describe('rehearsals of flow steps', () => {
     expect(failuresOf(report)).toEqual([]);
   });
 });
+
+const undoable = `
+apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: undoable}
+spec:
+  targets: asset.kind == "server"
+  steps:
+    - id: open
+      uses: http.request
+      with: {url: "http://lb/open", effect: mutating}
+      outputs: {code: result.status}
+      rollback: {uses: http.request, with: {url: "http://lb/close/\${{ steps.open.code }}"}}
+    - {id: change, uses: ssh.run, with: {argv: [change]}, rollback: {uses: ssh.run, with: {argv: [restore]}, retry: {maxAttempts: 2}}}
+    - {id: check, uses: ssh.run, with: {argv: [check], effect: read-only}}
+    - {id: finish, uses: http.request, with: {url: "http://lb/done"}}
+---
+`;
+
+describe('rehearsals of a rollback', () => {
+  it('undoes what was begun, the last first, and says what could not be undone', () => {
+    const report = rehearseText(
+      undoable +
+        rehearsal(
+          `
+    - name: all is well
+      expects: {state: succeeded, rollbacks: []}
+    - name: the check fails on one
+      faults: [{step: check, target: web2, kind: fail}]
+      expects:
+        state: failed
+        targets: {web1: succeeded, web2: failed}
+        rollbacks: [{step: change, target: web2}]
+    - name: cancelled in between
+      faults: [{step: check, target: web1, kind: cancel}]
+      mocks: [{step: change, phase: undo, attempt: 1, target: web1, state: failed}]
+      expects:
+        state: cancelled
+        sequence:
+          - {entry: cancel-requested}
+          - {entry: undo-ended, step: change, target: web1, state: failed, attempt: 1}
+          - {entry: undo-ended, step: change, target: web1, state: succeeded, attempt: 2}
+          - {entry: undo-started, step: open}
+          - {entry: run-ended}`,
+          'undoable',
+        ),
+    );
+    expect(failuresOf(report)).toEqual([]);
+    expect(report.coverage[0]?.rollbacks).toEqual({ taken: 2, total: 2 });
+  });
+});

@@ -18,8 +18,7 @@ function sampleOf(schema: z.core.$ZodType, depth: number): JsonValue {
     const required = members.filter(([, member]) => !(member instanceof z.ZodOptional));
     return Object.fromEntries(required.map(([name, member]) => [name, sampleOf(member, depth + 1)]));
   }
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly)
-    return sampleOf(schema.unwrap(), depth + 1);
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodReadonly) return sampleOf(schema.unwrap(), depth + 1);
   if (schema instanceof z.ZodArray) return [];
   if (schema instanceof z.ZodRecord) return {};
   if (schema instanceof z.ZodBoolean) return false;

@@ -9,6 +9,8 @@ export interface ScriptedCall {
   readonly path: string;
   /** Id of the step that `path` is an instance of. */
   readonly id: string;
+  /** `undo`: the step's rollback. */
+  readonly phase: 'do' | 'undo';
   /** Name of the asset; null: the run itself. */
   readonly target: string | null;
   readonly attempt: number;

@@ -1,9 +1,10 @@
-import { FettleError, type RunbookSpec } from '@fettle/contracts';
+import { FettleError, isActionStep, walkSteps, type RunbookSpec } from '@fettle/contracts';
 import { evaluateSelector, narrow, parseSelector, type AssetView } from '@fettle/expression';
 import { validateInputs } from '../document/validate-inputs.js';
 import type { EngineCommand } from '../engine/commands.js';
 import { stepOutputs, type StepError } from '../engine/decide-step.js';
 import type { JsonObject, JsonValue } from '../json.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isOpen, type TargetRow } from './targets.js';
 
 type Call = Extract<EngineCommand, { kind: 'call' }>;
@@ -14,7 +15,11 @@ const MAX_DEPTH = 8;
 interface Caller {
   readonly depth: number;
   readonly targets: readonly TargetRow[];
-  readonly world: { readonly runbooks: ReadonlyMap<string, RunbookSpec>; readonly estate: readonly AssetView[] };
+  readonly world: {
+    readonly runbooks: ReadonlyMap<string, RunbookSpec>;
+    readonly estate: readonly AssetView[];
+    readonly actions: ActionRegistry;
+  };
 }
 
 export interface CalledRun {
@@ -33,7 +38,7 @@ export function calledSubject({ depth, targets, world }: Caller, command: Call):
     const message = `there is no runbook "${runbook}" among the files of the rehearsal`;
     return { code: 'not-found', message };
   }
-  if (depth >= MAX_DEPTH) return { code: 'limit-exceeded', message: `calls are nested more than ${MAX_DEPTH} deep` };
+  if (depth >= MAX_DEPTH) return { code: 'call-depth', message: `calls are nested more than ${MAX_DEPTH} deep` };
   const checked = validateInputs(spec, command.inputs);
   if (checked.inputs === null) {
     return { code: 'invalid-inputs', message: checked.findings[0]?.message ?? 'the inputs do not fit' };
@@ -42,11 +47,22 @@ export function calledSubject({ depth, targets, world }: Caller, command: Call):
   const isOurs = ({ name }: AssetView): boolean => command.targets === 'own' || still.has(name ?? '');
   try {
     const assets = selectedAssets(spec, world.estate, command.on).filter(isOurs);
+    if (spec.targets !== undefined && needsTargets(spec, world.actions) && assets.length === 0) {
+      return { code: 'no-targets', message: `no asset matches the targets of "${runbook}"` };
+    }
     return { runbook, spec, inputs: checked.inputs, assets, depth: depth + 1 };
   } catch (error) {
     if (!(error instanceof FettleError)) throw error;
     return { code: error.code, message: error.message };
   }
+}
+
+function needsTargets({ steps, handlers = {} }: RunbookSpec, actions: ActionRegistry): boolean {
+  return [steps, ...Object.values(handlers)].some((list) =>
+    [...walkSteps(list)].some((step) =>
+      isActionStep(step) ? actions[step.uses]?.scope === 'target' : 'call' in step && step.call.targets === 'inherit',
+    ),
+  );
 }
 
 /** Assets that a runbook's selector chooses. Throws FettleError `invalid-expression`. */
@@ -70,13 +86,15 @@ export interface CalledEnd {
 type Finish = Extract<EngineCommand, { kind: 'finish' }>;
 
 /** What the caller learns of the end of a run that it called. */
-export function calledEnd(command: Call, finish: Finish | null): CalledEnd {
-  if (finish?.state === 'cancelled') return { state: 'cancelled' };
-  if (finish?.state !== 'succeeded') {
-    const why = finish?.error?.message ?? `it ended as ${finish?.state ?? 'failed'}`;
+export function calledEnd(command: Call, finish: Finish | null, isCancelling: boolean): CalledEnd {
+  const state = finish?.state ?? 'failed';
+  if (state === 'cancelled' && isCancelling) return { state };
+  if (finish === null || state !== 'succeeded') {
+    const word = state === 'timed-out' ? 'timed out' : state === 'cancelled' ? 'was cancelled' : state;
+    const why = finish?.error === undefined ? '' : `: ${finish.error.message}`;
     return {
       state: 'failed',
-      error: { code: 'call-failed', message: `the run of "${command.runbook}" failed: ${why}` },
+      error: { code: `sub-run-${state}`, message: `the run of "${command.runbook}" ${word}${why}` },
     };
   }
   try {

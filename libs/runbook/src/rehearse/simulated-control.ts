@@ -1,11 +1,11 @@
-import { FettleError, type ActionStep } from '@fettle/contracts';
+import type { ActionStep, Effect } from '@fettle/contracts';
 import type { Variables } from '@fettle/expression';
 
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
-import { conditionHolds, retryDelayMs, type StepError } from '../engine/decide-step.js';
+import { retryDelayMs } from '../engine/decide-step.js';
 import type { JsonObject } from '../json.js';
 import {
-  cancelledOutcome,
+  cancelledControl,
   CRASH_NOTICED_MS,
   faultAfterMs,
   outcomeOf,
@@ -32,6 +32,8 @@ export class SimulatedControl {
   /** An attempt has its start in the journal and not its end. */
   #isInFlight = false;
   #isOver = false;
+  #isCancelled = false;
+  #effect: Effect | 'none' = 'none';
 
   constructor(host: ControlHost, command: RunControl, answer: (event: EngineEvent) => void) {
     this.#host = host;
@@ -41,16 +43,25 @@ export class SimulatedControl {
   }
 
   start(): void {
-    const { path } = this.#command;
-    this.#host.append({ kind: 'step-started', step: path, data: { attempt: this.#generation } });
+    this.#host.append({ kind: `${this.#word}-started`, step: this.#step, data: { attempt: this.#generation } });
     this.#isInFlight = true;
     this.#execute(false);
+  }
+
+  /** What the journal calls the step. */
+  get #step(): string {
+    return this.#command.path.replace(/#undo$/, '');
+  }
+
+  get #word(): 'step' | 'undo' {
+    return this.#command.phase === 'undo' ? 'undo' : 'step';
   }
 
   cancel(): void {
     if (this.#isOver) return;
     this.#abandon();
-    if (this.#isInFlight) return this.#ended({ ...cancelledOutcome, output: null });
+    this.#isCancelled = true;
+    if (this.#isInFlight) return this.#ended(cancelledControl(this.#effect));
     this.#isOver = true;
     const { path } = this.#command;
     this.#answer({ kind: 'ended', path, state: 'cancelled', generation: this.#generation });
@@ -58,7 +69,8 @@ export class SimulatedControl {
 
   #execute(isAgain: boolean): void {
     const { clock, actions, script, runbook, inputs } = this.#host;
-    const { path, uses, input, outputs, timeoutMs } = this.#command;
+    const { uses, input, outputs, timeoutMs, condition, phase = 'do' } = this.#command;
+    const path = this.#step;
     const id = stepIdOf(path);
     const prepared = prepareInput(uses, input, undefined, `Input of step "${path}"`, actions);
     if (prepared.kind === 'over') {
@@ -68,8 +80,10 @@ export class SimulatedControl {
     const bounded = { ...prepared, timeoutMs: Math.min(timeoutMs, prepared.action.maxTimeoutMs) };
     const variables = { inputs } as unknown as Variables;
     const { effect } = prepared;
+    this.#effect = effect;
     const attempt = this.#generation;
-    const call = { runbook, path, id, target: null, attempt, uses, input: prepared.input, effect, variables };
+    const subject = { runbook, path, id, phase, target: null, attempt, uses } as const;
+    const call = { ...subject, input: prepared.input, effect, variables };
     const scripted = script.attempt(call);
     const strikesMs = faultAfterMs(scripted, bounded);
     if (scripted.fault === 'crash' && !isAgain) {
@@ -82,32 +96,22 @@ export class SimulatedControl {
     }
     const takesMs = Math.min(scripted.takesMs, bounded.timeoutMs);
     this.#abandon = clock.after(takesMs, () =>
-      this.#ended(outcomeOf(scripted, bounded, { outputs, isControl: true }, {})),
+      this.#ended(outcomeOf(scripted, bounded, { outputs, condition, isControl: true }, {})),
     );
     if (scripted.fault === 'cancel') clock.after(strikesMs, () => this.#host.requestCancel('rehearsal'));
   }
 
   #ended(outcome: Outcome): void {
     this.#isInFlight = false;
-    const { path, retry, condition } = this.#command;
-    const { output } = outcome;
+    const { path, retry } = this.#command;
+    const { error, holds, output } = outcome;
     // A control step reaches its host through the worker: what it cannot reach has failed.
     const state = outcome.state === 'unreachable' || outcome.state === 'quarantined' ? 'failed' : outcome.state;
-    let error = outcome.error;
-    let holds: boolean | undefined;
-    let ended: typeof state = state;
-    if (condition !== undefined && state === 'succeeded') {
-      try {
-        holds = conditionHolds(condition, { result: output });
-      } catch (failure) {
-        if (!(failure instanceof FettleError)) throw failure;
-        [ended, error] = ['failed', { code: failure.code, message: failure.message }];
-      }
-    }
     const stored = error === null ? null : { ...error };
-    const data = { attempt: this.#generation, state: ended, error: stored };
-    this.#host.append({ kind: 'step-ended', step: path, data });
-    const delayMs = ended === 'failed' && outcome.isFinal !== true ? delayOf(retry, this.#generation) : null;
+    const data = { attempt: this.#generation, state, error: stored };
+    this.#host.append({ kind: `${this.#word}-ended`, step: this.#step, data });
+    const tried = this.#generation - this.#command.generation + 1;
+    const delayMs = state === 'failed' && !this.#isCancelled ? delayOf(retry, tried) : null;
     if (delayMs !== null) {
       this.#abandon = this.#host.clock.after(delayMs, () => {
         this.#generation += 1;
@@ -119,9 +123,9 @@ export class SimulatedControl {
     this.#answer({
       kind: 'ended',
       path,
-      state: ended,
-      ...(ended === 'succeeded' ? { output } : {}),
-      ...(error === null ? {} : { error: error satisfies StepError }),
+      state: this.#isCancelled ? 'cancelled' : state,
+      ...(state === 'succeeded' ? { output } : {}),
+      ...(error === null ? {} : { error }),
       ...(holds === undefined ? {} : { holds }),
       generation: this.#generation,
     });

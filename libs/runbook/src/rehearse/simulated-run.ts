@@ -16,6 +16,7 @@ import type { Script } from './script.js';
 import { calledEnd, calledSubject, type CalledEnd } from './simulated-call.js';
 import { SimulatedControl } from './simulated-control.js';
 import { SimulatedSegment, undispatchedError, type SegmentHost } from './simulated-segment.js';
+import { undoSegment } from './simulated-undo.js';
 import { simulatedWait } from './simulated-wait.js';
 import { countTargets, isOpen, type TargetRow } from './targets.js';
 
@@ -70,7 +71,7 @@ export class SimulatedRun implements SegmentHost {
   readonly soakMs: number;
   /** Signals that nobody has waited for yet. */
   readonly mailbox: { readonly name: string; readonly payload: JsonValue }[] = [];
-  readonly listeners = new Map<string, { readonly signal: string; take(payload: JsonValue): boolean }>();
+  readonly listeners = new Map<string, { readonly signal: string; take(payload: JsonValue): void }>();
   finish: Finish | null = null;
   startedAtMs = 0;
   endedAtMs = 0;
@@ -150,8 +151,9 @@ export class SimulatedRun implements SegmentHost {
   /** A signal from outside; kept until something waits for it. */
   signal(name: string, payload: JsonValue): void {
     if (this.finish !== null) return;
+    this.append({ kind: 'signal-sent', data: { signal: name } });
     for (const listener of this.listeners.values()) {
-      if (listener.signal === name && listener.take(payload)) return;
+      if (listener.signal === name) return listener.take(payload);
     }
     this.mailbox.push({ name, payload });
   }
@@ -216,6 +218,10 @@ export class SimulatedRun implements SegmentHost {
         this.#open.set(path, control);
         return control.start();
       }
+      case 'undo-segment': {
+        this.#open.set(path, { cancel: () => undefined });
+        return undoSegment(this, command, answer);
+      }
       case 'call':
         return this.#call(command, answer);
       default:
@@ -240,8 +246,21 @@ export class SimulatedRun implements SegmentHost {
       this.clock.after(0, () => ended({ state: 'failed', error: subject }));
       return;
     }
-    const called = new SimulatedRun(this.world, subject, ({ finish }) => ended(calledEnd(command, finish)));
-    this.#open.set(path, { cancel: () => called.requestCancel('caller') });
+    let isCancelling = false;
+    const called = new SimulatedRun(this.world, subject, ({ finish }) =>
+      ended(calledEnd(command, finish, isCancelling)),
+    );
+    const { number, targets } = called;
+    this.append({
+      kind: 'run-called',
+      step: path,
+      data: { run: number, runbook: command.runbook, targets: targets.length },
+    });
+    const cancel = (): void => {
+      isCancelling = true;
+      called.requestCancel('caller');
+    };
+    this.#open.set(path, { cancel });
     called.start();
   }
 
@@ -256,6 +275,10 @@ export class SimulatedRun implements SegmentHost {
       if (stopped !== null && last === 'cancelled') target.error = { ...stopped, step: '' };
       target.state = last;
       this.append({ kind: 'target-ended', target: target.name, data: { state: last } });
+    }
+    if (finish.rollback !== undefined) {
+      const { undone, failed } = finish.rollback;
+      this.append({ kind: 'rollback-ended', data: { undone, failed } });
     }
     this.append({ kind: 'run-ended', data: { state, error: error === null ? null : { ...error } } as JsonObject });
     this.#onEnd(this);

@@ -74,7 +74,8 @@ export class SimulatedSegment {
   start(): void {
     const { first, enters, wave, path } = this.#command;
     for (const target of this.#host.targets) {
-      if (enters && isOpen(target)) Object.assign(target, { stepIndex: first, generation: 1, isFailing: false });
+      if (!enters || !isOpen(target) || target.stepIndex === first) continue;
+      Object.assign(target, { stepIndex: first, generation: 1, failing: 0 });
     }
     if (wave === undefined) return this.#turnSoon();
     const open = this.#open().length;
@@ -159,7 +160,8 @@ export class SimulatedSegment {
     const path = this.#pathOf(code);
     target.state = 'running';
     target.isClaimed = true;
-    target.begun.add(path);
+    const begun = target.begun.get(path) ?? { index: code.index, state: null, isExecuted: false };
+    target.begun.set(path, { ...begun, state: null });
     const variables = this.#host.variables(target, this.#command.item);
     const prepared = prepareTargetStep(code, compiled[code.index]!, target, variables, actions);
     this.#host.append({ kind: 'step-started', target: target.name, step: path, data: { attempt: target.generation } });
@@ -168,9 +170,22 @@ export class SimulatedSegment {
       this.#inFlight.set(target.name, { target, code, abandon });
       return;
     }
+    target.begun.set(path, { ...begun, state: null, isExecuted: true });
     const { uses, id } = code.step;
     const { input, effect } = prepared;
-    const call = { runbook, path, id, target: target.name, attempt: target.generation, uses, input, effect, variables };
+    const attempt = target.generation;
+    const call = {
+      runbook,
+      path,
+      id,
+      phase: 'do',
+      target: target.name,
+      attempt,
+      uses,
+      input,
+      effect,
+      variables,
+    } as const;
     const scripted = script.attempt(call);
     // The worker is lost once; what comes back to life goes to its end.
     this.#fly(target, code, prepared, isAgain ? { ...scripted, fault: undefined } : scripted, variables);
@@ -210,6 +225,8 @@ export class SimulatedSegment {
     target.isClaimed = false;
     const { state, exitCode, error } = outcome;
     if (state !== 'skipped') target.hasExecuted = true;
+    const begun = target.begun.get(this.#pathOf(code));
+    if (begun !== undefined) begun.state = state;
     if (state === 'succeeded' && outcome.output !== null) target.outputs[code.step.id] = outcome.output;
     if (error !== null) target.error = { ...error, step: this.#pathOf(code) };
     const attempt = target.generation;
@@ -219,7 +236,7 @@ export class SimulatedSegment {
       target.generation += 1;
       target.dueAtMs = clock.nowMs + next.delayMs;
     } else if (next.kind === 'advance') {
-      Object.assign(target, { stepIndex: next.index, isFailing: next.isFailing, generation: 1 });
+      Object.assign(target, { stepIndex: next.index, failing: next.failing, generation: 1 });
     } else target.state = next.state;
     const data = { attempt, state, exitCode, error: error === null ? null : { ...error }, next: next.kind };
     this.#host.append({ kind: 'step-ended', target: target.name, step: this.#pathOf(code), data });
@@ -236,11 +253,10 @@ export class SimulatedSegment {
       if (delayMs !== null) return { kind: 'retry', delayMs };
     }
     if (state !== 'succeeded' && state !== 'skipped' && state !== 'failed') return { kind: 'end', state };
-    const way =
-      state === 'failed' ? nextAfterFailure(code, target.isFailing) : nextAfterSuccess(code, target.isFailing);
+    const way = state === 'failed' ? nextAfterFailure(code, target.failing) : nextAfterSuccess(code, target.failing);
     if (way.kind === 'end') return way;
     const { isLast, last } = this.#command;
-    if (way.index <= last || !isLast) return { kind: 'advance', index: way.index, isFailing: way.isFailing };
+    if (way.index <= last || !isLast) return { kind: 'advance', index: way.index, failing: way.failing };
     return { kind: 'end', state: target.hasExecuted ? 'succeeded' : 'skipped' };
   }
 
@@ -287,6 +303,6 @@ export class SimulatedSegment {
 }
 
 type Next =
-  | { readonly kind: 'advance'; readonly index: number; readonly isFailing: boolean }
+  | { readonly kind: 'advance'; readonly index: number; readonly failing: number }
   | { readonly kind: 'retry'; readonly delayMs: number }
   | { readonly kind: 'end'; readonly state: TargetState };

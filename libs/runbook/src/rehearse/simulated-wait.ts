@@ -64,7 +64,7 @@ const moment = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$
 
 function waitUntil(run: SimulatedRun, { path, until }: Wait<'wait-until'>, answer: Answer): OpenWork {
   const end = stepOf(run, path, answer);
-  const atMs = moment.test(until) ? Date.parse(until) : Number.NaN;
+  const atMs = moment.test(until) ? Date.parse(until.replace(' ', 'T').toUpperCase()) : Number.NaN;
   if (Number.isNaN(atMs)) {
     const message = `"${until.slice(0, 60)}" is no moment: it must be a date and time with offset as in RFC 3339`;
     return ending(run, 0, () => end('failed', { error: { code: 'invalid-moment', message } }), end);
@@ -121,17 +121,21 @@ function awaitSignal(run: SimulatedRun, command: Wait<'await-signal'>, answer: A
       end('failed', { error: { code: error.code, message: error.message } });
     }
   };
-  const take = (payload: JsonValue): boolean => {
-    if (!fits(payload)) return false;
+  const take = (payload: JsonValue): void => {
     run.listeners.delete(path);
     stop();
-    run.append({ kind: 'signal-received', step: path, data: { name: signal } });
-    run.clock.after(0, () => done(payload));
-    return true;
+    run.append({ kind: 'signal-taken', step: path, data: { signal } });
+    if (fits(payload)) done(payload);
+    else end('failed', { error: { code: 'invalid-payload', message: 'the payload does not fit' } });
   };
   run.listeners.set(path, { signal, take });
-  const kept = run.mailbox.findIndex(({ name, payload }) => name === signal && take(payload));
-  if (kept >= 0) run.mailbox.splice(kept, 1);
+  const kept = run.mailbox.findIndex(({ name }) => name === signal);
+  const [letter] = kept < 0 ? [] : run.mailbox.splice(kept, 1);
+  // Answered after this command is open.
+  if (letter !== undefined)
+    run.clock.after(0, () => {
+      if (run.listeners.has(path)) take(letter.payload);
+    });
   return {
     cancel: () => {
       stop();

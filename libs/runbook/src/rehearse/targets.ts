@@ -1,4 +1,4 @@
-import { targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
+import { targetStates, type StepState, type TargetCounts, type TargetState } from '@fettle/contracts';
 import type { AssetView } from '@fettle/expression';
 import type { StepError } from '../engine/decide-step.js';
 import type { JsonValue } from '../json.js';
@@ -17,16 +17,26 @@ export interface TargetRow {
   dueAtMs: number;
   /** An attempt of it is in flight. */
   isClaimed: boolean;
-  /** A failure is put off until after `finally`. */
-  isFailing: boolean;
+  /** Failures that are put off until after a `finally`, as bits. */
+  failing: number;
   /** A step of it was executed, not only skipped. */
   hasExecuted: boolean;
   /** Why it last failed, and in which step. */
   error: (StepError & { readonly step: string }) | null;
   /** By step id. */
   readonly outputs: Record<string, JsonValue>;
-  /** Paths of the steps that were begun with. */
-  readonly begun: Set<string>;
+  /** Paths of the steps that were begun with, the first one first. */
+  readonly begun: Map<string, BegunStep>;
+}
+
+/** What a rollback must know of a step. */
+export interface BegunStep {
+  /** Index among all target steps. */
+  readonly index: number;
+  /** Of the last attempt; null: it is in flight. */
+  state: StepState | null;
+  /** An action was called: not one that was skipped, or refused before. */
+  isExecuted: boolean;
 }
 
 export function isOpen(target: TargetRow): boolean {
