@@ -19,6 +19,7 @@ import {
   type LogChunk,
   type Transaction,
 } from '@fettle/database';
+import type { JsonObject } from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
 import { recoverOrphans } from './recover-orphans.js';
@@ -62,6 +63,14 @@ export interface LaneInput {
   readonly lastStep: number;
   /** Number of the wave, from 1; absent: the run has none, and all targets are in the first. */
   readonly wave?: number;
+  /** Before the path of each step in the journal: the iterations around the segment. */
+  readonly prefix?: string;
+  /** What expressions read of them. */
+  readonly item?: JsonObject;
+  /** Other segments may follow, so that targets that leave this one stay open. */
+  readonly isLast?: boolean;
+  /** Of a `finally`: a cancel of the run does not stop it. */
+  readonly shielded?: boolean;
 }
 
 export interface LaneReport {
@@ -182,7 +191,7 @@ export class Lane {
 
   /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
   async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
-    const firstStepId = this.#run.targetSteps[this.#input.firstStep]!.id;
+    const firstStepId = this.#pathOf(this.#input.firstStep);
     const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
     const claim = await claimTargets(transaction, run, request);
     if (claim.targets.length === 0) return { claim, attempts: [] };
@@ -191,13 +200,15 @@ export class Lane {
     const attempts = claim.targets.map((target): Attempt => {
       const step = this.#run.targetSteps[target.stepIndex]!;
       const compiled = this.#run.compiledSteps[target.stepIndex]!;
-      const subject = { run: this.#run, target, step, compiled, asset: assets.get(target.assetId) };
-      return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, step.id) };
+      const path = this.#pathOf(target.stepIndex);
+      const { item = {} } = this.#input;
+      const subject = { run: this.#run, target, step, path, item, compiled, asset: assets.get(target.assetId) };
+      return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, path) };
     });
     const held = await holdAssets(transaction, run, request, claim, attempts);
-    const starts = held.attempts.map(({ target, step, token, prepared }) => ({
+    const starts = held.attempts.map(({ target, path, token, prepared }) => ({
       assetId: target.assetId,
-      step: step.id,
+      step: path,
       generation: target.generation,
       token,
       effect: journaledEffect(prepared),
@@ -234,6 +245,11 @@ export class Lane {
     return this.#inFlight.size < LANE_SLOTS && ageMs < LANE_CLAIMS_MS;
   }
 
+  /** What the journal calls a step of this segment. */
+  #pathOf(stepIndex: number): string {
+    return `${this.#input.prefix ?? ''}${this.#run.targetCodes[stepIndex]!.path}`;
+  }
+
   #token(target: ClaimedTarget, stepPath: string): string {
     const { assetId, generation } = target;
     const { runId } = this.#input;
@@ -241,13 +257,13 @@ export class Lane {
   }
 
   #start(attempt: Attempt): void {
-    const { target, step } = attempt;
+    const { target, step, path } = attempt;
     if (Date.now() - this.#secretsSinceMs > SECRETS_LIFETIME_MS) {
       this.#secrets = new Secrets(this.#services, this.#run.space);
       this.#secretsSinceMs = Date.now();
     }
     const secrets = this.#secrets.forAttempt();
-    const identity = { assetId: target.assetId, step: step.id, generation: target.generation };
+    const identity = { assetId: target.assetId, step: path, generation: target.generation };
     const log = new AttemptLog(identity, () => secrets.redactions);
     this.#inFlight.set(target.assetId, log);
     const request = { ...attempt, secrets, log, signal: this.#abort.signal };
@@ -256,10 +272,14 @@ export class Lane {
       this.#endedLogs.push(...log.close());
       this.#ended.push({
         assetId: target.assetId,
-        step: step.id,
+        step: path,
+        stepId: step.id,
         generation: target.generation,
         ...outcome,
-        next: decideNext(target, step, outcome, this.#run.targetSteps.length),
+        next: decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, {
+          lastStep: this.#input.lastStep,
+          isLast: this.#input.isLast ?? false,
+        }),
       });
       // The first end of a group arms its timer; those between need no turn of the loop.
       const count = this.#ended.length;

@@ -11,6 +11,6 @@ export type TemporalCommand =
       readonly subject: string;
       readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
     }
-  /** Something that the run waits for may have come: it looks again. */
-  | { readonly kind: 'wake-run'; readonly subject: string; readonly payload: { readonly runId: string } }
+  /** Tells a run that something it waits for has come; `path` is the step's. */
+  | { readonly kind: 'wake-run'; readonly subject: string; readonly payload: { readonly path: string } }
   | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };

@@ -25,7 +25,7 @@ async function dispatch(temporal: TemporalClient, command: TemporalCommand): Pro
     case 'cancel-run':
       return cancelRun(temporal, command.subject);
     case 'wake-run':
-      return wakeRun(temporal, command.subject);
+      return wakeRun(temporal, command.subject, command.payload.path);
     case 'put-schedule':
       return putSchedule(temporal, command.subject, command.payload);
     default:
@@ -70,11 +70,11 @@ async function cancelRun({ client }: TemporalClient, workflowId: string): Promis
   }
 }
 
-/** A wake-up that comes twice, or too late, makes the run look once more; without one it looks by itself, later. */
-async function wakeRun({ client }: TemporalClient, workflowId: string): Promise<void> {
+async function wakeRun({ client }: TemporalClient, workflowId: string, path: string): Promise<void> {
   try {
-    await client.workflow.getHandle(workflowId).signal('wake');
+    await client.workflow.getHandle(workflowId).signal('wake', path);
   } catch (error) {
+    // It is over, and waits for nothing any more.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
-import { enqueueCommand } from './outbox.js';
+import { wakeRun } from './outbox.js';
 
 /**
  * One at a time decides about the capacities of a space, from here to the end of the transaction. It comes after the lock of one's
@@ -52,23 +52,21 @@ async function grantWaiting(
   );
 }
 
-/** Grants, and wakes the runs that got something: all but the one that asks. */
+/** Grants, and wakes the runs that got something: all but the step that asks. */
 export async function settleCapacity(
   transaction: Transaction,
   space: string,
   keys: readonly string[],
-  askingRunId: string | null,
+  asking: { readonly runId: string; readonly path: string } | null,
 ): Promise<void> {
   if (keys.length === 0) return;
-  const granted = await grantWaiting(transaction, space, keys);
-  const runIds = [...new Set(granted.map((one) => one.runId))].filter((runId) => runId !== askingRunId);
-  if (runIds.length === 0) return;
-  const runs: { id: string; workflow_id: string }[] = await transaction.query(
-    `SELECT id, workflow_id FROM run WHERE id = ANY ($1)`,
-    [runIds],
-  );
-  for (const { id, workflow_id } of runs)
-    await enqueueCommand(transaction, { kind: 'wake-run', subject: workflow_id, payload: { runId: id } });
+  for (const { runId, path } of await grantWaiting(transaction, space, keys))
+    if (runId !== asking?.runId || path !== asking.path) await wakeRun(transaction, runId, capacityWait(path));
+}
+
+/** What waits for a step's capacity, in commands of the engine and in wakes. */
+export function capacityWait(path: string): string {
+  return `${path}#capacity`;
 }
 
 /** Who holds units of a key. */
