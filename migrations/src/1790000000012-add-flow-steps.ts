@@ -24,9 +24,9 @@ export class AddFlowSteps1790000000012 implements MigrationInterface {
     await runner.query(
       `COMMENT ON COLUMN run.decision_mark IS 'the decisions of the run level that were written last, so that a repeated activity writes none twice'`,
     );
-    await runner.query(`ALTER TABLE run_target ADD COLUMN is_failing boolean NOT NULL DEFAULT false`);
+    await runner.query(`ALTER TABLE run_target ADD COLUMN failing integer NOT NULL DEFAULT 0`);
     await runner.query(
-      `COMMENT ON COLUMN run_target.is_failing IS 'its failure is put off until it has been through finally'`,
+      `COMMENT ON COLUMN run_target.failing IS 'failures that are put off until it has been through a finally: a bit for each one around the step'`,
     );
     await runner.query(`ALTER TABLE run_step ADD COLUMN holds boolean`);
     await runner.query(
@@ -75,7 +75,7 @@ export class AddFlowSteps1790000000012 implements MigrationInterface {
         CHECK (kind IN ('start-run', 'cancel-run', 'put-schedule', 'delete-schedule', 'enrol-asset'))`);
     await runner.query(`DROP TABLE run_signal, run_wait`);
     await runner.query(`ALTER TABLE run_step DROP COLUMN holds`);
-    await runner.query(`ALTER TABLE run_target DROP COLUMN is_failing`);
+    await runner.query(`ALTER TABLE run_target DROP COLUMN failing`);
     await runner.query(`
       ALTER TABLE run DROP CONSTRAINT run_parent_check, DROP COLUMN parent_run_id, DROP COLUMN parent_path, DROP COLUMN depth,
         DROP COLUMN closure, DROP COLUMN outputs, DROP COLUMN summary, DROP COLUMN segment_mark, DROP COLUMN decision_mark`);

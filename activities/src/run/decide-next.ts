@@ -22,7 +22,7 @@ export function decideNext(
   segment: SegmentEnd,
 ): AttemptEnd['next'] {
   if (outcome.state === 'succeeded' || outcome.state === 'skipped') {
-    const next = nextAfterSuccess(code, target.isFailing);
+    const next = nextAfterSuccess(code, target.failing);
     return nextOf(target, next, segment, { executed: outcome.state === 'succeeded', isCaught: false });
   }
   const mayRetry = outcome.final !== true && (outcome.state === 'failed' || outcome.state === 'unreachable');
@@ -30,7 +30,7 @@ export function decideNext(
   if (delayMs !== null) return { kind: 'retry', delayMs };
   if (outcome.state !== 'failed') return { kind: 'end', state: outcome.state };
   const isCaught = code.step.onError !== 'continue' && code.onFailure !== null;
-  return nextOf(target, nextAfterFailure(code, target.isFailing), segment, { executed: true, isCaught });
+  return nextOf(target, nextAfterFailure(code, target.failing), segment, { executed: true, isCaught });
 }
 
 function nextOf(
@@ -41,8 +41,8 @@ function nextOf(
 ): AttemptEnd['next'] {
   if (next.kind === 'end') return next;
   if (next.index <= lastStep || !isLast) {
-    const { index: stepIndex, isFailing } = next;
-    return { kind: 'advance', stepIndex, ...(isFailing ? { isFailing } : {}), ...(isCaught ? { isCaught } : {}) };
+    const { index: stepIndex, failing } = next;
+    return { kind: 'advance', stepIndex, ...(failing === 0 ? {} : { failing }), ...(isCaught ? { isCaught } : {}) };
   }
   const didSomething = executed || target.error !== null || Object.keys(target.outputs).length > 0;
   const state: TargetState = didSomething ? 'succeeded' : 'skipped';

@@ -72,8 +72,8 @@ export class RunTargetEntity {
   @Column('text') state!: TargetState;
   @Column('integer', { name: 'step_index' }) stepIndex!: number;
   @Column('integer') generation!: number;
-  /** Its failure is put off until it has been through `finally`. */
-  @Column('boolean', { name: 'is_failing' }) isFailing!: boolean;
+  /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
+  @Column('integer') failing!: number;
   @Column('integer', { nullable: true }) lane!: number | null;
   @Column('integer', { name: 'lane_epoch', nullable: true }) laneEpoch!: number | null;
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;

@@ -23,8 +23,8 @@ export interface AttemptEnd {
     | {
         readonly kind: 'advance';
         readonly stepIndex: number;
-        /** Its failure is put off until it has been through `finally`; absent: there is none. */
-        readonly isFailing?: boolean | undefined;
+        /** Failures that are put off until it has been through a `finally`; absent: none. */
+        readonly failing?: number | undefined;
         /** Goes on in a handler, which reads the error. */
         readonly isCaught?: boolean | undefined;
       }
@@ -55,7 +55,7 @@ export async function finishAttempts(
     output: storableJson(end.output),
     next: end.next.kind,
     next_step: end.next.kind === 'advance' ? end.next.stepIndex : null,
-    is_failing: end.next.kind === 'advance' && end.next.isFailing === true,
+    failing: end.next.kind === 'advance' ? (end.next.failing ?? 0) : 0,
     ...(end.next.kind === 'advance' && end.next.isCaught === true ? { caught_at: end.step } : {}),
     delay_ms: end.next.kind === 'retry' ? end.next.delayMs : null,
     target_state: end.next.kind === 'end' ? end.next.state : 'running',
@@ -71,11 +71,11 @@ export async function finishAttempts(
        error = CASE WHEN e.state IN ('succeeded', 'skipped') AND e.target_state IN ('succeeded', 'skipped') THEN NULL
                     WHEN e.caught_at IS NOT NULL THEN e.error || jsonb_build_object('step', e.caught_at)
                     ELSE coalesce(e.error, t.error) END,
-       is_failing = CASE e.next WHEN 'advance' THEN e.is_failing ELSE t.is_failing END,
+       failing = CASE e.next WHEN 'advance' THEN e.failing ELSE t.failing END,
        ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
        lane = NULL, lane_epoch = NULL
      FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, step_id text, generation integer, state text, error jsonb,
-       output jsonb, next text, next_step integer, is_failing boolean, caught_at text, delay_ms float8, target_state text)
+       output jsonb, next text, next_step integer, failing integer, caught_at text, delay_ms float8, target_state text)
      WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = e.generation
      RETURNING t.asset_id`,
     [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],

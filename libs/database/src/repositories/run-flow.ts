@@ -18,7 +18,7 @@ export async function enterSegment(transaction: Transaction, entrance: SegmentEn
   const run = await lockRun(transaction, runId);
   if (run.state !== 'running' || run.segmentMark >= ordinal) return;
   await transaction.query(
-    `UPDATE run_target SET step_index = $2, generation = 1, is_failing = false
+    `UPDATE run_target SET step_index = $2, generation = 1, failing = 0
      WHERE run_id = $1 AND step_index <> $2 AND state IN ('pending', 'running') AND lane IS NULL`,
     [runId, first],
   );

@@ -19,8 +19,8 @@ export interface ClaimedTarget {
   readonly stepIndex: number;
   readonly generation: number;
   readonly outputs: Readonly<Record<string, unknown>>;
-  /** A failure is put off until it has been through `finally`. */
-  readonly isFailing: boolean;
+  /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
+  readonly failing: number;
   /** The last one; null: none. */
   readonly error: StoredError | null;
 }
@@ -59,7 +59,7 @@ export async function openLane(
   const taken = await updateTargets(
     transaction,
     `UPDATE run_target SET lane_epoch = $3 WHERE run_id = $1 AND lane = $2
-     RETURNING asset_id, asset_name, state, step_index, generation, outputs, is_failing, error`,
+     RETURNING asset_id, asset_name, state, step_index, generation, outputs, failing, error`,
     [runId, lane, epoch],
   );
   const started = taken.length > 0 ? await readStarted(transaction, runId, taken) : new Map<string, never>();
@@ -94,7 +94,7 @@ interface TargetRow {
   step_index: number;
   generation: number;
   outputs: Record<string, unknown>;
-  is_failing: boolean;
+  failing: number;
   error: StoredError | null;
 }
 
@@ -112,7 +112,7 @@ export async function updateTargets(
     stepIndex: row.step_index,
     generation: row.generation,
     outputs: row.outputs,
-    isFailing: row.is_failing,
+    failing: row.failing,
     error: row.error,
   }));
 }

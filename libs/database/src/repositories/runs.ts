@@ -72,6 +72,8 @@ export interface RunOutcome {
   readonly isComplete: boolean;
   readonly outputs: Readonly<Record<string, unknown>> | null;
   readonly summary: string | null;
+  /** Absent: there was none. */
+  readonly rollback?: { readonly undone: readonly string[]; readonly failed: readonly string[] } | undefined;
 }
 
 const noOutcome: RunOutcome = { isComplete: false, outputs: null, summary: null };
@@ -140,11 +142,12 @@ export async function endRun(
     run,
     lost.map((row) => row.step),
   );
-  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error } }]);
+  const rollback = outcome.rollback === undefined ? {} : { rollback: outcome.rollback };
+  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error, ...rollback } }]);
   await saveLockedRun(transaction, run);
   const [ended] = await updateRows<{ parent_run_id: string | null; parent_path: string | null }>(
     transaction,
-    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, ended_at = clock_timestamp() WHERE id = $1
+    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, rollback = $6, ended_at = clock_timestamp() WHERE id = $1
      RETURNING parent_run_id, parent_path`,
     [
       runId,
@@ -152,6 +155,7 @@ export async function endRun(
       error === null ? null : JSON.stringify(error),
       outcome.outputs === null ? null : JSON.stringify(storableJson(outcome.outputs)),
       outcome.summary,
+      outcome.rollback === undefined ? null : JSON.stringify(outcome.rollback),
     ],
   );
   if (ended?.parent_run_id) await wakeRun(transaction, ended.parent_run_id, ended.parent_path ?? '');
