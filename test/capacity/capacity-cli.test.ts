@@ -36,8 +36,8 @@ describe('capacity from the command line', () => {
     const wrong = await cli.write('wrong.yaml', document('wrong', 'Ber', 0));
     const findings = await cli.fettle(['validate', '-f', wrong]);
     expect(findings.exitCode).toBe(1);
-    expect(findings.stderr).toMatch(/wrong\.yaml:4:13: error: "key" must be KIND:NAME/);
-    expect(findings.stderr).toMatch(/"limit" must be at least 1/);
+    expect(findings.stdout).toMatch(/wrong\.yaml:4:13: error: "key" must be KIND:NAME/);
+    expect(findings.stdout).toMatch(/"limit" must be at least 1/);
     expect(await cli.json('capacity', 'list')).toMatchObject([
       { key: 'site:ber', limit: 2, document: 'berlin', used: 0 },
     ]);
