@@ -17,7 +17,6 @@ export const capacityWait: WaitKind<CommandOf<'take-capacity'>> = {
         runId,
         path: capacityPath(command.path),
         wants,
-        within: command.within,
       });
       return taken.kind === 'queued' ? { state: 'open' } : { state: 'succeeded', output: null, error: null };
     } catch (error) {

@@ -1,5 +1,4 @@
 import type { DataSource } from 'typeorm';
-import { capacityWait } from './capacity.js';
 import { callWait } from './call-wait.js';
 import { capacityWait } from './capacity-wait.js';
 import { signalWait } from './signal-wait.js';
