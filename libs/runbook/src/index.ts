@@ -50,3 +50,13 @@ export {
 } from './engine/plan.js';
 export { failureLimit, waveEnds, waveSizes } from './rollout/wave-arithmetic.js';
 export { compareTargets, compileOrder, orderKey, type OrderedTarget, type OrderKey } from './rollout/order-targets.js';
+export {
+  decideGrants,
+  DEFAULT_LIMIT,
+  isImpossible,
+  mergeWants,
+  queuePosition,
+  type CapacityRequest,
+  type Want,
+} from './capacity/grant.js';
+export { readWants } from './capacity/read-wants.js';
