@@ -30,4 +30,3 @@ function notBuilt(what: string): WaitKind<ExternalCommand> {
   const report = { state: 'failed', output: null, error: { code: 'not-built', message } } as const;
   return { look: () => Promise.resolve(report), end: () => Promise.resolve(report) };
 }
-

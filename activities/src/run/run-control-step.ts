@@ -9,7 +9,13 @@ import {
   type ControlEnd,
   type StoredError,
 } from '@fettle/database';
-import { conditionHolds, MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
+import {
+  conditionHolds,
+  MAX_CONTROL_OUTPUT_BYTES,
+  stepOutputs,
+  type JsonObject,
+  type JsonValue,
+} from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';
@@ -33,6 +39,8 @@ export interface ControlStepInput {
   readonly condition?: string | undefined;
   /** Of a `finally`: a cancel of the run does not stop it. */
   readonly shielded?: boolean | undefined;
+  /** The path then has `#undo` at its end, which the journal's has not. */
+  readonly phase?: 'undo' | undefined;
 }
 
 /** What the workflow learns of a control step: its state, and the small output that it declares. */
@@ -49,12 +57,13 @@ export async function runControlStep(
   request: ControlStepInput,
   signal: AbortSignal,
 ): Promise<ControlStepReport> {
-  const { runId, path } = request;
+  const { runId, phase } = request;
+  const path = phase === 'undo' ? request.path.replace(/#undo$/, '') : request.path;
   const token = effectToken(services.tokenKey, {
     runId,
     stepPath: path,
     assetId: NIL_ASSET_ID,
-    phase: 'do',
+    phase: phase ?? 'do',
     generation: request.attempt,
   });
   const prepared = prepare(request);
@@ -66,6 +75,7 @@ export async function runControlStep(
     epoch: randomInt(1, 2 ** 31),
     effect: prepared.kind === 'refuse' ? 'none' : prepared.effect,
     shielded: request.shielded,
+    phase,
   };
   const database = services.dataSource.manager;
   const started = await withDatabasePatience(() => startControlStep(database, attempt));

@@ -5,7 +5,8 @@ import { storedError } from './judge-error.js';
 export type CommandOf<Kind extends WorkCommand['kind']> = Extract<WorkCommand, { kind: Kind }>;
 
 /** Commands whose end comes from outside of the run. */
-export type ExternalCommand = CommandOf<'call'> | CommandOf<'await-signal'> | CommandOf<'ask-approval'> | CommandOf<'take-capacity'>;
+export type ExternalCommand =
+  CommandOf<'call'> | CommandOf<'await-signal'> | CommandOf<'ask-approval'> | CommandOf<'take-capacity'>;
 
 export interface ExternalWait<Command extends ExternalCommand = ExternalCommand> {
   readonly runId: string;
@@ -32,7 +33,7 @@ export interface WaitKind<Command extends ExternalCommand> {
 /** The end of a step whose result has come: only its output can still fail it. */
 export function endWith(outputs: Readonly<Record<string, string>> | null, path: string, result: JsonValue): ControlEnd {
   try {
-    const output = stepOutputs(outputs, { result } as Parameters<typeof stepOutputs>[1]);
+    const output = stepOutputs(outputs, { result });
     const sizeBytes = Buffer.byteLength(JSON.stringify(output));
     if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output };
     const message = `Step "${path}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;

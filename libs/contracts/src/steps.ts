@@ -20,7 +20,7 @@ export const stepIdSchema = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/, {
 });
 
 /** A step as the journal names it: its id, after the iterations and handlers that it stands in: `each_site[ber]/restart`. */
-export const stepPathSchema = z.string().regex(/^[a-z][A-Za-z0-9_.:@%!/[\]~-]{0,499}$/, {
+export const stepPathSchema = z.string().regex(/^[a-z][A-Za-z0-9_.:@%!#/[\]~-]{0,499}$/, {
   message: 'must be the path of a step, such as "restart" or "each_site[ber]/restart"',
 });
 

@@ -136,8 +136,12 @@ export class RunActor implements Work {
         case 'finish': {
           await this.#record(decisions.splice(0));
           await this.abandon();
-          const { state, error = null, isComplete, outputs, summary } = command;
-          return { state, error, outcome: { isComplete, outputs, summary } };
+          const { state, error = null, isComplete, outputs, summary, rollback } = command;
+          return {
+            state,
+            error,
+            outcome: { isComplete, outputs, summary, ...(rollback === undefined ? {} : { rollback }) },
+          };
         }
         default:
           await this.#record(decisions.splice(0));
@@ -171,13 +175,15 @@ export class RunActor implements Work {
     if (this.isResting) return;
     const scope = new CancellationScope({ cancellable: true });
     work.scope = scope;
-    void scope.run(() => carryOut(this, work)).then(
-      (event) => this.#settle(work, event),
-      (error: unknown) => {
-        this.#settle(work, 'resting');
-        this.#fault ??= { error };
-      },
-    );
+    void scope
+      .run(() => carryOut(this, work))
+      .then(
+        (event) => this.#settle(work, event),
+        (error: unknown) => {
+          this.#settle(work, 'resting');
+          this.#fault ??= { error };
+        },
+      );
   }
 
   #settle(work: Running, event: EngineEvent | 'resting'): void {
@@ -196,13 +202,15 @@ export class RunActor implements Work {
     // It rests: only its end is left to do.
     const scope = new CancellationScope({ cancellable: false });
     work.scope = scope;
-    void scope.run(() => carryOut(this, work)).then(
-      (event) => this.#settle(work, event),
-      (error: unknown) => {
-        this.#settle(work, 'resting');
-        this.#fault ??= { error };
-      },
-    );
+    void scope
+      .run(() => carryOut(this, work))
+      .then(
+        (event) => this.#settle(work, event),
+        (error: unknown) => {
+          this.#settle(work, 'resting');
+          this.#fault ??= { error };
+        },
+      );
   }
 }
 

@@ -3,6 +3,7 @@ import {
   FettleError,
   isActionStep,
   type ActionStep,
+  type Retry,
   type RollbackAction,
   type RunbookSpec,
   type Step,
@@ -251,12 +252,15 @@ class Compiler {
   #rollback(step: ActionStep): ControlRollback | null {
     const rollback = rollbackOf(step);
     if (rollback === null) return null;
-    const { uses, with: input, retry = null, timeout } = rollback;
+    const { uses, with: input, retry = ROLLBACK_RETRY, timeout } = rollback;
     const { version, defaultTimeoutMs } = actionOf({ id: step.id, uses }, this.#actions);
     const timeoutMs = timeout === undefined ? defaultTimeoutMs : durationMs(timeout);
     return { uses, actionVersion: version, with: input as JsonObject, retry, timeoutMs };
   }
 }
+
+/** A rollback is tried again although it does not ask for it: nobody is there to do it by hand at night. */
+export const ROLLBACK_RETRY: Retry = { maxAttempts: 3, backoff: '5s', maxBackoff: '1m' };
 
 /** How a step is undone; null: it is not, or it says why it cannot be. */
 export function rollbackOf({ rollback }: Pick<ActionStep, 'rollback'>): RollbackAction | null {
