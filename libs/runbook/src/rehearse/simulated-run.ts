@@ -276,11 +276,9 @@ export class SimulatedRun implements SegmentHost {
       target.state = last;
       this.append({ kind: 'target-ended', target: target.name, data: { state: last } });
     }
-    if (finish.rollback !== undefined) {
-      const { undone, failed } = finish.rollback;
-      this.append({ kind: 'rollback-ended', data: { undone, failed } });
-    }
-    this.append({ kind: 'run-ended', data: { state, error: error === null ? null : { ...error } } as JsonObject });
+    const rollback = finish.rollback === undefined ? {} : { rollback: { ...finish.rollback } };
+    const data = { state, error: error === null ? null : { ...error }, ...rollback } as JsonObject;
+    this.append({ kind: 'run-ended', data });
     this.#onEnd(this);
   }
 }
