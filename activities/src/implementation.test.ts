@@ -100,6 +100,7 @@ describe('implementations', () => {
       ...actionContracts['http.request'],
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
+      sample: () => ({}),
       effect: () => 'read-only',
       render: () => ({ argv: [], files: [], calls: [] }),
     });
