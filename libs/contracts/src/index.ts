@@ -7,4 +7,5 @@ export * from './documents.js';
 export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
+export * from './api-plan.js';
 export * from './temporal-command.js';
