@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
-import { selectorSchema, stepIdSchema } from './documents.js';
+import { selectorSchema } from './documents.js';
+import { stepPathSchema } from './steps.js';
 import { effects, roles, runStateSchema, stepStates, targetStateSchema } from './states.js';
 
 /** Shapes of the control API under `/api/v1`. Times are ISO 8601 in UTC. */
@@ -128,7 +129,7 @@ export const runSummarySchema = z.object({
 });
 export type RunSummary = z.infer<typeof runSummarySchema>;
 export const runStepSchema = z.object({
-  step: stepIdSchema,
+  step: stepPathSchema,
   attempt: z.int(),
   state: z.enum(stepStates),
   exitCode: z.int().nullable(),
@@ -200,7 +201,7 @@ export const logsQuerySchema = z.object({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(500),
   asset: assetNameSchema.optional(),
-  step: stepIdSchema.optional(),
+  step: stepPathSchema.optional(),
 });
 
 // ---- schedules ----

@@ -3,6 +3,8 @@ export * from './not-found.js';
 export * from './ids.js';
 export * from './states.js';
 export * from './action.js';
+export * from './duration.js';
+export * from './steps.js';
 export * from './documents.js';
 export * from './api.js';
 export * from './api-inventory.js';
