@@ -5,6 +5,7 @@ import {
   references,
   renderCompiled,
   type Expression,
+  type Template,
   type Variables,
 } from '@fettle/expression';
 import { digestOf, isRecord } from '../json.js';
@@ -24,7 +25,13 @@ export interface Known {
   readonly silent: ReadonlySet<string>;
   /** Earlier steps that renew the asset's facts: what is known of them now need not hold then. */
   readonly factsAfter: readonly string[];
+  /** Members of `inputs` and of `item` that are not known yet, with the steps that they depend on. */
+  readonly laterInputs: LaterNames;
+  readonly laterItems: LaterNames;
 }
+
+/** Name -> the steps after which its value is known. */
+export type LaterNames = Readonly<Record<string, readonly string[]>>;
 
 export interface PlannedStep {
   readonly outcome: PlannedOutcome;
@@ -46,8 +53,16 @@ export function readsLater(expression: Expression, known: Known): readonly strin
       return known.silent.has(name) ? [] : [name];
     }
     if (variable === 'asset') return name === undefined || name === 'facts' ? known.factsAfter : [];
+    if (variable === 'inputs') return laterNames(known.laterInputs, name);
+    if (variable === 'item') return laterNames(known.laterItems, name);
+    if (variable === 'error') return ['the failure'];
     return variable === 'run' ? ['the start'] : [];
   });
+}
+
+function laterNames(later: LaterNames, name: string | undefined): readonly string[] {
+  if (name === undefined) return Object.values(later).flat();
+  return Object.hasOwn(later, name) ? (later[name] ?? []) : [];
 }
 
 export type PlannedTruth =
@@ -67,13 +82,20 @@ export function planCondition(condition: Expression, known: Known): PlannedTruth
 }
 
 /** The variables without those that are not known yet; absent variables are unknown. */
-function visible({ variables, factsAfter }: Known, hidesSteps: boolean): Variables {
-  const { asset, steps = {}, ...rest } = variables;
+function visible({ variables, factsAfter, laterInputs, laterItems }: Known, hidesLater: boolean): Variables {
+  const { asset, steps = {}, inputs, item, ...rest } = variables;
   return {
     ...rest,
-    ...(asset === undefined || (hidesSteps && factsAfter.length > 0) ? {} : { asset }),
-    ...(hidesSteps ? {} : { steps }),
+    ...(asset === undefined || (hidesLater && factsAfter.length > 0) ? {} : { asset }),
+    ...(hidesLater ? {} : { steps }),
+    ...(inputs === undefined ? {} : { inputs: without(inputs, laterInputs) }),
+    ...(item === undefined ? {} : { item: without(item, laterItems) }),
   };
+}
+
+function without(value: unknown, later: LaterNames): unknown {
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !Object.hasOwn(later, name)));
 }
 
 /** What a step would do on one target, or once for the run, through the action's own `render`. */
@@ -91,8 +113,9 @@ export function planStep(step: PlanStep, known: Known, target: { assetId: string
       }
       if (planned.truth === 'later') for (const name of planned.knownAfter) later.add(name);
     }
-    for (const { expression } of template.expressions) for (const name of readsLater(expression, known)) later.add(name);
-    return renderStep(step, renderKnown(step, known), target, [...later].sort());
+    const rendered = renderPartly(step.with, template, known, 'with');
+    for (const name of rendered.knownAfter) later.add(name);
+    return renderStep(step, rendered.value, target, [...later].sort());
   } catch (failure) {
     if (!(failure instanceof FettleError)) throw failure;
     return failed({ code: failure.code, message: failure.message });
@@ -103,23 +126,35 @@ function failed(error: StepError): PlannedStep {
   return { outcome: { outcome: 'fail', error: { code: error.code, message: error.message } }, credentials: [] };
 }
 
-/** `with` with what is known rendered, and a text in the place of each string that reads what is not. */
-function renderKnown({ with: value, compiled }: PlanStep, known: Known): unknown {
-  const unknown = new Map<string, readonly string[]>();
-  for (const { path, expression } of compiled.template?.expressions ?? []) {
-    const later = readsLater(expression, known);
-    if (later.length > 0) unknown.set(path, [...(unknown.get(path) ?? []), ...later]);
+export interface PartlyRendered {
+  readonly value: unknown;
+  /** Sorted. */
+  readonly knownAfter: readonly string[];
+  /** The same by the path of the text that depends on it. */
+  readonly later: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * A value with what is known rendered, and `(known after ...)` in the place of each text that reads what is not. `origin` is the
+ * path that its template was compiled with. Throws FettleError as `renderCompiled`.
+ */
+export function renderPartly(value: unknown, template: Template, known: Known, origin: string): PartlyRendered {
+  const later = new Map<string, readonly string[]>();
+  for (const { path, expression } of template.expressions) {
+    const names = readsLater(expression, known);
+    if (names.length > 0) later.set(path, [...new Set([...(later.get(path) ?? []), ...names])].sort());
   }
+  const knownAfter = [...new Set([...later.values()].flat())].sort();
   const variables = visible(known, false);
-  if (compiled.template !== null && unknown.size === 0) return renderCompiled(compiled.template, variables);
-  const environment = compiled.template?.environment ?? 'target';
-  return renderCompiled(compileTemplate(maskUnknown(value, 'with', unknown), environment, 'with'), variables);
+  const rest =
+    later.size === 0 ? template : compileTemplate(maskUnknown(value, origin, later), template.environment, origin);
+  return { value: renderCompiled(rest, variables), knownAfter, later };
 }
 
 function maskUnknown(value: unknown, path: string, unknown: ReadonlyMap<string, readonly string[]>): unknown {
   if (typeof value === 'string') {
     const names = unknown.get(path);
-    return names === undefined ? value : knownAfterText([...new Set(names)].sort());
+    return names === undefined ? value : knownAfterText(names);
   }
   if (Array.isArray(value)) return value.map((item, index) => maskUnknown(item, `${path}[${index}]`, unknown));
   if (typeof value !== 'object' || value === null) return value;
