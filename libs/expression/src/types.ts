@@ -26,8 +26,8 @@ export const assetFields: ReadonlyMap<string, StaticType> = new Map<string, Stat
 
 export const expressionEnvironments = ['selector', 'target', 'run'] as const;
 /**
- * `selector`: `asset`. `target`: `asset`, `inputs`, `steps`, `run`, `result` (the output of the step itself).
- * `run`: `inputs`, `run`, `steps` (of control steps).
+ * `selector`: `asset`. `target`: `asset`, `inputs`, `steps`, `run`, `result` (the output of the step itself), `item` (of the loops
+ * around), `error` (in a `catch`). `run`: `inputs`, `run`, `steps` (of control steps), `item`, `error`.
  */
 export type ExpressionEnvironment = (typeof expressionEnvironments)[number];
 
@@ -42,11 +42,15 @@ export const environmentVariables: Readonly<Record<ExpressionEnvironment, Readon
     ['steps', documentType],
     ['run', documentType],
     ['result', dynType],
+    ['item', documentType],
+    ['error', documentType],
   ]),
-  run: new Map([
+  run: new Map<string, StaticType>([
     ['inputs', documentType],
     ['run', documentType],
     ['steps', documentType],
+    ['item', documentType],
+    ['error', documentType],
   ]),
 };
 

@@ -7,29 +7,30 @@ export {
   type JsonPath,
   type JsonValue,
 } from './json.js';
+export { compileProgram, compileRunbook, type CompiledRunbook } from './engine/program.js';
+export type * from './engine/program-nodes.js';
+export { advance, type Advance } from './engine/advance.js';
+export { initialState, type EngineState } from './engine/state.js';
+export { MAX_CONTROL_OUTPUT_BYTES } from './engine/walk-base.js';
+export type {
+  ControlCommand,
+  EngineCommand,
+  EngineEvent,
+  ItemScope,
+  RunError,
+  WaveReference,
+  WorkCommand,
+} from './engine/commands.js';
 export {
-  compileProgram,
-  type ActionRegistry,
-  type ActionScopes,
-  type ControlStep,
-  type Program,
-  type ProgramNode,
-  type ProgramRollout,
-  type TargetStepReference,
-} from './engine/program.js';
-export {
-  advance,
-  initialState,
-  MAX_CONTROL_OUTPUT_BYTES,
-  type Advance,
-  type EngineCommand,
-  type EngineEvent,
-  type EngineState,
-  type RunError,
-  type WaveReference,
-} from './engine/advance.js';
+  nextAfterFailure,
+  nextAfterSuccess,
+  type Jump,
+  type TargetCode,
+  type TargetNext,
+} from './engine/target-code.js';
 export {
   compileStep,
+  conditionHolds,
   retryDelayMs,
   stepOutputs,
   targetStepDecision,

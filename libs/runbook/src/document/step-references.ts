@@ -1,4 +1,4 @@
-import type { ActionContract, Finding, Step } from '@fettle/contracts';
+import type { ActionContract, Finding, ActionStep } from '@fettle/contracts';
 import { findReferences, type Expression, type Reference } from '@fettle/expression';
 import { z } from 'zod';
 import { isRecord } from '../json.js';
@@ -7,7 +7,7 @@ import { expressionFinding, type ExpressionPlace } from './expression-findings.j
 
 /** A step of a runbook with its action, where that is known. */
 export interface KnownStep {
-  readonly step: Step;
+  readonly step: ActionStep;
   readonly index: number;
   readonly action: ActionContract | undefined;
 }

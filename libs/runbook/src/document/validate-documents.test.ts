@@ -3,7 +3,7 @@ import { defineAction, effects, FettleError, type Finding } from '@fettle/contra
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { formatFinding } from './format-finding.js';
 import { parseDocuments } from './parse-documents.js';
 import { validateDocuments } from './validate-documents.js';

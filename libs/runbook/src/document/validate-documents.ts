@@ -1,6 +1,6 @@
 import type { Finding, ScheduleDocument } from '@fettle/contracts';
 import { parseSelector } from '@fettle/expression';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { checkExpression } from './expression-findings.js';
 import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';

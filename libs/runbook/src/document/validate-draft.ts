@@ -1,6 +1,6 @@
-import type { Finding, Step } from '@fettle/contracts';
+import type { Finding, ActionStep } from '@fettle/contracts';
 import { findExpressions, parseExpression, parseSelector } from '@fettle/expression';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
 import { likelyKind } from './document-kind.js';
 import { checkExpression } from './expression-findings.js';
@@ -57,7 +57,7 @@ function checkStep(context: Context, step: Readonly<Record<string, unknown>>, ba
   const input = step.with ?? {};
   if (typeof uses === 'string' && uses !== '') {
     // Only these two members are looked at, and a `with` that is no object was found wrong before.
-    const draft: Pick<Step, 'uses' | 'with'> = { uses, with: isRecord(input) ? input : {} };
+    const draft: Pick<ActionStep, 'uses' | 'with'> = { uses, with: isRecord(input) ? input : {} };
     const action = checkAction(draft, isRecord(input), base, checks.actions, { places: parsed.places, findings });
     const environment = action?.scope === 'control' ? 'run' : 'target';
     checkText(context, [...base, 'if'], step.if, (text) => parseExpression(text, environment, { expect: 'bool' }));

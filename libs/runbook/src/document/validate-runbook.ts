@@ -1,14 +1,15 @@
 import {
   durationMs,
+  isActionStep,
   type ActionContract,
   type Duration,
   type Finding,
   type RunbookSpec,
-  type Step,
+  type ActionStep,
 } from '@fettle/contracts';
 import { findExpressions, parseExpression, parseSelector } from '@fettle/expression';
 import type { z } from 'zod';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { formatPath, isRecord, type JsonPath, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
 import { checkExpression, type ExpressionPlace } from './expression-findings.js';
@@ -36,7 +37,7 @@ export function validateRunbook(
   actions: ActionRegistry,
   findings: Finding[],
 ): void {
-  const steps = spec.steps.map((step, index): KnownStep => {
+  const steps = spec.steps.filter(isActionStep).map((step, index): KnownStep => {
     return { step, index, action: Object.hasOwn(actions, step.uses) ? actions[step.uses] : undefined };
   });
   const context: Context = { spec, places, steps, findings };
@@ -130,7 +131,7 @@ function checkDuration(
 
 /** That a step's action is known and, where it is to be looked at, that the input fits it. */
 export function checkAction(
-  step: Pick<Step, 'uses' | 'with'>,
+  step: Pick<ActionStep, 'uses' | 'with'>,
   hasInput: boolean,
   base: JsonPath,
   actions: ActionRegistry,
@@ -203,7 +204,7 @@ function checkTemplates(value: unknown, path: JsonPath, scope: ReferenceScope, c
 /** Checks `with` against the action's schema wherever it is constant; what expressions will yield is checked when it is known. */
 function checkInput(
   action: ActionContract,
-  step: Pick<Step, 'with'>,
+  step: Pick<ActionStep, 'with'>,
   base: JsonPath,
   { places, findings }: Pick<Context, 'places' | 'findings'>,
 ): void {

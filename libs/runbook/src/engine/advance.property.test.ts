@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { targetStates, type TargetState } from '@fettle/contracts';
 import fc from 'fast-check';
-import { advance, initialState, type EngineCommand, type EngineEvent, type EngineState } from './advance.js';
-import type { Program } from './program.js';
+import { advance } from './advance.js';
+import type { EngineCommand, EngineEvent } from './commands.js';
+import { initialState, type EngineState } from './state.js';
+import type { Program } from './program-nodes.js';
 import { counts, play, program } from './testing.js';
 
 const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);

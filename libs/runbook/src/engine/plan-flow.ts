@@ -15,7 +15,16 @@ import { compileTemplate, parseExpression, type Expression, type Template, type 
 import { canonicalJson, type JsonObject } from '../json.js';
 import { compileStep, type CompiledStep } from './decide-step.js';
 import { PlanBudget } from './plan-budget.js';
-import { idsOf, type Base, type Frame, type Found, type Parsed, type Walk, type Walker } from './plan-frame.js';
+import {
+  errorOf,
+  idsOf,
+  type Base,
+  type Frame,
+  type Found,
+  type Parsed,
+  type Walk,
+  type Walker,
+} from './plan-frame.js';
 import { planApproval, planCall, planChoose, planForEach, planParallel, planTry, planWait } from './plan-kinds.js';
 import type { PlanRequest } from './plan-request.js';
 import { fork, forkOn, join, silence, type Crowd, type Standing } from './plan-standing.js';
@@ -295,9 +304,4 @@ function restoreStops(crowd: Crowd, before: Crowd): void {
   for (const [index, { standing }] of crowd.targets.entries()) {
     standing.stoppedBy = before.targets[index]?.standing.stoppedBy ?? null;
   }
-}
-
-function errorOf(error: unknown): { code: string; message: string } {
-  if (!(error instanceof FettleError)) throw error;
-  return { code: error.code, message: error.message };
 }

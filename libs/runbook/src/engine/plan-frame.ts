@@ -1,4 +1,5 @@
 import {
+  FettleError,
   nestedSteps,
   walkSteps,
   type ActionContract,
@@ -70,4 +71,10 @@ export function idsOf(step: Step): readonly string[] {
 /** The ids of all that is inside of a step. */
 export function innerIds(step: Step): readonly string[] {
   return nestedSteps(step).flatMap((list) => [...walkSteps(list.steps)].map(({ id }) => id));
+}
+
+/** What a plan says of what a step fails with. */
+export function errorOf(error: unknown): { code: string; message: string } {
+  if (!(error instanceof FettleError)) throw error;
+  return { code: error.code, message: error.message };
 }

@@ -1,5 +1,4 @@
 import {
-  FettleError,
   type ApprovalStep,
   type CallStep,
   type ChooseStep,
@@ -18,10 +17,11 @@ import {
   type TryStep,
   type WaitStep,
 } from '@fettle/contracts';
-import { evaluate, evaluateSelector, parseSelector } from '@fettle/expression';
+import { evaluateSelector, parseSelector } from '@fettle/expression';
 import { type JsonObject, type JsonValue } from '../json.js';
 import { compileStep } from './decide-step.js';
-import { idsOf, innerIds, type Base, type Frame, type Parsed, type Walk, type Walker } from './plan-frame.js';
+import { readItems, type Items } from './iterations.js';
+import { errorOf, idsOf, innerIds, type Base, type Frame, type Parsed, type Walk, type Walker } from './plan-frame.js';
 import { calledKey, type PlannedRunbook, type PlanTarget } from './plan-request.js';
 import { fork, forkOn, freshStanding, join, silence, unsilence } from './plan-standing.js';
 import {
@@ -93,51 +93,40 @@ export function* planForEach(
     return { ...node, knownAfter: items.knownAfter, iterations: [{ key: null, item: null, steps: planned }] };
   }
   const iterations: { key: string; item: unknown; steps: PlannedNode[] }[] = [];
-  for (const { key, item } of keyedItems(items.items)) {
+  // Those that are under way beside a failing one go on.
+  const goesOn = !step.forEach.failFast || concurrency > 1;
+  const { stoppedBy } = frame.crowd.run;
+  let failed: string | null = stoppedBy;
+  for (const [index, item] of items.items.entries()) {
+    const key = items.keys[index] ?? String(index);
     unsilence(frame.crowd, inner);
     const prefix = `${frame.prefix}${step.id}[${key}]/`;
     const planned = yield* walk.steps(steps, { ...frame, prefix, item: { ...frame.item, [as]: item } });
     iterations.push({ key, item, steps: planned });
+    failed ??= frame.crowd.run.stoppedBy;
+    if (goesOn) frame.crowd.run.stoppedBy = stoppedBy;
   }
+  frame.crowd.run.stoppedBy = failed;
   return { ...node, iterations };
 }
-
-/** More is refused by the run, too. */
-const MAX_ITEMS = 1000;
 
 function itemsOf(
   walk: Walker,
   { id, forEach: { items } }: ForEachStep,
   frame: Frame,
-): Parsed<{ items: readonly JsonValue[] } | { knownAfter: string[] }> {
+): Parsed<Items | { knownAfter: string[] }> {
   const known = walk.runLevel(frame);
-  if (Array.isArray(items)) {
-    const rendered = render(walk, items, 'forEach.items', known);
-    if ('error' in rendered) return rendered;
-    if (rendered.knownAfter.length > 0) return { knownAfter: [...rendered.knownAfter] };
-    return { items: rendered.value as JsonValue[] };
-  }
-  const parsed = walk.expression(items as string, 'forEach.items');
+  const origin = 'forEach.items';
+  const parsed = typeof items === 'string' ? walk.expression(items, origin) : walk.template(items, origin);
   if ('error' in parsed) return parsed;
-  const later = [...new Set(readsLater(parsed.expression, known))].sort();
-  if (later.length > 0) return { knownAfter: later };
-  const outcome = evaluate(parsed.expression, known.variables);
-  if (!outcome.known) return { error: { code: 'unknown-value', message: `forEach.items: ${outcome.reason}` } };
-  const { value } = outcome;
-  if (Array.isArray(value) && value.length <= MAX_ITEMS) return { items: value as JsonValue[] };
-  const what = Array.isArray(value) ? `${value.length} items, more than ${MAX_ITEMS}` : 'no list';
-  return { error: { code: 'invalid-inputs', message: `the items of "${id}" are ${what}` } };
-}
-
-/** Items with the names by which paths tell them apart: a short text is its own, anything else has its number. */
-export function keyedItems(items: readonly JsonValue[]): readonly { key: string; item: JsonValue }[] {
-  const seen = new Set<string>();
-  return items.map((item, index) => {
-    const isName = typeof item === 'string' && /^[A-Za-z_][A-Za-z0-9_.:@-]{0,62}$/.test(item) && !seen.has(item);
-    const key = isName ? item : String(index);
-    seen.add(key);
-    return { key, item };
-  });
+  const expressions = 'expression' in parsed ? [parsed] : parsed.template.expressions;
+  const later = expressions.flatMap(({ expression }) => readsLater(expression, known));
+  if (later.length > 0) return { knownAfter: [...new Set(later)].sort() };
+  try {
+    return readItems({ id, items: items as string | readonly JsonValue[] }, known.variables);
+  } catch (error) {
+    return { error: errorOf(error) };
+  }
 }
 
 export function* planChoose(
@@ -182,6 +171,8 @@ function chooses(
   const planned = planCondition(parsed.expression, walk.runLevel(frame));
   if (planned.truth === 'later') return { taken: 'perhaps', knownAfter: [...planned.knownAfter] };
   if (planned.truth !== 'undetermined') return { taken: planned.truth ? otherwise : 'no', knownAfter: [] };
+  // It fails, but only where none of those before it is taken.
+  if (earlier === 'perhaps') return { taken: 'perhaps', knownAfter: [] };
   const message = `the condition \`${when}\` cannot be determined`;
   return { taken: 'no', knownAfter: [], error: { code: 'condition-undetermined', message } };
 }
@@ -328,7 +319,6 @@ function render(walk: Walker, value: unknown, origin: string, known: Known): Par
   try {
     return renderPartly(value, compiled.template, known, origin);
   } catch (error) {
-    if (!(error instanceof FettleError)) throw error;
-    return { error: { code: error.code, message: error.message } };
+    return { error: errorOf(error) };
   }
 }

@@ -1,7 +1,7 @@
 import type { RunbookSpec } from '@fettle/contracts';
 import type { AssetView } from '@fettle/expression';
 import type { JsonObject } from '../json.js';
-import type { ActionRegistry } from './program.js';
+import type { ActionRegistry } from './program-nodes.js';
 
 export interface PlanTarget {
   readonly assetId: string;

@@ -3,7 +3,7 @@ import { defineAction, effects, runbookSpecSchema, type PlannedAction, type Plan
 import { z } from 'zod';
 import { walkPlan } from './plan.js';
 import type { PlanRequest, PlanTarget } from './plan-request.js';
-import type { ActionRegistry } from './program.js';
+import type { ActionRegistry } from './program-nodes.js';
 
 const common = {
   version: 1,

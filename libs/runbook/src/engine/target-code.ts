@@ -1,5 +1,5 @@
 import { FettleError, isActionStep, nestedSteps, type ActionStep, type Step, type TryStep } from '@fettle/contracts';
-import type { ActionScopes } from './program.js';
+import type { ActionScopes } from './program-nodes.js';
 
 /** Where a target goes on after a failure. */
 export interface Jump {
