@@ -191,7 +191,9 @@ function plannedAt(node: PlannedNode, ids: ReadonlyMap<string, string>): Planned
     const { uses, actionVersion, scope, rollback } = node;
     const undo = rollback?.kind === 'step' ? null : (rollback ?? null);
     const key = canonicalJson({ uses, actionVersion, scope, undo });
-    const text = undo === null ? uses : `${uses} (rollback: ${undo.kind === 'none' ? undo.reason : undo.compensation})`;
+    const versioned = `${uses} version ${actionVersion}`;
+    const back = undo === null ? '' : `, rollback: ${undo.kind === 'none' ? undo.reason : undo.compensation}`;
+    const text = `${versioned}${back}`;
     return { whole: { key, text }, byTarget: byTarget(node.variants, ids) };
   }
   const { kind, gate, ...rest } = node;
