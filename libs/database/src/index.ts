@@ -34,3 +34,4 @@ export * from './repositories/credentials.js';
 export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
+export * from './repositories/plans.js';
