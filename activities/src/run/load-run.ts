@@ -4,6 +4,7 @@ import { readRunDefinition, type RunDefinition } from '@fettle/database';
 import { compileProgram, compileStep, type CompiledStep, type Program } from '@fettle/runbook';
 import { findAction } from '../actions.js';
 import { actionContracts } from '../contracts.js';
+import { declaredSecrets, rememberDeclaredSecrets } from './declared-secrets.js';
 import type { WorkerServices } from './services.js';
 
 export interface LoadedRun extends RunDefinition {
@@ -13,6 +14,8 @@ export interface LoadedRun extends RunDefinition {
   /** Conditions and templates of `targetSteps`, parsed once for all targets. */
   readonly compiledSteps: readonly CompiledStep[];
   readonly program: Program;
+  /** Names of the credentials that the run declares: their values are masked in all that it leaves behind. */
+  readonly declaredSecrets: readonly string[];
 }
 
 /** Steps of target scope, in the order in which every target passes through them. */
@@ -35,12 +38,15 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
   }
   const { steps } = parsed.data.spec;
   const targetSteps = targetStepsOf(steps);
+  const names = declaredSecrets(parsed.data.spec, definition.inputs);
+  rememberDeclaredSecrets(services, runId, names);
   return {
     ...definition,
     steps,
     targetSteps,
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
     program: compileOrExplain(parsed.data.spec),
+    declaredSecrets: names,
   };
 }
 

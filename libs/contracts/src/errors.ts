@@ -87,6 +87,7 @@ export const problemStatus: Readonly<Record<string, number>> = {
   conflict: 409,
   'idempotency-conflict': 409,
   'run-ended': 409,
+  'plan-drift': 409,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
   'unknown-value': 422,

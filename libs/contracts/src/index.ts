@@ -11,3 +11,4 @@ export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './api-plan.js';
 export * from './temporal-command.js';
+export * from './api-inputs.js';

@@ -35,3 +35,4 @@ export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
 export * from './repositories/plans.js';
+export * from './repositories/asset-names.js';

@@ -54,7 +54,7 @@ export async function selectTargets(
   return { ...selected, undetermined };
 }
 
-function noTargets(source: string, space: string, undetermined: number): FettleError {
+export function noTargets(source: string, space: string, undetermined: number): FettleError {
   const unsure =
     undetermined > 0 ? ` For ${undetermined} assets it could not be determined, because a value is missing.` : '';
   return new FettleError({

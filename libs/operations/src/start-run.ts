@@ -1,7 +1,9 @@
 import {
   durationMs,
   FettleError,
+  isActionStep,
   runbookDocumentSchema,
+  walkSteps,
   notFoundError,
   type RunbookSpec,
   type RunSummary,
@@ -21,7 +23,9 @@ import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
+import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
@@ -46,6 +50,27 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
+  const { spec, versionId, version } = await readStartable(context, request);
+  return acceptRun(context, {
+    ...request,
+    spec,
+    versionId,
+    version,
+    permission: 'run:start',
+    action: 'run.start',
+    requestDigest: digestOf(request),
+    options,
+  });
+}
+
+/**
+ * The runbook that a request names, in the version that it names.
+ * @throws FettleError `not-found`, `invalid-document`
+ */
+export async function readStartable(
+  context: OperationContext,
+  request: Pick<StartRunRequest, 'runbook' | 'space' | 'version'>,
+): Promise<{ readonly spec: RunbookSpec; readonly versionId: string; readonly version: string }> {
   const stored = await findDocument(
     context.transaction,
     { space: request.space, kind: 'Runbook', name: request.runbook },
@@ -58,22 +83,13 @@ export async function startRun(
       remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
     });
   }
-  const spec = storedSpec(request, stored);
-  return acceptRun(context, {
-    ...request,
-    spec,
-    versionId: stored.versionId,
-    version: stored.version,
-    permission: 'run:start',
-    action: 'run.start',
-    requestDigest: digestOf(request),
-    options,
-  });
+  const { versionId, version } = stored;
+  return { spec: storedSpec(request, stored), versionId, version };
 }
 
 /** What was checked when it was applied may not fit any more: by an older version of Fettle, or changed beside it. */
 function storedSpec(
-  { runbook, space }: StartRunRequest,
+  { runbook, space }: Pick<StartRunRequest, 'runbook' | 'space'>,
   stored: { readonly parsed: unknown; readonly version: string },
 ): RunbookSpec {
   const parsed = runbookDocumentSchema.safeParse(stored.parsed);
@@ -129,6 +145,8 @@ export interface AcceptRequest {
   readonly on?: string | undefined;
   readonly allowEmpty: boolean;
   readonly reason?: string | undefined;
+  /** The run does what this plan says, or nothing. */
+  readonly planDigest?: string | undefined;
   readonly permission: Permission;
   readonly action: string;
   readonly requestDigest: string;
@@ -139,7 +157,7 @@ export interface AcceptRequest {
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
   const { spec, space } = request;
-  const inputs = checkedInputs(request);
+  const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
   if (selector === null) requireUnnarrowed(context, request.permission, space);
@@ -167,6 +185,10 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     ? await selectTargets(context, { id, space }, selector, request)
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  const { runbook, version, permission, planDigest } = request;
+  if (planDigest !== undefined) {
+    await requirePlanned(context, id, planDigest, { space, runbook, version, spec, inputs, permission });
+  }
   const detail = {
     runbook: request.runbook,
     version: request.version,
@@ -184,6 +206,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       inputsDigest: digestOf(inputs),
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
+      ...(planDigest === undefined ? {} : { planDigest }),
       fire: fireDetail(request.options),
     },
   });
@@ -191,14 +214,18 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   return runSummary((await findRunRow(transaction, id))!);
 }
 
-function checkedInputs({ runbook, spec, inputs }: AcceptRequest): Readonly<Record<string, unknown>> {
-  const checked = validateInputs(spec, inputs);
-  if (checked.inputs !== null) return checked.inputs;
+export async function checkedInputs(
+  context: OperationContext,
+  { runbook, space, spec, inputs: given }: Pick<AcceptRequest, 'runbook' | 'space' | 'spec' | 'inputs'>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { inputs, findings: misfits } = validateInputs(spec, given);
+  const findings = inputs === null ? misfits : await checkInputNames(context, { space, spec, inputs });
+  if (inputs !== null && findings.length === 0) return inputs;
   throw new FettleError({
     code: 'invalid-inputs',
-    message: `The inputs do not fit runbook "${runbook}": ${checked.findings[0]?.message ?? 'invalid'}.`,
-    remedy: `See what it takes with: fettle document show Runbook ${runbook}`,
-    detail: { findings: checked.findings },
+    message: `The inputs do not fit runbook "${runbook}": ${findings[0]?.message ?? 'invalid'}.`,
+    remedy: `See what it takes with: fettle run inputs ${runbook}`,
+    detail: { findings },
   });
 }
 
@@ -206,12 +233,13 @@ function fireDetail(options: StartOptions): { scheduleId: string; at: string } |
   return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
 }
 
-function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> | null {
-  const needsTargets = request.spec.steps.some(
-    (step) =>
-      Object.hasOwn(actionContracts, step.uses) &&
-      actionContracts[step.uses as keyof typeof actionContracts].scope === 'target',
-  );
+export function selectorOf(
+  request: Pick<AcceptRequest, 'runbook' | 'spec' | 'on'>,
+): ReturnType<typeof targetSelector> | null {
+  const { steps, handlers = {} } = request.spec;
+  const needsTargets = [steps, ...Object.values(handlers)]
+    .flatMap((list) => [...walkSteps(list)])
+    .some((step) => isActionStep(step) && isTargetAction(step.uses));
   if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
   if (request.on === undefined) return null;
   throw new FettleError({
@@ -219,4 +247,10 @@ function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> |
     message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
     remedy: 'Leave --on out.',
   });
+}
+
+function isTargetAction(uses: string): boolean {
+  return (
+    Object.hasOwn(actionContracts, uses) && actionContracts[uses as keyof typeof actionContracts].scope === 'target'
+  );
 }

@@ -18,3 +18,4 @@ export {
 export { planDigest, targetSetDigest } from './engine/plan-digest.js';
 export { diffPlans, MAX_DIFFERENCES } from './engine/plan-diff.js';
 export { describeOutcome, describeRendered, shownWords } from './engine/plan-text.js';
+export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
