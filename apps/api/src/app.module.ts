@@ -14,6 +14,7 @@ import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
 import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
+import { PlansController } from './plans/plans.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -36,6 +37,7 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  PlansController,
   AssetsController,
   InventoryController,
   CredentialsController,
