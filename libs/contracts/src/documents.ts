@@ -42,6 +42,20 @@ export const rolloutSchema = z.strictObject({
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
 
+/** Findings of `fettle lint` that are known and meant to be so; each with the reason why. */
+export const lintSettingsSchema = z.strictObject({
+  ignore: z
+    .array(
+      z.strictObject({
+        code: z.string().min(1).max(100),
+        /** Only for this step; absent: for the whole runbook. */
+        step: stepIdSchema.optional(),
+        reason: z.string().min(1).max(500),
+      }),
+    )
+    .max(200),
+});
+
 export const runbookSpecSchema = z.strictObject({
   description: z.string().max(10_000).optional(),
   /** JSON Schema (draft 2020-12) of an object. */
@@ -61,6 +75,7 @@ export const runbookSpecSchema = z.strictObject({
   capacity: capacitySchema.optional(),
   /** `exclusive`: at most one run changes an asset at a time. */
   assetLock: z.enum(['exclusive', 'shared']).optional(),
+  lint: lintSettingsSchema.optional(),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 
