@@ -88,6 +88,8 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'idempotency-conflict': 409,
   'run-ended': 409,
   'plan-drift': 409,
+  'no-such-signal': 409,
+  'invalid-payload': 422,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
   'unknown-value': 422,

@@ -20,6 +20,8 @@ export * from './run-view.js';
 export * from './start-run.js';
 export * from './exec-command.js';
 export * from './cancel-run.js';
+export * from './start-sub-run.js';
+export * from './signal-run.js';
 export * from './read-runs.js';
 export * from './settle-fire.js';
 export * from './trigger-schedule.js';

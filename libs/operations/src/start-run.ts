@@ -7,7 +7,10 @@ import {
   notFoundError,
   type RunbookSpec,
   type RunSummary,
+  type Step,
   type StartRunRequest,
+  isActionStep,
+  walkSteps,
 } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
 import {
@@ -18,6 +21,8 @@ import {
   findRunRow,
   insertRun,
   readTargetSet,
+  type StoredDocument,
+  saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
@@ -27,6 +32,7 @@ import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
+import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
@@ -36,6 +42,19 @@ export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
   /** The fire that starts it. */
   readonly fire?: { readonly scheduleId: string; readonly at: Date } | undefined;
+  /** The step of another run that calls it. */
+  readonly parent?: CallingStep | undefined;
+}
+
+/** A step that calls a runbook, and what the called run has from the run around it. */
+export interface CallingStep {
+  readonly runId: string;
+  readonly path: string;
+  /** Runs above the calling one. */
+  readonly depth: number;
+  readonly closure: Readonly<Record<string, string>> | null;
+  /** Only targets of the calling run on which nothing failed. */
+  readonly inheritsTargets: boolean;
 }
 
 /**
@@ -50,12 +69,13 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
-  const { spec, versionId, version } = await readStartable(context, request);
+  const stored = await findRunbook(context, request);
+  const spec = storedSpec(request, stored);
   return acceptRun(context, {
     ...request,
     spec,
-    versionId,
-    version,
+    versionId: stored.versionId,
+    version: stored.version,
     permission: 'run:start',
     action: 'run.start',
     requestDigest: digestOf(request),
@@ -63,32 +83,22 @@ export async function startRun(
   });
 }
 
-/**
- * The runbook that a request names, in the version that it names.
- * @throws FettleError `not-found`, `invalid-document`
- */
-export async function readStartable(
-  context: OperationContext,
-  request: Pick<StartRunRequest, 'runbook' | 'space' | 'version'>,
-): Promise<{ readonly spec: RunbookSpec; readonly versionId: string; readonly version: string }> {
-  const stored = await findDocument(
-    context.transaction,
-    { space: request.space, kind: 'Runbook', name: request.runbook },
-    versionOf(request.version),
-  );
-  if (!stored) {
-    throw notFoundError('Runbook', request.runbook, {
-      space: request.space,
-      part: request.version === undefined ? undefined : `version ${request.version}`,
-      remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
-    });
-  }
-  const { versionId, version } = stored;
-  return { spec: storedSpec(request, stored), versionId, version };
+/** @throws FettleError `not-found` */
+export async function findRunbook(
+  { transaction }: OperationContext,
+  { space, runbook, version }: Pick<StartRunRequest, 'space' | 'runbook' | 'version'>,
+): Promise<StoredDocument> {
+  const stored = await findDocument(transaction, { space, kind: 'Runbook', name: runbook }, versionOf(version));
+  if (stored) return stored;
+  throw notFoundError('Runbook', runbook, {
+    space,
+    part: version === undefined ? undefined : `version ${version}`,
+    remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
+  });
 }
 
 /** What was checked when it was applied may not fit any more: by an older version of Fettle, or changed beside it. */
-function storedSpec(
+export function storedSpec(
   { runbook, space }: Pick<StartRunRequest, 'runbook' | 'space'>,
   stored: { readonly parsed: unknown; readonly version: string },
 ): RunbookSpec {
@@ -157,6 +167,7 @@ export interface AcceptRequest {
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
   const { spec, space } = request;
+  const { parent } = request.options;
   const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
@@ -180,11 +191,23 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     fireAt: request.options.fire?.at ?? null,
     reason: request.reason ?? null,
     timeoutMs,
+    parent,
+    closure: parent === undefined ? await resolveClosure(transaction, space, spec) : parent.closure,
   });
   const targets: SelectedTargets = selector
-    ? await selectTargets(context, { id, space }, selector, request)
+    ? await selectTargets(context, { id, space }, selector, {
+        ...request,
+        within: parent?.inheritsTargets === true ? parent.runId : null,
+      })
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  if (spec.notify !== undefined) {
+    await saveNotifiedStates(
+      transaction,
+      id,
+      spec.notify.map(({ on }) => on),
+    );
+  }
   const { runbook, version, permission, planDigest } = request;
   if (planDigest !== undefined) {
     await requirePlanned(context, id, planDigest, { space, runbook, version, spec, inputs, permission });
@@ -208,6 +231,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       reason: request.reason ?? null,
       ...(planDigest === undefined ? {} : { planDigest }),
       fire: fireDetail(request.options),
+      ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
     },
   });
   await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
@@ -237,9 +261,7 @@ export function selectorOf(
   request: Pick<AcceptRequest, 'runbook' | 'spec' | 'on'>,
 ): ReturnType<typeof targetSelector> | null {
   const { steps, handlers = {} } = request.spec;
-  const needsTargets = [steps, ...Object.values(handlers)]
-    .flatMap((list) => [...walkSteps(list)])
-    .some((step) => isActionStep(step) && isTargetAction(step.uses));
+  const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
   if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
   if (request.on === undefined) return null;
   throw new FettleError({
@@ -249,8 +271,11 @@ export function selectorOf(
   });
 }
 
-function isTargetAction(uses: string): boolean {
-  return (
-    Object.hasOwn(actionContracts, uses) && actionContracts[uses as keyof typeof actionContracts].scope === 'target'
-  );
+function isOnTargets(step: Step): boolean {
+  if (isActionStep(step)) {
+    if (!Object.hasOwn(actionContracts, step.uses)) return false;
+    return actionContracts[step.uses as keyof typeof actionContracts].scope === 'target';
+  }
+  // Its own targets are among those that the called run inherits.
+  return 'call' in step && step.call.targets === 'inherit';
 }

@@ -21,3 +21,4 @@ export { describeOutcome, describeRendered, shownWords } from './engine/plan-tex
 export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
 export { lintDocuments, type LintFinding } from './lint/lint-documents.js';
 export { isLintCode, lintLevels, lintRules, type LintCode, type LintLevel, type LintRule } from './lint/rules.js';
+export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';

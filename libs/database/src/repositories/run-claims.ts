@@ -15,6 +15,8 @@ export interface ClaimRequest extends LaneClaim {
   readonly wave: number;
   /** At most so many targets. */
   readonly limit: number;
+  /** Of a `finally`: a cancel does not stop it. */
+  readonly shielded?: boolean | undefined;
 }
 
 export interface ClaimResult {
@@ -39,7 +41,7 @@ export async function claimTargets(
   run: LockedRun,
   request: ClaimRequest,
 ): Promise<ClaimResult> {
-  const isOpen = run.state === 'running' && !run.cancelRequested;
+  const isOpen = run.state === 'running' && (!run.cancelRequested || request.shielded === true);
   if (isOpen && isOverLimit(run)) await cancelUndispatched(transaction, run, request);
   const progress = await readProgress(transaction, run, request);
   const { currentStep, claimedCount } = progress;
@@ -93,7 +95,7 @@ async function claimDue(
      UPDATE run_target t
      SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs`,
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error`,
     [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
   );
 }

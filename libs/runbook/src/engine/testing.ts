@@ -6,7 +6,7 @@ import { initialState, type EngineState } from './state.js';
 import type { ActionScopes, Program } from './program-nodes.js';
 import { compileProgram } from './program.js';
 
-const actions: ActionScopes = {
+export const actions: ActionScopes = {
   'ssh.run': { scope: 'target', version: 3, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000 },
   'http.request': { scope: 'control', version: 2, defaultTimeoutMs: 30_000, maxTimeoutMs: 60_000 },
 };

@@ -5,14 +5,25 @@ import { cancelled, ok, WalkBase, type Place, type Result } from './walk-base.js
 
 /** Segments: one at a time, in waves. */
 export abstract class WalkTargets extends WalkBase {
+  /** A segment could not begin because another one was at it. */
+  protected waitsForTurn = false;
+
   protected targets(node: TargetsNode, place: Place, path: string): Result {
     const { draft } = this;
     if (draft.segment?.path === path) return this.segment(node, place, path);
     // Another segment has its turn.
-    if (draft.segment !== null) return place.isCancelling ? cancelled : 'pending';
+    if (draft.segment !== null) {
+      this.waitsForTurn = true;
+      return place.isCancelling ? cancelled : 'pending';
+    }
     // Targets that failed, or were never there, take no part in later segments.
     if (draft.counts.pending === 0) return ok;
     draft.ordinal += 1;
+    if (node.hasRollback) {
+      const { first, last } = node;
+      const { prefix, item } = place;
+      draft.undo = [...draft.undo, { kind: 'targets', path, prefix, item, first, last }];
+    }
     return this.dispatch(node, place, path, firstWave(this.program, draft.counts));
   }
 

@@ -36,9 +36,18 @@ export class Walk extends WalkLeaves {
       const held = this.capacity(root, top, '');
       if (held !== null) return held;
     }
-    const result = this.sequence(nodes, top);
+    const result = this.#whole(nodes, top);
     if (result !== 'pending' && capacity !== null) this.free('');
     return result;
+  }
+
+  /** Again where a segment has ended in this walk after another was refused its turn. */
+  #whole(nodes: readonly ProgramNode[], top: Place): Result {
+    for (;;) {
+      this.waitsForTurn = false;
+      const result = this.sequence(nodes, top);
+      if (result !== 'pending' || !this.waitsForTurn || this.draft.segment !== null) return result;
+    }
   }
 
   protected sequence(nodes: readonly ProgramNode[], place: Place): Result {
