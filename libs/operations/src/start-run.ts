@@ -1,9 +1,7 @@
 import {
   durationMs,
   FettleError,
-  isActionStep,
   runbookDocumentSchema,
-  walkSteps,
   notFoundError,
   type RunbookSpec,
   type RunSummary,
