@@ -14,6 +14,7 @@ import { CreatePlans1790000000016 } from './1790000000016-create-plans.js';
 import { AddFlowSteps1790000000012 } from './1790000000012-add-flow-steps.js';
 import { CreateNotifications1790000000014 } from './1790000000014-create-notifications.js';
 import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
+import { AddCapacity1790000000015 } from './1790000000015-add-capacity.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -33,4 +34,5 @@ export const migrations = [
   AddFlowSteps1790000000012,
   CreateNotifications1790000000014,
   AddRollback1790000000017,
+  AddCapacity1790000000015,
 ];

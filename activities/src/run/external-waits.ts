@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { capacityWait } from './capacity.js';
 import { callWait } from './call-wait.js';
 import { signalWait } from './signal-wait.js';
 import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } from './wait-report.js';
@@ -8,7 +9,7 @@ const kinds: { readonly [Kind in ExternalCommand['kind']]: WaitKind<CommandOf<Ki
   call: callWait,
   'await-signal': signalWait,
   'ask-approval': notBuilt('Approvals'),
-  'take-capacity': notBuilt('Capacity keys'),
+  'take-capacity': capacityWait,
 };
 
 export function lookAtWait(dataSource: DataSource, wait: ExternalWait): Promise<WaitReport> {

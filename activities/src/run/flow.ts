@@ -1,5 +1,6 @@
 import {
   enterSegment,
+  freeCapacity,
   notifyRun,
   recordDecisions,
   type ControlEnd,
@@ -7,6 +8,7 @@ import {
   type SegmentEntrance,
 } from '@fettle/database';
 import type { DataSource } from 'typeorm';
+import { capacityPath } from './capacity.js';
 import { endWaitEarly, lookAtWait } from './external-waits.js';
 import type { ExternalWait, WaitReport } from './wait-report.js';
 import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
@@ -40,8 +42,8 @@ export function flowActivities(dataSource: DataSource) {
     },
 
     /** Gives back what a step held; again is the same as once. */
-    async freeCapacity(_held: { readonly runId: string; readonly path: string }): Promise<void> {
-      // Capacity keys are not built yet: nothing is ever taken.
+    async freeCapacity({ runId, path }: { readonly runId: string; readonly path: string }): Promise<void> {
+      await dataSource.transaction((transaction) => freeCapacity(transaction, runId, capacityPath(path)));
     },
 
     /** Opens a wait for something outside of the run where it is not open yet, and tells how it stands. */

@@ -23,6 +23,8 @@ export interface LoadedRun extends RunDefinition {
   readonly program: Program;
   /** Names of the credentials that the run declares: their values are masked in all that it leaves behind. */
   readonly declaredSecrets: readonly string[];
+  /** `exclusive`: nobody else changes an asset while this run does; `shared`: only others that share. */
+  readonly assetLock: 'exclusive' | 'shared';
 }
 
 /** Reads what a run executes: its own version of the runbook, whatever was applied since. */
@@ -49,6 +51,7 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
     program,
     declaredSecrets: names,
+    assetLock: parsed.data.spec.assetLock ?? 'exclusive',
   };
 }
 

@@ -26,6 +26,7 @@ import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
 import type { LaneInput } from './lane-input.js';
+import { holdAssets } from './hold-assets.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, journaledEffect, prepareAttempt } from './execute-attempt.js';
 import type { Attempt, Turn, Written } from './lane-turn.js';
@@ -173,7 +174,8 @@ export class Lane {
   /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
   async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
     const firstStepId = this.#pathOf(this.#input.firstStep);
-    const claim = await claimTargets(transaction, run, { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit });
+    const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
+    const claim = await claimTargets(transaction, run, request);
     if (claim.targets.length === 0) return { claim, attempts: [] };
     const ids = claim.targets.map((target) => target.assetId);
     const assets = await readTargetAssets(transaction, ids, { facts: this.#needsFacts });
@@ -185,7 +187,8 @@ export class Lane {
       const subject = { run: this.#run, target, step, path, item, compiled, asset: assets.get(target.assetId) };
       return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, path) };
     });
-    const starts = attempts.map(({ target, path, token, prepared }) => ({
+    const held = await holdAssets(transaction, run, request, claim, attempts);
+    const starts = held.attempts.map(({ target, path, token, prepared }) => ({
       assetId: target.assetId,
       step: path,
       generation: target.generation,
@@ -193,7 +196,7 @@ export class Lane {
       effect: journaledEffect(prepared),
     }));
     await journalStarted(transaction, run, this.#claim, starts);
-    return { claim, attempts };
+    return held;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
+import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
@@ -126,6 +127,12 @@ export const scheduleDocumentSchema = z.strictObject({
   kind: z.literal('Schedule'),
   spec: scheduleSpecSchema,
 });
+export const capacityDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Capacity'),
+  spec: capacitySpecSchema,
+});
+export type CapacityDocument = z.infer<typeof capacityDocumentSchema>;
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
@@ -133,6 +140,7 @@ export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 export const documentKinds = {
   Runbook: runbookDocumentSchema,
   Schedule: scheduleDocumentSchema,
+  Capacity: capacityDocumentSchema,
 } as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
-export type FettleDocument = RunbookDocument | ScheduleDocument;
+export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument;

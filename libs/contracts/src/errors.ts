@@ -90,6 +90,8 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'plan-drift': 409,
   'no-such-signal': 409,
   'invalid-payload': 422,
+  'capacity-impossible': 422,
+  'invalid-capacity': 422,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
   'unknown-value': 422,

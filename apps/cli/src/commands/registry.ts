@@ -10,6 +10,7 @@ import { addInventoryCommand } from './inventory/index.js';
 import { addLintCommand } from './lint/index.js';
 import { addPlanCommand } from './plan/index.js';
 import { addPrincipalCommands } from './principal/index.js';
+import { addRehearseCommand } from './rehearse/index.js';
 import { addRunCommands } from './run/index.js';
 import { addScheduleCommands } from './schedule/index.js';
 import { addStackCommands } from './stack/index.js';
@@ -29,7 +30,7 @@ export interface CommandGroup {
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
   { title: 'Work:', commands: [addRunCommands, addPlanCommand, addExecCommand, addScheduleCommands] },
-  { title: 'Documents:', commands: [addDocumentCommands, addLintCommand] },
+  { title: 'Documents:', commands: [addDocumentCommands, addLintCommand, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
     title: 'Who, and what they did:',

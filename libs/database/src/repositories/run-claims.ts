@@ -1,6 +1,5 @@
-import { countFailures } from '@fettle/contracts';
+import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import { dispatchRoom } from './dispatch-room.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
 import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
 import { updateTargets, type ClaimedTarget, type JournaledEffect, type LaneClaim } from './run-lanes.js';
@@ -100,14 +99,15 @@ async function claimDue(
   );
 }
 
-interface Progress {
+export interface Progress {
   /** The lowest step that a target of the wave is at; null: all have left the segment. */
   readonly currentStep: number | null;
   readonly claimedCount: number;
   readonly nextDueMs: number | null;
 }
 
-async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
+/** How far the wave has come in this segment, and when the next target is due that nobody holds. */
+export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
   const rows: { current_step: number | null; claimed_count: number; next_due_ms: number | null }[] =
     await transaction.query(
