@@ -15,6 +15,7 @@ import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
 import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
+import { PlansController } from './plans/plans.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -37,6 +38,7 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  PlansController,
   AssetsController,
   InventoryController,
   CredentialsController,

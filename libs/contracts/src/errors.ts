@@ -87,6 +87,7 @@ export const problemStatus: Readonly<Record<string, number>> = {
   conflict: 409,
   'idempotency-conflict': 409,
   'run-ended': 409,
+  'plan-drift': 409,
   'no-such-signal': 409,
   'invalid-payload': 422,
   'capacity-impossible': 422,

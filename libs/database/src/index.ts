@@ -36,6 +36,7 @@ export * from './repositories/credentials.js';
 export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
+export * from './repositories/plans.js';
 export * from './repositories/run-undo.js';
 export * from './repositories/asset-names.js';
 export * from './repositories/notifications.js';

@@ -50,3 +50,5 @@ export * from './check-input-names.js';
 export * from './describe-inputs.js';
 export { getCapacity, listCapacity } from './read-capacity.js';
 export * from './free-ended-capacity.js';
+export * from './plan-run.js';
+export * from './require-planned.js';

@@ -28,6 +28,7 @@ import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
 import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
@@ -152,6 +153,8 @@ export interface AcceptRequest {
   readonly on?: string | undefined;
   readonly allowEmpty: boolean;
   readonly reason?: string | undefined;
+  /** The run does what this plan says, or nothing. */
+  readonly planDigest?: string | undefined;
   readonly permission: Permission;
   readonly action: string;
   readonly requestDigest: string;
@@ -203,6 +206,10 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       spec.notify.map(({ on }) => on),
     );
   }
+  const { runbook, version, permission, planDigest } = request;
+  if (planDigest !== undefined) {
+    await requirePlanned(context, id, planDigest, { space, runbook, version, spec, inputs, permission });
+  }
   const detail = {
     runbook: request.runbook,
     version: request.version,
@@ -220,6 +227,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       inputsDigest: digestOf(inputs),
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
+      ...(planDigest === undefined ? {} : { planDigest }),
       fire: fireDetail(request.options),
       ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
     },
@@ -228,9 +236,9 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   return runSummary((await findRunRow(transaction, id))!);
 }
 
-async function checkedInputs(
+export async function checkedInputs(
   context: OperationContext,
-  { runbook, space, spec, inputs: given }: AcceptRequest,
+  { runbook, space, spec, inputs: given }: Pick<AcceptRequest, 'runbook' | 'space' | 'spec' | 'inputs'>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { inputs, findings: misfits } = validateInputs(spec, given);
   const findings = inputs === null ? misfits : await checkInputNames(context, { space, spec, inputs });
@@ -247,7 +255,9 @@ function fireDetail(options: StartOptions): { scheduleId: string; at: string } |
   return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
 }
 
-function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> | null {
+export function selectorOf(
+  request: Pick<AcceptRequest, 'runbook' | 'spec' | 'on'>,
+): ReturnType<typeof targetSelector> | null {
   const { steps, handlers = {} } = request.spec;
   const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
   if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
