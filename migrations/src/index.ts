@@ -11,6 +11,7 @@ import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-com
 import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 import { AddFlowSteps1790000000012 } from './1790000000012-add-flow-steps.js';
+import { CreatePlans1790000000016 } from './1790000000016-create-plans.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   AddStepEffect1790000000010,
   AddRollout1790000000011,
   AddFlowSteps1790000000012,
+  CreatePlans1790000000016,
 ];

@@ -14,6 +14,7 @@ import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
+import { declaredSecretsOf } from './declared-secrets.js';
 import { judgeError, storedError } from './judge-error.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -113,12 +114,13 @@ async function execute(
   const secrets = new Secrets(services, request.space).forAttempt();
   let ended: ActionEnd<unknown>;
   try {
+    await secrets.declare(await declaredSecretsOf(services, request.runId));
     ended = secrets.maskedEnd(
       await prepared.action.execute(prepared.input, {
         token,
         timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
         signal,
-        secret: (name) => secrets.value(name, 'token'),
+        secret: (name, kinds = ['token']) => secrets.value(name, kinds),
         redactor: () => secrets.redactions.redactor(),
       }),
     );

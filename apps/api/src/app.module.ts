@@ -13,6 +13,8 @@ import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
+import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
+import { PlansController } from './plans/plans.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -35,9 +37,11 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  PlansController,
   AssetsController,
   InventoryController,
   CredentialsController,
+  RunbookInputsController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
+import { planDigestSchema } from './api-plan.js';
 import { selectorSchema } from './documents.js';
 import { stepPathSchema } from './steps.js';
 import { effects, roles, runStateSchema, stepStates, targetStateSchema } from './states.js';
@@ -84,6 +85,8 @@ export const startRunRequestSchema = z.strictObject({
   on: selectorSchema.optional(),
   allowEmpty: z.boolean().default(false),
   reason: z.string().max(500).optional(),
+  /** The run does what the plan of this digest says, or is refused with `plan-drift`. */
+  planDigest: planDigestSchema.optional(),
 });
 export type StartRunRequest = z.infer<typeof startRunRequestSchema>;
 export const idempotencyKeySchema = z.string().min(1).max(200);

@@ -89,6 +89,7 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'run-ended': 409,
   'no-such-signal': 409,
   'invalid-payload': 422,
+  'plan-drift': 409,
   'host-key-mismatch': 409,
   'host-unreachable': 502,
   'unknown-value': 422,

@@ -9,4 +9,6 @@ export * from './documents.js';
 export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
+export * from './api-plan.js';
 export * from './temporal-command.js';
+export * from './api-inputs.js';

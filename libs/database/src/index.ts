@@ -36,3 +36,5 @@ export * from './repositories/credentials.js';
 export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
+export * from './repositories/plans.js';
+export * from './repositories/asset-names.js';

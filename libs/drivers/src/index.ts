@@ -2,5 +2,6 @@ export * from './transport/ssh/types.js';
 export { mayHaveStarted, type SshErrorCode } from './transport/ssh/errors.js';
 export { quoteArgument, quoteArgv } from './transport/ssh/quote.js';
 export { fingerprintSha256 } from './transport/ssh/host-keys.js';
+export { withSecretEnvironment } from './transport/ssh/secret-environment.js';
 export { SshPool, type SshPoolOptions } from './transport/ssh/ssh-pool.js';
 export { httpRequest, shownUrl, type HttpRequest, type HttpResponse } from './transport/http/http-request.js';

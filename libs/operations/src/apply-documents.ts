@@ -101,8 +101,8 @@ async function previewOne(
   const current = known === undefined ? await findDocument(context.transaction, key) : known;
   const { document, digest } = checked;
   if (document.kind === 'Schedule') {
-    const isTogether = all.some(({ key: other }) => isRunbookOf(other, document));
-    await checkScheduleRunbook(context.transaction, checked, document, isTogether);
+    const together = all.find(({ key: other }) => isRunbookOf(other, document))?.checked.document;
+    await checkScheduleRunbook(context, checked, document, together?.kind === 'Runbook' ? together : null);
   }
   const item = { ...key, version: digest };
   if (!current) return { ...item, number: 1, result: 'created', diff: [`+ ${key.kind} ${key.space}/${key.name}`] };

@@ -46,3 +46,7 @@ export * from './retire-asset.js';
 export * from './enrol-asset.js';
 export * from './settle-enrolment.js';
 export * from './ansible-inventory.js';
+export * from './check-input-names.js';
+export * from './describe-inputs.js';
+export * from './plan-run.js';
+export * from './require-planned.js';

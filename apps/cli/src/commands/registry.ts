@@ -7,6 +7,7 @@ import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
 import { addExecCommand } from './exec/index.js';
 import { addInventoryCommand } from './inventory/index.js';
+import { addPlanCommand } from './plan/index.js';
 import { addPrincipalCommands } from './principal/index.js';
 import { addRunCommands } from './run/index.js';
 import { addScheduleCommands } from './schedule/index.js';
@@ -26,7 +27,7 @@ export interface CommandGroup {
 /** Every command there is, in the order of the help. */
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
-  { title: 'Work:', commands: [addRunCommands, addExecCommand, addScheduleCommands] },
+  { title: 'Work:', commands: [addRunCommands, addPlanCommand, addExecCommand, addScheduleCommands] },
   { title: 'Documents:', commands: [addDocumentCommands] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
