@@ -45,7 +45,9 @@ export class AddFlowSteps1790000000012 implements MigrationInterface {
         PRIMARY KEY (run_id, path),
         CHECK ((kind = 'call') = (child_run_id IS NOT NULL))
       )`);
-    await runner.query(`COMMENT ON TABLE run_wait IS 'what a run waits for outside of itself, by the path of its step'`);
+    await runner.query(
+      `COMMENT ON TABLE run_wait IS 'what a run waits for outside of itself, by the path of its step'`,
+    );
     await runner.query(`CREATE INDEX run_wait_open ON run_wait (run_id, kind, name) WHERE ended_at IS NULL`);
     await runner.query(`
       CREATE TABLE run_signal (
@@ -57,7 +59,9 @@ export class AddFlowSteps1790000000012 implements MigrationInterface {
         sent_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         taken_by text
       )`);
-    await runner.query(`COMMENT ON COLUMN run_signal.taken_by IS 'path of the step that took it; null: it waits for one'`);
+    await runner.query(
+      `COMMENT ON COLUMN run_signal.taken_by IS 'path of the step that took it; null: it waits for one'`,
+    );
     await runner.query(`CREATE INDEX run_signal_waiting ON run_signal (run_id, name, id) WHERE taken_by IS NULL`);
     await runner.query(`
       ALTER TABLE outbox DROP CONSTRAINT outbox_kind_check, ADD CONSTRAINT outbox_kind_check

@@ -12,6 +12,7 @@ import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 import { AddFlowSteps1790000000012 } from './1790000000012-add-flow-steps.js';
 import { CreatePlans1790000000016 } from './1790000000016-create-plans.js';
+import { CreateApprovals1790000000017 } from './1790000000017-create-approvals.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -29,4 +30,5 @@ export const migrations = [
   AddRollout1790000000011,
   AddFlowSteps1790000000012,
   CreatePlans1790000000016,
+  CreateApprovals1790000000017,
 ];

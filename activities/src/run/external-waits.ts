@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { approvalWait } from './approval-wait.js';
 import { callWait } from './call-wait.js';
 import { signalWait } from './signal-wait.js';
 import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } from './wait-report.js';
@@ -7,7 +8,7 @@ import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } f
 const kinds: { readonly [Kind in ExternalCommand['kind']]: WaitKind<CommandOf<Kind>> } = {
   call: callWait,
   'await-signal': signalWait,
-  'ask-approval': notBuilt('Approvals'),
+  'ask-approval': approvalWait,
   'take-capacity': notBuilt('Capacity keys'),
 };
 
@@ -30,4 +31,3 @@ function notBuilt(what: string): WaitKind<ExternalCommand> {
   const report = { state: 'failed', output: null, error: { code: 'not-built', message } } as const;
   return { look: () => Promise.resolve(report), end: () => Promise.resolve(report) };
 }
-

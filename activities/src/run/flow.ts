@@ -2,6 +2,7 @@ import {
   enterSegment,
   notifyRun,
   recordDecisions,
+  setWaitingApproval,
   type ControlEnd,
   type Decision,
   type SegmentEntrance,
@@ -42,6 +43,11 @@ export function flowActivities(dataSource: DataSource) {
     /** Gives back what a step held; again is the same as once. */
     async freeCapacity(_held: { readonly runId: string; readonly path: string }): Promise<void> {
       // Capacity keys are not built yet: nothing is ever taken.
+    },
+
+    /** Whether a run has nothing under way but questions to people. */
+    async setWaitingApproval(input: { readonly runId: string; readonly isWaiting: boolean }): Promise<void> {
+      await dataSource.transaction((transaction) => setWaitingApproval(transaction, input.runId, input.isWaiting));
     },
 
     /** Opens a wait for something outside of the run where it is not open yet, and tells how it stands. */

@@ -9,7 +9,13 @@ import {
   type ControlEnd,
   type StoredError,
 } from '@fettle/database';
-import { conditionHolds, MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
+import {
+  conditionHolds,
+  MAX_CONTROL_OUTPUT_BYTES,
+  stepOutputs,
+  type JsonObject,
+  type JsonValue,
+} from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';

@@ -5,7 +5,8 @@ import { storedError } from './judge-error.js';
 export type CommandOf<Kind extends WorkCommand['kind']> = Extract<WorkCommand, { kind: Kind }>;
 
 /** Commands whose end comes from outside of the run. */
-export type ExternalCommand = CommandOf<'call'> | CommandOf<'await-signal'> | CommandOf<'ask-approval'> | CommandOf<'take-capacity'>;
+export type ExternalCommand =
+  CommandOf<'call'> | CommandOf<'await-signal'> | CommandOf<'ask-approval'> | CommandOf<'take-capacity'>;
 
 export interface ExternalWait<Command extends ExternalCommand = ExternalCommand> {
   readonly runId: string;
@@ -16,7 +17,8 @@ export interface ExternalWait<Command extends ExternalCommand = ExternalCommand>
 
 /** How a wait stands: nothing but its state and the small output that its step declares. */
 export type WaitReport =
-  | { readonly state: 'open' }
+  /** `nextMs`: when it should be looked at again at the latest, because something changes by itself. */
+  | { readonly state: 'open'; readonly nextMs?: number | undefined }
   | {
       readonly state: 'succeeded' | 'failed' | 'cancelled';
       readonly output: JsonValue;

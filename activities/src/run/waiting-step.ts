@@ -40,4 +40,3 @@ function attemptOf({ runId, path, shielded }: WaitingStep): ControlAttempt {
   const token = unstartedToken(path);
   return { runId, step: path, generation: 1, token, epoch: WAIT_EPOCH, effect: 'none', shielded };
 }
-

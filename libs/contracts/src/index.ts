@@ -12,3 +12,4 @@ export * from './api-queries.js';
 export * from './api-plan.js';
 export * from './temporal-command.js';
 export * from './api-inputs.js';
+export * from './api-approval.js';

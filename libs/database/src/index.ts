@@ -38,3 +38,5 @@ export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
 export * from './repositories/plans.js';
 export * from './repositories/asset-names.js';
+export * from './repositories/approvals.js';
+export * from './repositories/run-approval-state.js';

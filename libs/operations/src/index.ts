@@ -50,3 +50,8 @@ export * from './check-input-names.js';
 export * from './describe-inputs.js';
 export * from './plan-run.js';
 export * from './require-planned.js';
+export * from './approval-plan.js';
+export * from './approval-view.js';
+export * from './ask-approval.js';
+export * from './decide-approval.js';
+export * from './read-approvals.js';

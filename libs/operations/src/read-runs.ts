@@ -12,6 +12,7 @@ import {
 import {
   findRunRow,
   listControlStepRows,
+  listOpenApprovals,
   listEntryRows,
   listLogRows,
   listRunRows,
@@ -22,6 +23,7 @@ import {
   readWaveCounts,
   type Transaction,
 } from '@fettle/database';
+import { approvalView } from './approval-view.js';
 import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
@@ -70,6 +72,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   const row = await findRunRow(transaction, runId);
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
+  const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
   return {
     ...runSummary(row),
     inputs: row.inputs,
@@ -77,6 +80,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
+    ...(approvals.length > 0 ? { approvals: approvals.map(approvalView) } : {}),
     targets: [...targets.items],
     targetsNext: targets.next,
   };

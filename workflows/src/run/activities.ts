@@ -18,3 +18,9 @@ export const local = proxyLocalActivities<Omit<RunActivities, 'serveLane' | 'run
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5 seconds' },
 });
+
+/** Work on Postgres that may take long: it plans the whole run. */
+export const patient = proxyActivities<Pick<RunActivities, 'lookAtWait'>>({
+  startToCloseTimeout: '10 minutes',
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
+});
