@@ -38,6 +38,8 @@ export interface GatheredFacts {
 
 export interface ControlContext {
   readonly token: string;
+  /** The effect's token of the first attempt: the same for all of them, where a repeat is to be recognised. */
+  readonly stepToken: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly secret: OpenSecret;

@@ -16,15 +16,19 @@ import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
 import { flowActivities } from './run/flow.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
-import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
+import type { LaneInput } from './run/lane-input.js';
+import { LANE_SLOTS, serveLane, type LaneReport } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
+import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
+export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
+export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
 
 /** What the workflow needs to drive a run: ids, the run level and counters. */
@@ -118,6 +122,12 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       const cancelled = new AbortController();
       const hooks = { cancel: () => cancelled.abort(), abandon: () => undefined };
       return whileBeating(hooks, () => runControlStep(services, input, cancelled.signal));
+    },
+
+    /** Undoes what a segment did on its targets. */
+    async undoSegment(input: UndoSegmentInput): Promise<UndoSegmentReport> {
+      const hooks = { cancel: () => undefined, abandon: () => undefined };
+      return whileBeating(hooks, async () => undoSegment(services, await loadRun(services, input.runId), input));
     },
 
     /** Local activity: journals a control step that was decided without being executed. */

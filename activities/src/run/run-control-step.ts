@@ -40,6 +40,8 @@ export interface ControlStepInput {
   readonly condition?: string | undefined;
   /** Of a `finally`: a cancel of the run does not stop it. */
   readonly shielded?: boolean | undefined;
+  /** The path then has `#undo` at its end, which the journal's has not. */
+  readonly phase?: 'undo' | undefined;
 }
 
 /** What the workflow learns of a control step: its state, and the small output that it declares. */
@@ -56,14 +58,9 @@ export async function runControlStep(
   request: ControlStepInput,
   signal: AbortSignal,
 ): Promise<ControlStepReport> {
-  const { runId, path } = request;
-  const token = effectToken(services.tokenKey, {
-    runId,
-    stepPath: path,
-    assetId: NIL_ASSET_ID,
-    phase: 'do',
-    generation: request.attempt,
-  });
+  const { runId, phase } = request;
+  const path = journalPath(request);
+  const token = tokenOf(services, request, request.attempt);
   const prepared = prepare(request);
   const attempt: ControlAttempt = {
     runId,
@@ -73,6 +70,7 @@ export async function runControlStep(
     epoch: randomInt(1, 2 ** 31),
     effect: prepared.kind === 'refuse' ? 'none' : prepared.effect,
     shielded: request.shielded,
+    phase,
   };
   const database = services.dataSource.manager;
   const started = await withDatabasePatience(() => startControlStep(database, attempt));
@@ -89,6 +87,16 @@ export async function runControlStep(
   }
   await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);
+}
+
+function journalPath({ path, phase }: ControlStepInput): string {
+  return phase === 'undo' ? path.replace(/#undo$/, '') : path;
+}
+
+function tokenOf(services: WorkerServices, request: ControlStepInput, generation: number): string {
+  const { runId, phase = 'do' } = request;
+  const identity = { runId, stepPath: journalPath(request), assetId: NIL_ASSET_ID, phase, generation } as const;
+  return effectToken(services.tokenKey, identity);
 }
 
 type Prepared =
@@ -124,6 +132,7 @@ async function execute(
     ended = secrets.maskedEnd(
       await prepared.action.execute(prepared.input, {
         token,
+        stepToken: tokenOf(services, request, 1),
         timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
         signal,
         secret: (name, kinds = ['token']) => secrets.value(name, kinds),

@@ -19,13 +19,13 @@ import {
   type LogChunk,
   type Transaction,
 } from '@fettle/database';
-import type { JsonObject } from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
 import { recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
+import type { LaneInput } from './lane-input.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, journaledEffect, prepareAttempt } from './execute-attempt.js';
 import type { Attempt, Turn, Written } from './lane-turn.js';
@@ -53,24 +53,6 @@ const GROUP_MS = 25;
 const GROUP_ENDS = 50;
 /** Readers of a run are woken at most this often by one lane. */
 const NOTIFY_INTERVAL_MS = 300;
-
-export interface LaneInput {
-  readonly runId: string;
-  readonly lane: number;
-  /** Indexes of the segment's first and last step among all target steps, inclusive. */
-  readonly firstStep: number;
-  readonly lastStep: number;
-  /** Number of the wave, from 1; absent: the run has none, and all targets are in the first. */
-  readonly wave?: number;
-  /** Before the path of each step in the journal: the iterations around the segment. */
-  readonly prefix?: string;
-  /** What expressions read of them. */
-  readonly item?: JsonObject;
-  /** Other segments may follow, so that targets that leave this one stay open. */
-  readonly isLast?: boolean;
-  /** Of a `finally`: a cancel of the run does not stop it. */
-  readonly shielded?: boolean;
-}
 
 export interface LaneReport {
   /** All targets of the wave have left the segment. */

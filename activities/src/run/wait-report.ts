@@ -34,7 +34,7 @@ export interface WaitKind<Command extends ExternalCommand> {
 /** The end of a step whose result has come: only its output can still fail it. */
 export function endWith(outputs: Readonly<Record<string, string>> | null, path: string, result: JsonValue): ControlEnd {
   try {
-    const output = stepOutputs(outputs, { result } as Parameters<typeof stepOutputs>[1]);
+    const output = stepOutputs(outputs, { result });
     const sizeBytes = Buffer.byteLength(JSON.stringify(output));
     if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output };
     const message = `Step "${path}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;

@@ -5,6 +5,7 @@ import {
   type followQuerySchema,
   type listRunsQuerySchema,
   type logsQuerySchema,
+  type signalRunRequestSchema,
   type createdTokenSchema,
   documentDetailSchema,
   documentSummarySchema,
@@ -111,3 +112,5 @@ export const listApprovalsQuerySchema = pageQuerySchema.extend({
   mine: z.stringbool().default(false),
 });
 export type ListApprovalsQuery = z.infer<typeof listApprovalsQuerySchema>;
+export type SignalRunRequest = z.infer<typeof signalRunRequestSchema>;
+export const signalParamSchema = z.object({ id: idSchema, name: nameSchema });

@@ -40,3 +40,5 @@ export * from './repositories/plans.js';
 export * from './repositories/asset-names.js';
 export * from './repositories/approvals.js';
 export * from './repositories/run-approval-state.js';
+export * from './repositories/run-undo.js';
+export * from './repositories/notifications.js';

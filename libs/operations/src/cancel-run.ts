@@ -1,5 +1,13 @@
 import { FettleError, notFoundError, type RunSummary } from '@fettle/contracts';
-import { endRun, enqueueCommand, findRunRow, notifyRun, requestCancel, type RunRow, type Transaction } from '@fettle/database';
+import {
+  endRun,
+  enqueueCommand,
+  findRunRow,
+  notifyRun,
+  requestCancel,
+  type RunRow,
+  type Transaction,
+} from '@fettle/database';
 import { systemContext, type OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
 import { runSummary } from './run-view.js';
@@ -20,7 +28,8 @@ export async function cancelRun(
   if (!before) throw notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
   await requireRunInScope(context, 'run:cancel', before);
   const { ended } = await requestEnd(context, before, request.reason ?? null);
-  if (ended) throw new FettleError({ code: 'run-ended', message: `Run ${runId} has already ended as ${before.state}.` });
+  if (ended)
+    throw new FettleError({ code: 'run-ended', message: `Run ${runId} has already ended as ${before.state}.` });
   return runSummary((await findRunRow(transaction, runId))!);
 }
 

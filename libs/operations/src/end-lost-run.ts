@@ -1,4 +1,11 @@
-import { endRun, listOpenSubRuns, notifyRun, type EndedRunState, type OpenRun, type Transaction } from '@fettle/database';
+import {
+  endRun,
+  listOpenSubRuns,
+  notifyRun,
+  type EndedRunState,
+  type OpenRun,
+  type Transaction,
+} from '@fettle/database';
 import { cancelSubRun } from './cancel-run.js';
 import { systemContext } from './context.js';
 import { recordAudit } from './record-audit.js';

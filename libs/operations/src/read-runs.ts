@@ -17,6 +17,7 @@ import {
   listLogRows,
   listRunRows,
   listStepRows,
+  listSubRunRows,
   listTargetRows,
   readRunTail,
   RUN_CONDITION_FIRST_PARAMETER,
@@ -32,6 +33,8 @@ import { requireRunInScope } from './select-targets.js';
 
 /** Targets that `getRun` gives at once; the rest is paged. */
 const FIRST_TARGETS = 1000;
+/** Runs below a run that `getRun` gives. */
+const SHOWN_SUB_RUNS = 200;
 
 function notFound(runId: string): FettleError {
   return notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
@@ -46,6 +49,8 @@ export async function listRuns(
     readonly after?: string | undefined;
     readonly state?: RunState | undefined;
     readonly runbook?: string | undefined;
+    /** Those that steps of other runs called, too. */
+    readonly subRuns?: boolean | undefined;
   },
 ): Promise<Page<RunSummary>> {
   const cursor = decodeCursor(query.after, ['uuid']);
@@ -56,6 +61,7 @@ export async function listRuns(
     limit: query.limit + 1,
     state: query.state ?? null,
     runbook: query.runbook ?? null,
+    subRuns: query.subRuns ?? false,
     targetsWithin: assetCondition(null, allowed, RUN_CONDITION_FIRST_PARAMETER),
   });
   return pageFrom(rows, query.limit, runSummary, (row) => [row.id]);
@@ -73,12 +79,16 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
   const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
+  const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
     ...runSummary(row),
     inputs: row.inputs,
     selector: row.selector,
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
+    summary: row.summary,
+    outputs: row.outputs,
+    ...(subRuns.length === 0 ? {} : { subRuns }),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
     ...(approvals.length > 0 ? { approvals: approvals.map(approvalView) } : {}),
     targets: [...targets.items],

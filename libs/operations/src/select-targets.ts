@@ -46,7 +46,8 @@ export async function selectTargets(
 ): Promise<SelectedTargets> {
   const { transaction } = context;
   const compiled = compileSelector(selector, assetColumnMap, options);
-  const where = request.within === null || request.within === undefined ? compiled.where : stillIn(request.within, compiled.where);
+  const where =
+    request.within === null || request.within === undefined ? compiled.where : stillIn(request.within, compiled.where);
   const selected = await insertTargets(transaction, run.id, run.space, where);
   const undetermined = await countUndetermined(transaction, run.space, compiled);
   if (selected.count === 0 && !request.allowEmpty) throw noTargets(selector.source, run.space, undetermined);

@@ -1,4 +1,11 @@
-import { FettleError, notFoundError, runbookDocumentSchema, walkSteps, type RunSummary, type WaitStep } from '@fettle/contracts';
+import {
+  FettleError,
+  notFoundError,
+  runbookDocumentSchema,
+  walkSteps,
+  type RunSummary,
+  type WaitStep,
+} from '@fettle/contracts';
 import {
   appendEntries,
   countWaitingSignals,
@@ -11,7 +18,7 @@ import {
   saveLockedRun,
   wakeRun,
 } from '@fettle/database';
-import { digestOf, type JsonValue } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
@@ -54,7 +61,9 @@ export async function signalRun(
   }
   const id = uuidv7();
   await insertSignal(transaction, runId, { id, name, payload, sentBy: actor.name });
-  await appendEntries(transaction, run, [{ kind: 'signal-sent', data: { signal: name, signalId: id, by: actor.name } }]);
+  await appendEntries(transaction, run, [
+    { kind: 'signal-sent', data: { signal: name, signalId: id, by: actor.name } },
+  ]);
   await saveLockedRun(transaction, run);
   for (const path of await listSignalWaits(transaction, runId, name)) await wakeRun(transaction, runId, path);
   await recordAudit(context, {
@@ -62,7 +71,7 @@ export async function signalRun(
     space: row.space,
     object: { kind: 'run', name: runId, id: runId },
     // It may be large; with the run's record beside it, the digest proves it.
-    detail: { signal: name, signalId: id, payloadDigest: digestOf(payload as JsonValue) },
+    detail: { signal: name, signalId: id, payloadDigest: digestOf(payload) },
   });
   await notifyRun(transaction, runId);
   return runSummary((await findRunRow(transaction, runId))!);

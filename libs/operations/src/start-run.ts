@@ -20,6 +20,7 @@ import {
   insertRun,
   readTargetSet,
   type StoredDocument,
+  saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
@@ -210,6 +211,13 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       })
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  if (spec.notify !== undefined) {
+    await saveNotifiedStates(
+      transaction,
+      id,
+      spec.notify.map(({ on }) => on),
+    );
+  }
   const { runbook, version, permission, planDigest } = request;
   if (planDigest !== undefined) {
     await requirePlanned(context, id, planDigest, { space, runbook, version, spec, inputs, permission });

@@ -67,7 +67,10 @@ export async function startSubRun(
   });
 }
 
-async function requesterContext(transaction: Transaction, { id, space, requestedBy }: CallingRun): Promise<OperationContext> {
+async function requesterContext(
+  transaction: Transaction,
+  { id, space, requestedBy }: CallingRun,
+): Promise<OperationContext> {
   const requester = await findPrincipalById(transaction, requestedBy);
   if (!requester || requester.revokedAt !== null) {
     throw new FettleError({ code: 'denied', message: `Whoever requested run ${id} has been revoked.` });
@@ -81,7 +84,10 @@ async function requesterContext(transaction: Transaction, { id, space, requested
     },
   };
   if (context.scopeOf('run:start', space)?.length === 0) {
-    throw new FettleError({ code: 'denied', message: `${requester.name} may no longer start runs in space "${space}".` });
+    throw new FettleError({
+      code: 'denied',
+      message: `${requester.name} may no longer start runs in space "${space}".`,
+    });
   }
   return context;
 }

@@ -19,3 +19,4 @@ export { planDigest, targetSetDigest } from './engine/plan-digest.js';
 export { diffPlans, MAX_DIFFERENCES } from './engine/plan-diff.js';
 export { describeOutcome, describeRendered, shownWords } from './engine/plan-text.js';
 export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
+export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';

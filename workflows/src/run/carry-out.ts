@@ -1,5 +1,5 @@
 import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
-import { retryDelayMs, type EngineEvent, type JsonValue, type WorkCommand } from '@fettle/runbook';
+import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
 import { CancellationScope, CancelledFailure, condition, isCancellation, sleep } from '@temporalio/workflow';
 import { local, patient, remote } from './activities.js';
 
@@ -54,6 +54,8 @@ function perform(run: Work, work: OpenWork): Promise<Settled> {
       return dispatchSegment(run, command);
     case 'run-control':
       return runControl(run, command, work);
+    case 'undo-segment':
+      return undoSegment(run, command);
     case 'wait':
       return pause(run, work as OpenOf<typeof command>);
     case 'wait-until':
@@ -78,6 +80,7 @@ async function endCancelled(run: Work, work: OpenWork): Promise<Settled> {
       return { kind: 'segment-ended', path, counts: await local.readCounts(runId), isCancelled: true, ...wave };
     }
     case 'run-control':
+    case 'undo-segment':
       return cancelled;
     case 'wait':
       if (command.isStep === true) await endStep(runId, path, 'cancelled');
@@ -162,17 +165,29 @@ async function serveLaneToEnd(run: Work, input: LaneInput): Promise<boolean> {
   }
 }
 
+async function undoSegment(run: Work, command: CommandOf<'undo-segment'>): Promise<EngineEvent> {
+  const { path, prefix, item, first, last, which } = command;
+  const { state, error } = await remote.undoSegment({ runId: run.runId, prefix, item, first, last, which });
+  return {
+    kind: 'ended',
+    path,
+    state,
+    ...(error === null ? {} : { error: { code: error.code, message: error.message } }),
+  };
+}
+
 // ---- control steps ----
 
 async function runControl(run: Work, command: CommandOf<'run-control'>, work: OpenWork): Promise<Settled> {
   const { runId, claimed } = run;
-  const { path, uses, input, outputs, timeoutMs, retry, generation, condition: until, shielded } = command;
+  const { path, uses, input, outputs, timeoutMs, retry, generation, condition: until, shielded, phase } = command;
   for (let tried = 1; ; tried += 1) {
     const attempt = generation + tried - 1;
     const report = await remote.runControlStep({
       ...{ runId, space: claimed.space, path, uses, input, outputs, timeoutMs, attempt },
       ...(until === undefined ? {} : { condition: until }),
       ...(shielded === true ? { shielded } : {}),
+      ...(phase === undefined ? {} : { phase }),
     });
     const delayMs = report.state === 'failed' ? retryDelayMs(retry, tried) : null;
     if (delayMs === null) {
@@ -286,7 +301,7 @@ function endedAs(path: string, report: WaitReport): EngineEvent {
   if (report.state === 'open') return { kind: 'ended', path, state: 'cancelled' };
   const { state, output, error } = report;
   return {
-    ...{ kind: 'ended', path, state, output: output as JsonValue },
+    ...{ kind: 'ended', path, state, output: output },
     ...(error === null ? {} : { error: { code: error.code, message: error.message } }),
   };
 }

@@ -172,8 +172,12 @@ export class RunActor implements Work {
         case 'finish': {
           await this.#record(decisions.splice(0));
           await this.abandon();
-          const { state, error = null, isComplete, outputs, summary } = command;
-          return { state, error, outcome: { isComplete, outputs, summary } };
+          const { state, error = null, isComplete, outputs, summary, rollback } = command;
+          return {
+            state,
+            error,
+            outcome: { isComplete, outputs, summary, ...(rollback === undefined ? {} : { rollback }) },
+          };
         }
         default:
           await this.#record(decisions.splice(0));

@@ -116,10 +116,13 @@ export async function takeSignal(transaction: Transaction, wait: WaitKey): Promi
 
 /** Keeps a signal for the steps that wait for it, now or later. */
 export async function insertSignal(transaction: Transaction, runId: string, signal: RunSignal): Promise<void> {
-  await transaction.query(
-    `INSERT INTO run_signal (id, run_id, name, payload, sent_by) VALUES ($1, $2, $3, $4, $5)`,
-    [signal.id, runId, signal.name, JSON.stringify(storableJson(signal.payload)), signal.sentBy],
-  );
+  await transaction.query(`INSERT INTO run_signal (id, run_id, name, payload, sent_by) VALUES ($1, $2, $3, $4, $5)`, [
+    signal.id,
+    runId,
+    signal.name,
+    JSON.stringify(storableJson(signal.payload)),
+    signal.sentBy,
+  ]);
 }
 
 /** Signals of a run that nobody has taken. */

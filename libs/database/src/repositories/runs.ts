@@ -67,6 +67,8 @@ export interface RunOutcome {
   readonly isComplete: boolean;
   readonly outputs: Readonly<Record<string, unknown>> | null;
   readonly summary: string | null;
+  /** Absent: there was none. */
+  readonly rollback?: { readonly undone: readonly string[]; readonly failed: readonly string[] } | undefined;
 }
 
 const noOutcome: RunOutcome = { isComplete: false, outputs: null, summary: null };
@@ -99,10 +101,13 @@ export async function endRun(
   );
   const uncertain = lost.filter((row) => row.state === 'unknown');
   const stopped = error?.code === FAILURE_LIMIT ? undispatchedError(run) : null;
-  const open: { asset_id: string; was: 'pending' | 'running'; now: 'succeeded' | 'skipped' | 'cancelled' | 'unknown' }[] =
-    await updateRows(
-      transaction,
-      `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
+  const open: {
+    asset_id: string;
+    was: 'pending' | 'running';
+    now: 'succeeded' | 'skipped' | 'cancelled' | 'unknown';
+  }[] = await updateRows(
+    transaction,
+    `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
      UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
                     WHEN $5 THEN CASE WHEN EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id
@@ -111,8 +116,14 @@ export async function endRun(
        error = CASE WHEN t.asset_id = ANY ($3) THEN t.error WHEN $5 THEN NULL ELSE coalesce($4::jsonb, t.error) END
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
      RETURNING t.asset_id, open.state AS was, t.state AS now`,
-      [runId, state, uncertain.map((row) => row.asset_id), stopped === null ? null : JSON.stringify(stopped), outcome.isComplete],
-    );
+    [
+      runId,
+      state,
+      uncertain.map((row) => row.asset_id),
+      stopped === null ? null : JSON.stringify(stopped),
+      outcome.isComplete,
+    ],
+  );
   for (const row of open) {
     run.counts[row.was] -= 1;
     run.counts[row.now] += 1;
@@ -120,12 +131,15 @@ export async function endRun(
   await appendEntries(transaction, run, [
     ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: row.state } })),
     ...open.map((row) => ({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.now } })),
-    { kind: 'run-ended', data: { state, error } },
+    {
+      kind: 'run-ended',
+      data: { state, error, ...(outcome.rollback === undefined ? {} : { rollback: outcome.rollback }) },
+    },
   ]);
   await saveLockedRun(transaction, run);
   const [ended] = await updateRows<{ parent_run_id: string | null; parent_path: string | null }>(
     transaction,
-    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, ended_at = clock_timestamp() WHERE id = $1
+    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, rollback = $6, ended_at = clock_timestamp() WHERE id = $1
      RETURNING parent_run_id, parent_path`,
     [
       runId,
@@ -133,6 +147,7 @@ export async function endRun(
       error === null ? null : JSON.stringify(error),
       outcome.outputs === null ? null : JSON.stringify(storableJson(outcome.outputs)),
       outcome.summary,
+      outcome.rollback === undefined ? null : JSON.stringify(outcome.rollback),
     ],
   );
   if (ended?.parent_run_id) await wakeRun(transaction, ended.parent_run_id, ended.parent_path ?? '');

@@ -41,6 +41,7 @@ describe('compileProgram', () => {
       maxConcurrency: 100,
       outputs: null,
       summary: null,
+      rollback: 'unfinished',
       capacity: null,
       nodes: [
         {
@@ -50,6 +51,7 @@ describe('compileProgram', () => {
           first: 0,
           last: 1,
           isLast: false,
+          hasRollback: false,
           steps: [
             { id: 'check', uses: 'ssh.run', actionVersion: 3 },
             { id: 'change', uses: 'ssh.run', actionVersion: 3 },
@@ -67,6 +69,7 @@ describe('compileProgram', () => {
             outputs: null,
             retry: null,
             timeoutMs: 30_000,
+            rollback: null,
           },
         },
         {
@@ -76,6 +79,7 @@ describe('compileProgram', () => {
           first: 2,
           last: 2,
           isLast: true,
+          hasRollback: false,
           steps: [{ id: 'restart', uses: 'ssh.run', actionVersion: 3 }],
         },
       ],

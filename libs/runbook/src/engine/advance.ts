@@ -1,7 +1,8 @@
 import type { EngineCommand, EngineEvent, RunError } from './commands.js';
 import type { Program } from './program-nodes.js';
-import { draftOf, type EngineState, type Outcome } from './state.js';
+import { draftOf, type Draft, type EngineState, type Ending, type Outcome } from './state.js';
 import { targetsError } from './targets.js';
+import { toUndo, undone, unwind } from './unwind.js';
 import { Walk } from './walk.js';
 
 export interface Advance {
@@ -33,20 +34,33 @@ export function advance(program: Program, state: EngineState, event: EngineEvent
     default:
       if (!Object.hasOwn(draft.open, event.path)) return { state, commands: [] };
   }
+  if (draft.unwinding !== null) {
+    undone(draft, event);
+    return 'path' in event ? unwound(program, draft, []) : { state: draft, commands: [] };
+  }
   if (draft.phase === 'created') return finished(program, new Walk(program, draft, null), { state: 'cancelled' });
   const walk = new Walk(program, draft, 'path' in event ? event : null);
   const outcome = walk.run();
   return outcome === 'pending' ? { state: draft, commands: walk.commands } : finished(program, walk, outcome);
 }
 
+/** Undoes what is to be undone, and then finishes. */
 function finished(program: Program, walk: Walk, outcome: Outcome): Advance {
   const { draft } = walk;
-  draft.phase = 'ended';
-  walk.commands.push({ kind: 'finish', ...ending(program, walk, outcome) });
-  return { state: draft, commands: walk.commands };
+  const end = ending(program, walk, outcome);
+  draft.unwinding = { ending: end, left: toUndo(program, draft.undo, end), undone: [], failed: [] };
+  return unwound(program, draft, walk.commands);
 }
 
-type Ending = Omit<Extract<EngineCommand, { kind: 'finish' }>, 'kind'>;
+function unwound(program: Program, draft: Draft, before: readonly EngineCommand[]): Advance {
+  const commands = [...before, ...unwind(program, draft)];
+  const { unwinding } = draft;
+  if (unwinding === null || unwinding.left.length > 0) return { state: draft, commands };
+  draft.phase = 'ended';
+  const { ending: end, undone: done, failed } = unwinding;
+  const report = done.length + failed.length === 0 ? {} : { rollback: { undone: done, failed } };
+  return { state: draft, commands: [...commands, { kind: 'finish', ...end, ...report }] };
+}
 
 function ending(program: Program, walk: Walk, outcome: Outcome): Ending {
   const { draft } = walk;

@@ -75,8 +75,25 @@ export type WorkCommand = Shielded &
         readonly timeoutMs: number;
         /** Number of the first attempt in the journal; more than 1 where the step is repeated until a condition holds. */
         readonly generation: number;
+        /** Absent: the step itself. `undo`: what was done is undone; the path has `#undo` at its end, which the journal's does not. */
+        readonly phase?: 'undo' | undefined;
         /** Repeated until this is true of its `result`: the event says in `holds` whether it is. */
         readonly condition?: string | undefined;
+      }
+    /**
+     * Awaited (`ended`; failed with `rollback-incomplete` where something could not be undone). The steps of a segment that have a
+     * rollback and were started are undone on each target, the last first.
+     */
+    | {
+        readonly kind: 'undo-segment';
+        /** The segment's path with `#undo` at its end. */
+        readonly path: string;
+        readonly prefix: string;
+        readonly item: ItemScope;
+        readonly first: number;
+        readonly last: number;
+        /** `failed`: targets that ended otherwise than well. `unfinished`: those, and targets that are still open. `all`: any. */
+        readonly which: 'failed' | 'unfinished' | 'all';
       }
     /** Awaited (`ended`, with the called runbook's outputs). */
     | {
@@ -135,7 +152,15 @@ export type ControlCommand =
       readonly isComplete: boolean;
       readonly outputs: JsonObject | null;
       readonly summary: string | null;
+      /** What became of the rollback; absent: there was none. */
+      readonly rollback?: RollbackReport | undefined;
     };
+
+/** Paths of steps, those of segments by their first one. */
+export interface RollbackReport {
+  readonly undone: readonly string[];
+  readonly failed: readonly string[];
+}
 
 export type EngineEvent =
   | {

@@ -23,6 +23,17 @@ export interface ControlStep extends TargetStepReference {
   readonly outputs: Readonly<Record<string, string>> | null;
   readonly retry: ActionStep['retry'] | null;
   readonly timeoutMs: number;
+  /** How it is undone; null: it is not. */
+  readonly rollback: ControlRollback | null;
+}
+
+/** An action of control scope that undoes a step. */
+export interface ControlRollback {
+  readonly uses: string;
+  readonly actionVersion: number;
+  readonly with: JsonObject;
+  readonly retry: ActionStep['retry'] | null;
+  readonly timeoutMs: number;
 }
 
 /** What every node has. Ids are unique in a runbook; the path of an instance has the iterations around it before the id. */
@@ -43,6 +54,8 @@ export interface TargetsNode extends NodeBase {
   readonly steps: readonly TargetStepReference[];
   /** No target step can follow, wherever the way goes on. */
   readonly isLast: boolean;
+  /** Some of its steps can be undone. */
+  readonly hasRollback: boolean;
 }
 export interface ControlNode extends NodeBase {
   readonly kind: 'control';
@@ -141,6 +154,7 @@ export interface Program {
   readonly outputs: Readonly<Record<string, string>> | null;
   /** Text with `${{ }}`. */
   readonly summary: string | null;
+  readonly rollback: 'unfinished' | 'all' | 'nothing';
   /** For the whole run. */
   readonly capacity: readonly CapacityWant[] | null;
 }

@@ -1,7 +1,17 @@
-import { durationMs, FettleError, isActionStep, type ActionStep, type RunbookSpec, type Step } from '@fettle/contracts';
+import {
+  durationMs,
+  FettleError,
+  isActionStep,
+  type ActionStep,
+  type Retry,
+  type RollbackAction,
+  type RunbookSpec,
+  type Step,
+} from '@fettle/contracts';
 import type { JsonObject } from '../json.js';
 import type {
   ActionScopes,
+  ControlRollback,
   ControlStep,
   ForEachNode,
   NodeBase,
@@ -48,6 +58,7 @@ function programOf(spec: RunbookSpec, nodes: readonly ProgramNode[]): Program {
     nodes,
     outputs: spec.outputs ?? null,
     summary: spec.summary ?? null,
+    rollback: spec.rollback ?? 'unfinished',
     capacity: spec.capacity ?? null,
   };
 }
@@ -107,6 +118,7 @@ class Compiler {
       last: last.index,
       steps: codes.map(({ path, step }) => this.#reference(path, step)),
       isLast: false,
+      hasRollback: codes.some(({ step }) => rollbackOf(step) !== null),
     };
     this.#last = { node, again };
     return node;
@@ -233,8 +245,26 @@ class Compiler {
       outputs: step.outputs ?? null,
       retry: step.retry ?? null,
       timeoutMs: step.timeout === undefined ? defaultTimeoutMs : durationMs(step.timeout),
+      rollback: this.#rollback(step),
     };
   }
+
+  #rollback(step: ActionStep): ControlRollback | null {
+    const rollback = rollbackOf(step);
+    if (rollback === null) return null;
+    const { uses, with: input, retry = ROLLBACK_RETRY, timeout } = rollback;
+    const { version, defaultTimeoutMs } = actionOf({ id: step.id, uses }, this.#actions);
+    const timeoutMs = timeout === undefined ? defaultTimeoutMs : durationMs(timeout);
+    return { uses, actionVersion: version, with: input as JsonObject, retry, timeoutMs };
+  }
+}
+
+/** A rollback is tried again although it does not ask for it: nobody is there to do it by hand at night. */
+export const ROLLBACK_RETRY: Retry = { maxAttempts: 3, backoff: '5s', maxBackoff: '1m' };
+
+/** How a step is undone; null: it is not, or it says why it cannot be. */
+export function rollbackOf({ rollback }: Pick<ActionStep, 'rollback'>): RollbackAction | null {
+  return rollback === undefined || 'none' in rollback ? null : rollback;
 }
 
 function actionOf(step: Pick<ActionStep, 'id' | 'uses'>, actions: ActionScopes): ActionScopes[string] {

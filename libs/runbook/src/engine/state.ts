@@ -1,7 +1,8 @@
 import { FettleError, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
 import type { JsonObject, JsonValue } from '../json.js';
-import type { RunError, WaveReference } from './commands.js';
-import type { Program } from './program-nodes.js';
+import type { EngineCommand, RollbackReport, RunError, WaveReference } from './commands.js';
+import type { StepError } from './decide-step.js';
+import type { ControlRollback, Program } from './program-nodes.js';
 
 /** What became of an instance of a node. */
 export interface Outcome {
@@ -23,6 +24,36 @@ export interface OpenSegment {
   /** The time between two waves passes. */
   readonly isSoaking?: true | undefined;
 }
+
+/** Something that was begun and can be undone; registered before it is dispatched. */
+export type Undo =
+  | {
+      readonly kind: 'targets';
+      readonly path: string;
+      readonly prefix: string;
+      readonly item: JsonObject;
+      readonly first: number;
+      readonly last: number;
+    }
+  | {
+      readonly kind: 'control';
+      readonly path: string;
+      readonly action: Pick<ControlRollback, 'uses' | 'actionVersion' | 'retry' | 'timeoutMs'>;
+      /** Rendered when the step ended; null: it has not, or could not be. */
+      readonly input: JsonObject | null;
+      readonly error?: StepError | undefined;
+      /** Nobody knows whether it happened: a person decides. */
+      readonly isUnknown?: true | undefined;
+    };
+
+/** A run that undoes what it did before it finishes. */
+export interface Unwinding extends RollbackReport {
+  readonly ending: Ending;
+  /** What is still to be undone, the next one last. */
+  readonly left: readonly Undo[];
+}
+
+export type Ending = Omit<Extract<EngineCommand, { kind: 'finish' }>, 'kind'>;
 
 /**
  * What the run level knows: JSON. Instances are named by their path; what has ended within a node that has ended itself is
@@ -47,6 +78,9 @@ export interface EngineState {
   readonly ordinal: number;
   /** Why the run is being ended from outside. */
   readonly stop: 'cancelled' | 'timed-out' | null;
+  /** In the order in which it was begun. */
+  readonly undo: readonly Undo[];
+  readonly unwinding: Unwinding | null;
 }
 
 export const noCounts: TargetCounts = Object.freeze(
@@ -74,6 +108,8 @@ export function initialState(program: Program): EngineState {
     position: 0,
     ordinal: 0,
     stop: null,
+    undo: [],
+    unwinding: null,
   };
 }
 
@@ -91,6 +127,8 @@ export interface Draft {
   position: number | null;
   ordinal: number;
   stop: EngineState['stop'];
+  undo: readonly Undo[];
+  unwinding: Unwinding | null;
 }
 
 export function draftOf(state: EngineState): Draft {

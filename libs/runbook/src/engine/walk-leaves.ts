@@ -5,6 +5,7 @@ import type {
   ApprovalNode,
   CallNode,
   ControlNode,
+  ControlRollback,
   PauseNode,
   PollNode,
   SignalNode,
@@ -30,13 +31,34 @@ import {
 export abstract class WalkLeaves extends WalkTargets {
   protected control(node: ControlNode, place: Place, path: string): Result {
     const { step } = node;
-    if (Object.hasOwn(this.draft.open, path)) return this.ended(path, place);
+    if (Object.hasOwn(this.draft.open, path)) {
+      const isUnknown = this.answer?.path === path && this.answer.kind === 'ended' && this.answer.state === 'unknown';
+      const result = this.ended(path, place);
+      if (result !== 'pending' && step.rollback !== null) this.#readyUndo(path, step.rollback, place, isUnknown);
+      return result;
+    }
     const decision = decideStep(compileStep({ with: step.with }, 'run'), this.variables(place));
     if (decision.kind !== 'run') return this.refused(path, decision.kind === 'fail' ? decision.error : unreachable());
     const { uses, actionVersion, outputs, retry, timeoutMs } = step;
     const { input } = decision;
+    if (step.rollback !== null) {
+      const { with: _input, ...action } = step.rollback;
+      this.draft.undo = [...this.draft.undo, { kind: 'control', path, action, input: null }];
+    }
     const command = { kind: 'run-control', path, uses, actionVersion, input, outputs, retry, timeoutMs } as const;
     return this.open(place, { ...command, generation: 1 });
+  }
+
+  /** Its input is rendered while what it reads is known. */
+  #readyUndo(path: string, rollback: ControlRollback, place: Place, isUnknown: boolean): void {
+    const variables = this.variables(place);
+    const decision = decideStep(compileStep({ with: rollback.with }, 'run'), variables);
+    this.draft.undo = this.draft.undo.map((one) => {
+      if (one.path !== path || one.kind !== 'control') return one;
+      if (isUnknown) return { ...one, isUnknown: true };
+      if (decision.kind === 'run') return { ...one, input: decision.input };
+      return { ...one, error: decision.kind === 'fail' ? decision.error : unreachable() };
+    });
   }
 
   /** A command that one answer ends. */

@@ -19,6 +19,11 @@ export abstract class WalkTargets extends WalkBase {
     // Targets that failed, or were never there, take no part in later segments.
     if (draft.counts.pending === 0) return ok;
     draft.ordinal += 1;
+    if (node.hasRollback) {
+      const { first, last } = node;
+      const { prefix, item } = place;
+      draft.undo = [...draft.undo, { kind: 'targets', path, prefix, item, first, last }];
+    }
     return this.dispatch(node, place, path, firstWave(this.program, draft.counts));
   }
 

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** What a run asks people for, round by round, and what each of them decided. */
-export class CreateApprovals1790000000017 implements MigrationInterface {
+export class CreateApprovals1790000000018 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
       CREATE TABLE approval (
