@@ -51,7 +51,7 @@ export interface PlanSubject {
 /** Assets that are read at a time. */
 const PAGE = 1000;
 /** Runbooks that one plan follows calls into. */
-const MAX_CALLED = 50;
+const MAX_CALLED = 200;
 
 /**
  * The plan of a run: what it would do now. Reads assets, credentials' versions and the called runbooks; changes nothing.

@@ -5,8 +5,9 @@ import type { OperationContext } from './context.js';
 import { makePlan, requireIdsAllowed, selectIds } from './make-plan.js';
 import { keepPlan } from './require-planned.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
+import { resolveClosure } from './resolve-closure.js';
 import { noTargets } from './select-targets.js';
-import { checkedInputs, readStartable, selectorOf } from './start-run.js';
+import { checkedInputs, findRunbook, selectorOf, storedSpec } from './start-run.js';
 
 /**
  * What a run of that request would do now: targets are resolved as for a start, with the same permissions, and nothing is started.
@@ -17,8 +18,12 @@ export async function planRun(context: OperationContext, request: PlanRequestBod
   const { transaction } = context;
   const { space, runbook } = request;
   const permission = 'run:start' as const;
-  const { spec, version } = await readStartable(context, request);
+  const stored = await findRunbook(context, request);
+  const spec = storedSpec(request, stored);
+  const { version } = stored;
   const inputs = await checkedInputs(context, { ...request, spec });
+  // A start would refuse what calls a runbook that is not there.
+  await resolveClosure(transaction, space, spec);
   const selector = selectorOf({ ...request, spec });
   const subject = { space, runbook, version, spec, inputs, permission };
   if (selector === null) {

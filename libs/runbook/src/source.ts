@@ -19,4 +19,6 @@ export { planDigest, targetSetDigest } from './engine/plan-digest.js';
 export { diffPlans, MAX_DIFFERENCES } from './engine/plan-diff.js';
 export { describeOutcome, describeRendered, shownWords } from './engine/plan-text.js';
 export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
+export { lintDocuments, type LintFinding } from './lint/lint-documents.js';
+export { isLintCode, lintLevels, lintRules, type LintCode, type LintLevel, type LintRule } from './lint/rules.js';
 export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';

@@ -7,6 +7,7 @@ import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
 import { addExecCommand } from './exec/index.js';
 import { addInventoryCommand } from './inventory/index.js';
+import { addLintCommand } from './lint/index.js';
 import { addPlanCommand } from './plan/index.js';
 import { addPrincipalCommands } from './principal/index.js';
 import { addRunCommands } from './run/index.js';
@@ -28,7 +29,7 @@ export interface CommandGroup {
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
   { title: 'Work:', commands: [addRunCommands, addPlanCommand, addExecCommand, addScheduleCommands] },
-  { title: 'Documents:', commands: [addDocumentCommands] },
+  { title: 'Documents:', commands: [addDocumentCommands, addLintCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
     title: 'Who, and what they did:',
