@@ -1,7 +1,7 @@
 import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
 import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
 import { CancellationScope, CancelledFailure, condition, isCancellation, sleep } from '@temporalio/workflow';
-import { local, patient, remote } from './activities.js';
+import { local, remote } from './activities.js';
 
 /** What carrying out a command needs of the run around it. */
 export interface Work {
@@ -265,7 +265,8 @@ async function awaitOutside(run: Work, { command, deadlineMs }: OpenOf<ExternalC
   const wait = { runId: run.runId, command };
   for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(2 * lookMs, LONGEST_LOOK_MS)) {
     run.takeWake(path);
-    const report = await (command.kind === 'ask-approval' ? patient : local).lookAtWait(wait);
+    // It plans the whole run, which may take longer than a local activity should.
+    const report = await (command.kind === 'ask-approval' ? remote.lookAtApproval(wait) : local.lookAtWait(wait));
     if (report.state !== 'open') return outsideEnded(run, path, report);
     if (command.kind === 'ask-approval') run.noticeAsked(path);
     const nextMs = report.nextMs ?? Number.POSITIVE_INFINITY;
