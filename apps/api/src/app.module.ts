@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
+import { ApprovalsController } from './approvals/approvals.controller.js';
 import { AssetsController } from './assets/assets.controller.js';
 import { Enrolments } from './assets/enrolments.js';
 import { Imports } from './assets/imports.js';
@@ -39,6 +40,7 @@ export const controllers = [
   SchedulesController,
   RunsController,
   PlansController,
+  ApprovalsController,
   AssetsController,
   InventoryController,
   CredentialsController,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
+import { approvalSchema } from './api-approval.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { planDigestSchema } from './api-plan.js';
 import { selectorSchema } from './documents.js';
@@ -188,6 +189,8 @@ export const runDetailSchema = runSummarySchema.extend({
     .optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
+  /** What it asks people for now, those that it called included; absent: nothing. */
+  approvals: z.array(approvalSchema).optional(),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
   targets: z.array(runTargetSchema),
   targetsNext: z.string().nullable(),

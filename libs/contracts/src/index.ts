@@ -17,3 +17,4 @@ export * from './capacity-views.js';
 export * from './api-capacity.js';
 export * from './dispatch-room.js';
 export * from './rehearsal.js';
+export * from './api-approval.js';

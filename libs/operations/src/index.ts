@@ -52,3 +52,8 @@ export { getCapacity, listCapacity } from './read-capacity.js';
 export * from './free-ended-capacity.js';
 export * from './plan-run.js';
 export * from './require-planned.js';
+export * from './approval-plan.js';
+export * from './approval-view.js';
+export * from './ask-approval.js';
+export * from './decide-approval.js';
+export * from './read-approvals.js';

@@ -44,6 +44,8 @@ export interface PlanSubject {
   readonly targetIds: readonly string[];
   readonly undetermined: number;
   readonly permission: Permission;
+  /** Runbook -> digest of the version that its calls use; absent or null: the current ones. */
+  readonly closure?: Readonly<Record<string, string>> | null | undefined;
 }
 
 /** Assets that are read at a time. */
@@ -173,10 +175,11 @@ function callsOf(spec: RunbookSpec): readonly CallStep['call'][] {
 
 async function readRunbook(
   context: OperationContext,
-  { space }: PlanSubject,
+  { space, closure }: PlanSubject,
   call: CallStep['call'],
 ): Promise<PlannedRunbook | null> {
-  const stored = await findDocument(context.transaction, { space, kind: 'Runbook', name: call.runbook }, call.version);
+  const version = call.version ?? closure?.[call.runbook];
+  const stored = await findDocument(context.transaction, { space, kind: 'Runbook', name: call.runbook }, version);
   const parsed = stored === null ? null : runbookDocumentSchema.safeParse(stored.parsed);
   if (stored === null || parsed?.success !== true) return null;
   const { spec } = parsed.data;

@@ -7,8 +7,6 @@ import {
   type RunSummary,
   type Step,
   type StartRunRequest,
-  isActionStep,
-  walkSteps,
 } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
 import {
@@ -67,18 +65,30 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
-  const stored = await findRunbook(context, request);
-  const spec = storedSpec(request, stored);
+  const { spec, versionId, version } = await readStartable(context, request);
   return acceptRun(context, {
     ...request,
     spec,
-    versionId: stored.versionId,
-    version: stored.version,
+    versionId,
+    version,
     permission: 'run:start',
     action: 'run.start',
     requestDigest: digestOf(request),
     options,
   });
+}
+
+/**
+ * The runbook that a request names, in the version that it names.
+ * @throws FettleError `not-found`, `invalid-document`
+ */
+export async function readStartable(
+  context: OperationContext,
+  request: Pick<StartRunRequest, 'runbook' | 'space' | 'version'>,
+): Promise<{ readonly spec: RunbookSpec; readonly versionId: string; readonly version: string }> {
+  const stored = await findRunbook(context, request);
+  const { versionId, version } = stored;
+  return { spec: storedSpec(request, stored), versionId, version };
 }
 
 /** @throws FettleError `not-found` */

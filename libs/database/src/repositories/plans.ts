@@ -14,7 +14,7 @@ export interface StoredPlan {
 const MAX_REMOVED = 100;
 const KEPT_DAYS = 90;
 
-/** Keeps a plan, or that the same one was made again; those that nobody has seen for 90 days go. */
+/** Keeps a plan, or that the same one was made again; those that nobody has seen for 90 days, and that no approval is bound to, go. */
 export async function savePlan(transaction: Transaction, plan: StoredPlan): Promise<void> {
   const { space, digest, runbook, body, createdBy } = plan;
   await transaction.query(
@@ -24,7 +24,9 @@ export async function savePlan(transaction: Transaction, plan: StoredPlan): Prom
   );
   await transaction.query(
     `DELETE FROM plan WHERE (space, digest) IN (
-       SELECT space, digest FROM plan WHERE seen_at < now() - $1 * interval '1 day' ORDER BY seen_at LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+       SELECT p.space, p.digest FROM plan p WHERE p.seen_at < now() - $1 * interval '1 day'
+         AND NOT EXISTS (SELECT 1 FROM approval a WHERE a.space = p.space AND a.plan_digest = p.digest)
+       ORDER BY p.seen_at LIMIT $2 FOR UPDATE SKIP LOCKED)`,
     [KEPT_DAYS, MAX_REMOVED],
   );
 }
