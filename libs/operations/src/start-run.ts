@@ -1,6 +1,8 @@
 import {
   durationMs,
   FettleError,
+  isActionStep,
+  walkSteps,
   runbookDocumentSchema,
   notFoundError,
   type RunbookSpec,
