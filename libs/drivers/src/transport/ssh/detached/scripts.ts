@@ -1,0 +1,411 @@
+/**
+ * What runs on a host for a detached command. Plain POSIX sh beside mkdir, mkfifo, ln, readlink, mv, rm, cat, dd or head, wc and
+ * sleep, with Linux's /proc; setsid where it is there. Values come as arguments, secrets and variables through standard input.
+ *
+ * The folder `/var/tmp/fettle-USER/TOKEN` (mode 0700, of the user who logs in, whomever the command becomes; it outlives the
+ * session, which /run/user does not, and a restart, which is then recognised by the boot id) holds:
+ * - `claim`, a symbolic link whose text is data: made in one step, together with what it says, and only if it is not there. Who
+ *   makes it runs the command, nobody else ever does. `run:FENCE:PID:START:SESSION:UPTIME:BOOT`; `attached:FENCE` where the host
+ *   cannot detach; `void:FENCE`: cancelled before it began, and never to begin.
+ * - `fence`, the numbers of those who have asked, a line each: who finds a greater one is stale and is refused.
+ * - `stdout`, `stderr` (cut at a limit, with `*.dropped` bytes beyond it), `begun` (process id and start time of the command),
+ *   `own` (processes that keep the output and the time), `timeout`, `exit` (`ended CODE HOW LEFT`, put in place by a rename).
+ *
+ * Variables begin with `f_`: any other might be one that the session exports, and would change it for the command.
+ */
+const LIBRARY = String.raw`
+umask 077 2>/dev/null
+f_base=/var/tmp/fettle-$f_who
+f_dir=$f_base/$f_token
+say() { printf '\n%s-state %s\n' "$f_nonce" "$*" >&2; exit 0; }
+read_stat() {
+  { IFS= read -r f_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- \${f_line##*) }
+  f_state=$1 f_parent=$2 f_group=$3 f_session=$4 f_start=\${20}
+}
+is_ours() { [ -d "$f_base" ] && [ ! -L "$f_base" ] && [ -O "$f_base" ]; }
+open_folder() {
+  f_said=
+  [ -d "$f_base" ] || f_said=$(mkdir "$f_base" 2>&1) || [ -d "$f_base" ] || say "unwritable $f_said"
+  is_ours || say "unwritable $f_base belongs to somebody else"
+  [ -d "$f_dir" ] || f_said=$(mkdir "$f_dir" 2>&1) || [ -d "$f_dir" ] || say "unwritable $f_said"
+}
+pass_fence() {
+  { printf '%s\n' "$f_fence" >>"$f_dir/fence"; } 2>/dev/null || say "unwritable no file can be written in $f_dir"
+  while read -r f_other; do
+    [ "$f_other" -le "$f_fence" ] || say stale
+  done <"$f_dir/fence"
+}
+is_alive() {
+  read_stat "$1" && [ "$f_start" = "$2" ] || return 1
+  case $f_state in Z | X) return 1 ;; esac
+}
+has_ended() {
+  { read -r f_answer <"$f_dir/exit"; } 2>/dev/null || return 1
+  f_dropped=0
+  for f_name in stdout stderr; do
+    if { read -r f_more <"$f_dir/$f_name.dropped"; } 2>/dev/null; then f_dropped=$((f_dropped + f_more)); fi
+  done
+  f_answer="$f_answer $f_dropped"
+}
+examine() {
+  f_command=
+  if has_ended; then return 0; fi
+  [ -n "$f_claim" ] || f_claim=$(readlink "$f_dir/claim" 2>/dev/null) || f_claim=
+  case $f_claim in
+    run:*) ;;
+    attached:*) f_answer=attached; return 0 ;;
+    void:*) f_answer=void; return 0 ;;
+    *) f_answer=none; return 0 ;;
+  esac
+  f_ifs=$IFS
+  IFS=:
+  set -- $f_claim
+  IFS=$f_ifs
+  read -r f_boot </proc/sys/kernel/random/boot_id
+  if [ "$f_boot" != "$7" ]; then f_answer='lost restarted'; return 0; fi
+  read -r f_uptime f_rest </proc/uptime
+  f_age=$((\${f_uptime%.*} - $6))
+  { read -r f_command f_command_start <"$f_dir/begun"; } 2>/dev/null || f_command=
+  f_leader=$3 f_leader_session=$5
+  if is_alive "$3" "$4"; then f_answer="running $f_age"; return 0; fi
+  if [ -n "$f_command" ] && is_alive "$f_command" "$f_command_start"; then f_answer="running $f_age"; return 0; fi
+  if has_ended; then return 0; fi
+  f_answer='lost gone'
+}
+emit() {
+  if [ -s "$f_dir/stdout" ]; then cat <&3 2>/dev/null || return 1; fi
+  if [ -s "$f_dir/stderr" ]; then cat <&4 >&2 || return 1; fi
+}
+explain() {
+  case $f_answer in *refused* | *directory*) [ ! -s "$f_dir/noise" ] || head -c 2000 "$f_dir/noise" >&2 ;; esac
+}
+`;
+
+/**
+ * Ends all processes of a detached command but those that keep its output and time: TERM, a grace, KILL, a look. Arguments: leader,
+ * its session, the command's process (or empty), tenths of a second of grace, those to spare. The last line is `gone` or `left`.
+ * sudo may have put the command in a session of its own, whose leader is then a child of a process of the leader's session.
+ */
+const KILL_DETACHED = String.raw`
+f_leader=$1 f_home=$2 f_command=$3 f_grace=$4 f_spared=" $5 "
+read_stat() {
+  { IFS= read -r f_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- \${f_line##*) }
+  f_state=$1 f_parent=$2 f_group=$3 f_session=$4
+}
+f_sessions=" $f_home "
+if [ -n "$f_command" ] && read_stat "$f_command" && [ "$f_session" != "$f_home" ]; then
+  f_own=$f_session
+  if read_stat "$f_own" && read_stat "$f_parent" && [ "$f_session" = "$f_home" ]; then f_sessions=" $f_home $f_own "; fi
+fi
+f_self=$$ f_mine=" $$ "
+while [ "$f_self" -gt 1 ] && read_stat "$f_self"; do f_self=$f_parent f_mine="$f_mine$f_self "; done
+members() {
+  f_found=
+  for f_path in /proc/[0-9]*; do
+    f_pid=\${f_path#/proc/}
+    read_stat "$f_pid" || continue
+    case $f_state in Z | X) continue ;; esac
+    case $f_sessions in *" $f_session "*) ;; *) continue ;; esac
+    [ "$f_pid" != "$f_leader" ] && [ "$f_parent" != "$$" ] || continue
+    case "$f_mine$f_spared" in *" $f_pid "*) continue ;; esac
+    case $f_spared in *" $f_parent "*) continue ;; esac
+    f_found="$f_found $f_pid"
+  done
+  [ -n "$f_found" ]
+}
+members
+for f_pid in $f_found; do kill -TERM "$f_pid" 2>/dev/null; done
+f_count=0
+while members; do
+  [ "$f_count" -lt "$f_grace" ] || break
+  f_count=$((f_count + 1))
+  sleep 0.1 2>/dev/null || sleep 1
+done
+f_count=0
+while members; do
+  [ "$f_count" -lt 20 ] || break
+  for f_pid in $f_found; do kill -KILL "$f_pid" 2>/dev/null; done
+  f_count=$((f_count + 1))
+  sleep 0.1 2>/dev/null || sleep 1
+done
+if members; then echo left; else echo gone; fi
+`;
+
+/**
+ * The shell that sudo starts: takes variables up to a line with the nonce (a password that sudo did not ask for comes before), says
+ * which process it is, and becomes the command. Arguments: nonce, directory or empty, `input` where the command reads any.
+ */
+const BECOME = String.raw`
+f_nonce=$1 f_cwd=$2 f_input=$3
+shift 3
+f_line= f_text=
+while IFS= read -r f_line; do [ "$f_line" != "$f_nonce-begin" ] || break; done
+while IFS= read -r f_line; do
+  [ "$f_line" != "$f_nonce-end" ] || break
+  f_text="$f_text$f_line
+"
+done
+[ "$f_line" = "$f_nonce-end" ] || exit 125
+[ -z "$f_cwd" ] || cd -- "$f_cwd" || { printf '%s directory\n' "$f_nonce" >&2; exit 125; }
+eval "$f_text"
+[ -n "$f_input" ] || exec </dev/null
+printf '%s begun %s\n' "$f_nonce" "$$" >&2
+exec "$@"
+`;
+
+/**
+ * The leader of a detached command, in a session of its own: takes its input, makes the claim, runs the command, keeps its output and
+ * time, and writes how it ended. Its standard output is a pipe whose end tells the follower that the command is over.
+ */
+const LEAD = String.raw`
+f_ticker=$1 f_kill=$2 f_become_script=$3 f_who=$4 f_token=$5 f_nonce=$6 f_fence=$7
+shift 7
+f_limit=$1 f_max=$2 f_size=$3 f_cwd=$4 f_user=$5 f_asks=$6
+shift 6
+f_input=/dev/null
+${LIBRARY}
+say() { [ "$f_size" -lt 0 ] || rm -f "$f_input"; kill "$f_ticker" 2>/dev/null; printf '!%s\n' "$*"; exit 0; }
+f_password= f_variables= f_line=
+[ -z "$f_asks" ] || IFS= read -r f_password
+while IFS= read -r f_line; do
+  [ "$f_line" != "$f_nonce-end" ] || break
+  f_variables="$f_variables$f_line
+"
+done
+[ "$f_line" = "$f_nonce-end" ] || say incomplete
+if [ "$f_size" -ge 0 ]; then
+  f_input=$f_dir/stdin.$$
+  cat >"$f_input" || say "unwritable $f_input"
+  f_count=$(wc -c <"$f_input")
+  [ "$((f_count))" -eq "$f_size" ] || say incomplete
+fi
+exec </dev/null
+mkfifo "$f_dir/out.$$" "$f_dir/err.$$" || say "unwritable no pipe can be made in $f_dir"
+pass_fence
+read_stat $$
+read -r f_uptime f_rest </proc/uptime
+read -r f_boot </proc/sys/kernel/random/boot_id
+if ! ln -s "run:$f_fence:$$:$f_start:$f_session:\${f_uptime%.*}:$f_boot" "$f_dir/claim" 2>/dev/null; then
+  rm -f "$f_dir/out.$$" "$f_dir/err.$$"
+  [ -L "$f_dir/claim" ] || say "unwritable no link can be made in $f_dir"
+  say exists
+fi
+drop_rest() {
+  f_count=$(wc -c)
+  [ "$((f_count))" -eq 0 ] || printf '%s\n' "$((f_count))" >"$f_dir/$1.dropped"
+}
+keep() {
+  { dd bs=65536 count="$f_max" iflag=count_bytes 2>/dev/null || head -c "$f_max"; } >>"$f_dir/$1"
+  drop_rest "$1"
+  : >"$f_dir/$1.done"
+}
+keep_errors() {
+  while IFS= read -r f_line; do
+    case $f_line in
+      "$f_nonce begun "*)
+        f_pid=\${f_line##* }
+        read_stat "$f_pid" || f_start=0
+        printf '%s %s\n' "$f_pid" "$f_start" >"$f_dir/begun"
+        break
+        ;;
+      "$f_nonce directory") : >"$f_dir/directory" ;;
+      *) printf '%s\n' "$f_line" >>"$f_dir/noise" ;;
+    esac
+  done
+  keep stderr
+}
+nap() {
+  trap 'kill "$f_nap" 2>/dev/null; exit 0' TERM
+  sleep "$1" &
+  f_nap=$!
+  wait "$f_nap"
+}
+feed_password() { [ -z "$f_asks" ] || printf '%s\n\n\n' "$f_password"; }
+become() {
+  if [ -n "$f_asks" ]; then sudo -S -p '' -H -u "$f_user" -- "$@"; else sudo -n -H -u "$f_user" -- "$@"; fi
+}
+keep_time() {
+  nap "$f_limit"
+  trap - TERM
+  : >"$f_dir/timeout"
+  f_command= f_own=
+  { read -r f_command f_rest <"$f_dir/begun"; } 2>/dev/null
+  read -r f_own <"$f_dir/own"
+  set -- /bin/sh -c "$f_kill" fettle "$f_leader" "$f_leader_session" "$f_command" 20 "$f_own"
+  if [ -z "$f_user" ]; then "$@"; else feed_password | become "$@"; fi
+}
+launch() {
+  if [ -n "$f_user" ]; then
+    f_reads=
+    [ "$f_size" -lt 0 ] || f_reads=input
+    {
+      feed_password
+      printf '%s-begin\n%s%s-end\n' "$f_nonce" "$f_variables" "$f_nonce"
+      [ "$f_size" -lt 0 ] || cat "$f_input"
+    } 2>/dev/null | become /bin/sh -c "$f_become_script" fettle "$f_nonce" "$f_cwd" "$f_reads" "$@"
+    return
+  fi
+  (
+    [ -z "$f_cwd" ] || cd -- "$f_cwd" || { printf '%s directory\n' "$f_nonce" >&2; exit 125; }
+    read -r f_self f_rest </proc/self/stat
+    eval "$f_variables"
+    printf '%s begun %s\n' "$f_nonce" "$f_self" >&2
+    exec "$@" <"$f_input"
+  )
+}
+f_leader=$$ f_leader_session=$f_session
+keep stdout <"$f_dir/out.$$" 5>&- >/dev/null 2>&1 &
+f_first=$!
+keep_errors <"$f_dir/err.$$" 5>&- >/dev/null 2>&1 &
+f_second=$!
+exec 5>&1 >/dev/null
+keep_time 5>&- </dev/null >/dev/null 2>&1 &
+f_third=$!
+printf '%s\n' "$f_first $f_second $f_third" >"$f_dir/own"
+launch "$@" >"$f_dir/out.$$" 2>"$f_dir/err.$$" 5>&-
+f_code=$?
+if [ -e "$f_dir/timeout" ]; then wait "$f_third"; else kill "$f_third" 2>/dev/null; fi
+f_left=whole
+if [ ! -e "$f_dir/stdout.done" ] || [ ! -e "$f_dir/stderr.done" ]; then
+  { nap 2; kill "$f_first" "$f_second"; } 5>&- 2>/dev/null &
+  f_guard=$!
+  wait "$f_first"
+  wait "$f_second"
+  kill "$f_guard" 2>/dev/null
+  [ -e "$f_dir/stdout.done" ] && [ -e "$f_dir/stderr.done" ] || f_left=left
+fi
+f_how=exit
+if [ -e "$f_dir/timeout" ]; then f_how=timeout
+elif [ -e "$f_dir/directory" ]; then f_how=directory
+elif [ ! -e "$f_dir/begun" ]; then f_how=refused
+fi
+printf 'ended %s %s %s\n' "$f_code" "$f_how" "$f_left" >"$f_dir/exit.new"
+mv -f "$f_dir/exit.new" "$f_dir/exit"
+rm -f "$f_dir/out.$$" "$f_dir/err.$$" "$f_dir/stdin.$$"
+kill "$f_ticker" 2>/dev/null
+exit 0
+`;
+
+/**
+ * Starts the command and follows it for some ticks; should it last longer, or the connection break, it lives on. A shell waits
+ * for all of a pipeline, so the follower that leaves before the end must end its shell.
+ */
+const START = String.raw`
+f_lead=$1 f_kill=$2 f_become_script=$3 f_who=$4 f_token=$5 f_nonce=$6 f_fence=$7 f_elapsed=$8
+shift 8
+f_ticks=$1 f_claim=
+shift
+${LIBRARY}
+open_folder
+pass_fence
+[ ! -L "$f_dir/claim" ] || say exists
+if [ "$f_elapsed" -gt 0 ]; then
+  f_uptime=0
+  { read -r f_uptime f_rest </proc/uptime; } 2>/dev/null
+  [ "$f_elapsed" -lt 86400 ] && [ "\${f_uptime%.*}" -gt "$((f_elapsed + 60))" ] || say vanished
+fi
+if [ ! -r /proc/sys/kernel/random/boot_id ] || [ ! -r "/proc/$$/stat" ]; then
+  ln -s "attached:$f_fence" "$f_dir/claim" 2>/dev/null || say exists
+  say attached
+fi
+{ : >>"$f_dir/stdout" && : >>"$f_dir/stderr"; } 2>/dev/null || say "unwritable no file can be written in $f_dir"
+exec 3<"$f_dir/stdout" 4<"$f_dir/stderr"
+f_setsid=setsid
+command -v setsid >/dev/null 2>&1 || { f_setsid=; trap '' HUP; }
+tick() {
+  for f_pause in 0.2 0.2 0.2 0.2 0.2; do
+    sleep "$f_pause" >/dev/null 2>&1 || sleep 1 >/dev/null
+    echo t
+  done
+  while sleep 1 >/dev/null; do echo t; done
+}
+follow() {
+  f_count=0 f_word=
+  while read -r f_word; do
+    [ "$f_word" = t ] || break
+    f_count=$((f_count + 1))
+    if ! emit || [ "$f_count" -ge "$f_ticks" ]; then
+      examine
+      printf '\n%s-state %s\n' "$f_nonce" "$f_answer" >&2
+      kill -KILL $$
+      exit 0
+    fi
+  done
+  case $f_word in !*) say "\${f_word#!}" ;; esac
+  emit
+  examine
+  printf '\n%s-state %s\n' "$f_nonce" "$f_answer" >&2
+  explain
+}
+{
+  tick 3<&- 4<&- </dev/null 2>/dev/null &
+  exec $f_setsid /bin/sh -c "$f_lead" fettle "$!" "$f_kill" "$f_become_script" "$f_who" "$f_token" "$f_nonce" "$f_fence" "$@" 3<&- 4<&- 2>/dev/null
+} | follow
+`;
+
+/** Says how the command stands, with its output from two offsets on, and follows it for some ticks of a second. */
+const LOOK = String.raw`
+f_who=$1 f_token=$2 f_nonce=$3 f_fence=$4 f_out=$5 f_err=$6 f_ticks=$7 f_claim=
+${LIBRARY}
+is_ours && [ -d "$f_dir" ] || say none
+pass_fence
+examine
+case $f_answer in none | void | attached) say "$f_answer" ;; esac
+[ -r "$f_dir/stdout" ] && [ -r "$f_dir/stderr" ] || say "$f_answer"
+exec 3<"$f_dir/stdout" 4<"$f_dir/stderr"
+[ "$f_out" -eq 0 ] || tail -c "+$((f_out + 1))" <&3 || exit 0
+[ "$f_err" -eq 0 ] || tail -c "+$((f_err + 1))" <&4 >&2 || exit 0
+f_count=0
+while :; do
+  emit || exit 0
+  case $f_answer in running*) ;; *) break ;; esac
+  [ "$f_count" -lt "$f_ticks" ] || break
+  f_count=$((f_count + 1))
+  sleep 1
+  examine
+done
+printf '\n%s-state %s\n' "$f_nonce" "$f_answer" >&2
+explain
+`;
+
+/** Before a command is ended: sees to it that one that has not begun never will, and says which processes there are. */
+const ARREST = String.raw`
+f_who=$1 f_token=$2 f_nonce=$3 f_fence=$4 f_claim=
+${LIBRARY}
+open_folder
+pass_fence
+if ln -s "void:$f_fence" "$f_dir/claim" 2>/dev/null; then say void; fi
+examine
+case $f_answer in running*) ;; *) say "$f_answer" ;; esac
+f_own=
+{ read -r f_own <"$f_dir/own"; } 2>/dev/null
+say "stop $f_leader $f_leader_session \${f_command:-0} $f_own"
+`;
+
+/**
+ * After the end was journaled: all goes but the claim, which keeps a late start from running the command again. With `sweep`,
+ * folders that nobody touched for two days go whole: a connection does not hold a request back for as long.
+ */
+const RELEASE = String.raw`
+f_who=$1 f_token=$2 f_nonce=$3 f_fence=$4 f_sweep=$5 f_claim=
+${LIBRARY}
+is_ours && cd "$f_dir" 2>/dev/null || say none
+pass_fence
+rm -f -- stdout stderr ./stdout.* ./stderr.* ./stdin.* ./out.* ./err.* begun own timeout directory noise exit
+[ -z "$f_sweep" ] || find "$f_base" -mindepth 1 -maxdepth 1 -type d -mtime +1 -exec rm -rf -- {} + 2>/dev/null
+say released
+`;
+
+function script(text: string): string {
+  return text.replaceAll('\\$', '$').trim();
+}
+
+export const LEAD_SCRIPT = script(LEAD);
+export const START_SCRIPT = script(START);
+export const LOOK_SCRIPT = script(LOOK);
+export const ARREST_SCRIPT = script(ARREST);
+export const RELEASE_SCRIPT = script(RELEASE);
+export const KILL_DETACHED_SCRIPT = script(KILL_DETACHED);
+export const BECOME_SCRIPT = script(BECOME);
