@@ -4,15 +4,8 @@ import type { FettleError } from '@fettle/contracts';
 import { sshError } from '../errors.js';
 import type { Become, ExecRequest, ExecResult, SshEndpoint } from '../types.js';
 import { exportVariables, wrapCommand } from '../wrapper.js';
-import {
-  ARREST_SCRIPT,
-  BECOME_SCRIPT,
-  KILL_DETACHED_SCRIPT,
-  LEAD_SCRIPT,
-  LOOK_SCRIPT,
-  RELEASE_SCRIPT,
-  START_SCRIPT,
-} from './scripts.js';
+import { ARREST_SCRIPT, LOOK_SCRIPT, RELEASE_SCRIPT, START_SCRIPT } from './ask.js';
+import { BECOME_SCRIPT, KILL_DETACHED_SCRIPT, LEAD_SCRIPT } from './lead.js';
 import { StateScanner } from './state-scanner.js';
 
 /** Each stream of a detached command is kept on the host up to this; what follows is read, counted and thrown away. */
