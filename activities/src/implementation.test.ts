@@ -35,6 +35,8 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     secret: (name) => Promise.resolve(`value of ${name}`),
     redactor: () => new RedactionSet([]).redactor(),
     saveFacts: () => Promise.resolve(),
+    note: () => undefined,
+    detached: null,
   };
   return { context, execs, puts };
 }

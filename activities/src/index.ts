@@ -14,7 +14,8 @@ import type { Program, JsonObject } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
-import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
+import type { LaneInput, LaneReport } from './run/lane-input.js';
+import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { waveActivities } from './run/waves.js';
 

@@ -10,6 +10,7 @@ import { CreateEnrolments1790000000008 } from './1790000000008-create-enrolments
 import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-commands.js';
 import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
+import { AddDetachedSteps1790000000013 } from './1790000000013-add-detached-steps.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -25,4 +26,5 @@ export const migrations = [
   AllowEnrolCommands1790000000009,
   AddStepEffect1790000000010,
   AddRollout1790000000011,
+  AddDetachedSteps1790000000013,
 ];

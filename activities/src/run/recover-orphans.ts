@@ -13,8 +13,8 @@ import type { LoadedRun } from './load-run.js';
 import type { WorkerServices } from './services.js';
 
 /**
- * Settles what a lost worker left claimed: a step that reads or can be repeated is executed again under the same token; one
- * that may have changed something is `unknown`, and a person decides.
+ * Settles what a lost worker left claimed: a command that runs detached is looked for under its token; a step that reads or can be
+ * repeated is executed again under the same token; one that may have changed something is `unknown`, and a person decides.
  */
 export async function recoverOrphans(
   services: WorkerServices,
@@ -23,7 +23,7 @@ export async function recoverOrphans(
   orphans: readonly Orphan[],
 ): Promise<void> {
   if (orphans.length === 0) return;
-  const isRepeatable = (orphan: Orphan): boolean => repeatableEffects.has(orphan.effect);
+  const isRepeatable = (orphan: Orphan): boolean => orphan.detached || repeatableEffects.has(orphan.effect);
   const ends = orphans.filter((orphan) => !isRepeatable(orphan)).map((orphan) => uncertainEnd(run, orphan));
   const repeatable = orphans.filter(isRepeatable).map((orphan) => orphan.assetId);
   await services.dataSource.transaction(async (transaction) => {

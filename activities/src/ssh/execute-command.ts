@@ -1,8 +1,9 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Rendered } from '@fettle/contracts';
-import { MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from '../contracts.js';
-import type { Redactor } from '@fettle/security';
+import type { BecomeInput } from '../contracts.js';
 import { driverBecome, type ActionEnd, type TargetContext } from '../implementation.js';
+import { executeDetached } from './execute-detached.js';
+import { KeptStreams } from './kept-streams.js';
 
 /** What the input of every action has that runs a command. */
 export interface CommandInput {
@@ -19,38 +20,6 @@ export interface CommandOutput {
   readonly truncated: boolean;
 }
 
-/** Keeps the first bytes of a stream for later steps, masked before they are cut; the log has the rest. */
-class KeptOutput {
-  readonly #chunks: Buffer[] = [];
-  readonly #redactor: Redactor;
-  #bytes = 0;
-  truncated = false;
-
-  constructor(redactor: Redactor) {
-    this.#redactor = redactor;
-  }
-
-  add(chunk: Buffer): void {
-    if (this.#bytes < MAX_KEPT_OUTPUT_BYTES) this.#keep(this.#redactor.write(chunk));
-    else this.truncated = true;
-  }
-
-  #keep(masked: Buffer): void {
-    const room = MAX_KEPT_OUTPUT_BYTES - this.#bytes;
-    if (masked.length > room) this.truncated = true;
-    this.#chunks.push(masked.subarray(0, room));
-    this.#bytes += Math.min(room, masked.length);
-  }
-
-  /** Once the stream has ended. */
-  text(): string {
-    if (!this.truncated) this.#keep(this.#redactor.flush());
-    const decoded = new TextDecoder().decode(Buffer.concat(this.#chunks));
-    // Postgres text cannot hold NUL.
-    return decoded.replaceAll('\0', '\uFFFD').replace(/\r?\n$/, '');
-  }
-}
-
 /** Runs the command that `plan` shows and judges it by its exit code; shared by `ssh.run` and `ssh.script`. */
 export async function executeCommand(
   input: CommandInput,
@@ -59,14 +28,21 @@ export async function executeCommand(
   context: TargetContext,
 ): Promise<ActionEnd<CommandOutput>> {
   const become = await driverBecome(rendered.becomeUser, input.become, context.secret);
-  const kept = { stdout: new KeptOutput(context.redactor()), stderr: new KeptOutput(context.redactor()) };
-  const result = await context.ssh.exec(context.endpoint, context.credential, {
+  const command = {
     argv: rendered.argv[0] ?? [],
     stdin: standardInput,
     env: input.environment,
     cwd: input.workingDirectory,
     become,
     timeoutMs: context.timeoutMs,
+  };
+  if (context.detached !== null) {
+    const found = await executeDetached(command, context, context.detached);
+    if (found !== 'attach') return commandEnd(input, context, found.exitCode, found.kept);
+  }
+  const kept = new KeptStreams(context);
+  const result = await context.ssh.exec(context.endpoint, context.credential, {
+    ...command,
     signal: context.signal,
     token: context.token,
     onOutput: (stream, chunk) => {
@@ -78,16 +54,18 @@ export async function executeCommand(
     const message = `The command was ended by signal ${result.signal} on ${context.asset.name}.`;
     return { state: 'failed', exitCode: null, error: { code: 'command-signalled', message }, output: null };
   }
+  return commandEnd(input, context, result.exitCode, kept);
+}
+
+function commandEnd(
+  input: CommandInput,
+  context: TargetContext,
+  exitCode: number,
+  kept: KeptStreams,
+): ActionEnd<CommandOutput> {
   const [stdout, stderr] = [kept.stdout.text(), kept.stderr.text()];
-  const output: CommandOutput = {
-    exitCode: result.exitCode,
-    stdout,
-    stderr,
-    truncated: kept.stdout.truncated || kept.stderr.truncated,
-  };
-  if (input.successCodes.includes(result.exitCode)) {
-    return { state: 'succeeded', exitCode: result.exitCode, error: null, output };
-  }
-  const message = `The command ended with exit code ${result.exitCode} on ${context.asset.name}.`;
-  return { state: 'failed', exitCode: result.exitCode, error: { code: 'command-failed', message }, output };
+  const output: CommandOutput = { exitCode, stdout, stderr, truncated: kept.stdout.truncated || kept.stderr.truncated };
+  if (input.successCodes.includes(exitCode)) return { state: 'succeeded', exitCode, error: null, output };
+  const message = `The command ended with exit code ${exitCode} on ${context.asset.name}.`;
+  return { state: 'failed', exitCode, error: { code: 'command-failed', message }, output };
 }

@@ -8,6 +8,7 @@ import {
 } from '@fettle/runbook';
 import type { ClaimedRun, ControlStepReport, EndRunInput, LaneInput, RunActivities } from '@fettle/activities';
 import {
+  ActivityFailure,
   CancellationScope,
   CancelledFailure,
   continueAsNew,
@@ -47,6 +48,14 @@ const lanes = proxyActivities<Pick<RunActivities, 'serveLane' | 'runControlStep'
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
 });
 
+/** Stops what runs detached, before a run ends that did not come to its end: bounded, since a host may not answer. */
+const endings = proxyActivities<Pick<RunActivities, 'serveLane'>>({
+  scheduleToCloseTimeout: '15 minutes',
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
+});
+
 /** Short, idempotent work on Postgres; it is repeated until the database is there. */
 const { claimRun, readCounts, endRun, recordControlStep, startWave, endWave } = proxyLocalActivities<
   Pick<RunActivities, 'claimRun' | 'readCounts' | 'endRun' | 'recordControlStep' | 'startWave' | 'endWave'>
@@ -65,7 +74,21 @@ export async function runRunbook(input: RunRunbookInput): Promise<void> {
     const timeoutMs = Math.max(1, input.timeoutMs - (Date.now() - startedAtMs));
     return continueAsNew<typeof runRunbook>({ runId: input.runId, timeoutMs, resume: ended });
   }
-  await CancellationScope.nonCancellable(() => endRun({ runId: input.runId, ...ended }));
+  await CancellationScope.nonCancellable(async () => {
+    const claimed = 'segment' in begun ? begun.claimed : begun;
+    if ('targetStepIds' in claimed && claimed.targetStepIds.length > 0) await stopDetached(input.runId, ended);
+    await endRun({ runId: input.runId, ...ended });
+  });
+}
+
+/** Commands that run detached end with a run that was cancelled, timed out or broke; what cannot be stopped is then unknown. */
+async function stopDetached(runId: string, { state, error }: Ended): Promise<void> {
+  if (state !== 'cancelled' && state !== 'timed-out' && error?.code !== 'run-broken') return;
+  try {
+    await endings.serveLane({ runId, lane: 0, firstStep: 0, lastStep: 0, isEnding: true });
+  } catch (failure) {
+    if (!(failure instanceof ActivityFailure)) throw failure;
+  }
 }
 
 type Ended = Omit<EndRunInput, 'runId'>;

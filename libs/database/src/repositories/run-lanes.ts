@@ -18,6 +18,8 @@ export interface ClaimedTarget {
   readonly stepIndex: number;
   readonly generation: number;
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** A command of this attempt may run detached on the host: it is found by its token, and not decided anew. */
+  readonly isParked: boolean;
 }
 
 export interface LaneClaim {
@@ -29,6 +31,8 @@ export interface LaneClaim {
 /** A claim whose worker is gone, with the effect that stands beside its *started*. */
 export interface Orphan extends ClaimedTarget {
   readonly effect: JournaledEffect;
+  /** Its command runs detached under its token, or can be begun under it: nothing is uncertain. */
+  readonly detached: boolean;
 }
 
 /**
@@ -55,25 +59,29 @@ export async function openLane(
      RETURNING asset_id, asset_name, state, step_index, generation, outputs`,
     [runId, lane, epoch],
   );
-  const effects = taken.length > 0 ? await readStartedEffects(transaction, runId, taken) : new Map<string, never>();
+  const started = taken.length > 0 ? await readStarted(transaction, runId, taken) : new Map<string, never>();
   // A claim without *started* never dispatched anything.
   return {
     laneEpoch: epoch,
-    orphans: taken.map((target) => ({ ...target, effect: effects.get(target.assetId) ?? 'none' })),
+    orphans: taken.map((target) => ({ ...target, ...(started.get(target.assetId) ?? nothingStarted) })),
   };
 }
 
+const nothingStarted = { effect: 'none', detached: false } as const;
+
+type StartedStep = Pick<Orphan, 'effect' | 'detached'>;
+
 /** A target has at most one attempt that is started and not ended. */
-async function readStartedEffects(
+async function readStarted(
   transaction: Transaction,
   runId: string,
   targets: readonly ClaimedTarget[],
-): Promise<Map<string, JournaledEffect>> {
-  const rows: { asset_id: string; effect: JournaledEffect }[] = await transaction.query(
-    `SELECT asset_id, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'`,
+): Promise<Map<string, StartedStep>> {
+  const rows: ({ asset_id: string } & StartedStep)[] = await transaction.query(
+    `SELECT asset_id, effect, detached FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'`,
     [runId, targets.map((target) => target.assetId)],
   );
-  return new Map(rows.map((row) => [row.asset_id, row.effect]));
+  return new Map(rows.map(({ asset_id, effect, detached }) => [asset_id, { effect, detached }]));
 }
 
 interface TargetRow {
@@ -83,6 +91,7 @@ interface TargetRow {
   step_index: number;
   generation: number;
   outputs: Record<string, unknown>;
+  was_parked?: boolean;
 }
 
 /** Updates targets and gives those that changed. */
@@ -99,6 +108,7 @@ export async function updateTargets(
     stepIndex: row.step_index,
     generation: row.generation,
     outputs: row.outputs,
+    isParked: row.was_parked === true,
   }));
 }
 
@@ -121,7 +131,9 @@ export async function lockRunForLane(transaction: Transaction, claim: LaneClaim)
   });
 }
 
-/** Frees orphaned claims whose step may safely be executed again; their generation and token stay. */
+/**
+ * Frees claims whose step may safely be executed again, or whose command runs detached and can be found; generation and token stay.
+ */
 export async function releaseClaims(
   transaction: Transaction,
   claim: LaneClaim,
@@ -129,8 +141,9 @@ export async function releaseClaims(
 ): Promise<void> {
   if (assetIds.length === 0) return;
   await transaction.query(
-    `UPDATE run_target SET lane = NULL, lane_epoch = NULL
-     WHERE run_id = $1 AND lane = $2 AND lane_epoch = $3 AND asset_id = ANY ($4)`,
+    `UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = EXISTS (
+       SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.state = 'started' AND s.detached)
+     WHERE t.run_id = $1 AND t.lane = $2 AND t.lane_epoch = $3 AND t.asset_id = ANY ($4)`,
     [claim.runId, claim.lane, claim.laneEpoch, assetIds],
   );
 }

@@ -79,7 +79,8 @@ export async function endRun(
     transaction,
     `UPDATE run_step SET ended_at = clock_timestamp(), state = CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'unknown' END,
        error = jsonb_build_object('code', CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'effect-uncertain' END,
-         'message', 'The run ended while this step had no recorded end.')
+         'message', 'The run ended while this step had no recorded end.' ||
+           CASE WHEN detached THEN ' Its command may still run on the host.' ELSE '' END)
      WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step, state`,
     [runId, [...repeatableEffects]],
   );
@@ -89,7 +90,7 @@ export async function endRun(
     await updateRows(
       transaction,
       `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
-     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
+     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = false, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
                     WHEN $2 = 'failed' AND open.state = 'pending' AND $4::jsonb IS NULL THEN 'skipped' ELSE 'cancelled' END,
        error = CASE WHEN t.asset_id = ANY ($3) THEN t.error ELSE coalesce($4::jsonb, t.error) END
