@@ -100,6 +100,7 @@ describe('implementations', () => {
     await expect(actions['ssh.run'].execute(input, context)).resolves.toMatchObject({ state: 'succeeded' });
     const contract = defineAction({
       ...actionContracts['http.request'],
+      detached: () => false,
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
       effect: () => 'read-only',

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FettleError } from '@fettle/contracts';
 import {
   releaseDetached,
@@ -19,7 +20,8 @@ const MAX_LOOK_MS = 30_000;
 /** A host that cannot be asked is waited for until so long after the time of the command; then nobody knows. */
 export const HOST_PATIENCE_MS = 15 * 60_000;
 const STOP_TIMEOUT_MS = 60_000;
-const MAX_STOP_ATTEMPTS = 3;
+const MAX_STOP_ATTEMPTS = 4;
+const STOP_PAUSE_MS = 2_000;
 
 export interface DetachedCommand {
   readonly argv: readonly string[];
@@ -68,19 +70,22 @@ export async function executeDetached(
         context.output(stream, chunk);
       },
     });
+  const clear = (): Promise<void> =>
+    releaseDetached(run, context.endpoint, identity, AbortSignal.timeout(STOP_TIMEOUT_MS));
   let state: DetachedState;
   try {
     state = await follow(context.signal);
   } catch (error) {
     if (!context.signal.aborted || isUnsent(error, detached)) throw waiting(error, command, context, detached);
     if (!detached.isCancelled()) throw error;
-    if ((await stop(run, command, context, identity)) !== 'ended') throw cancelled(context, 'stopped', true);
+    if ((await stop(run, command, context, identity)) !== 'ended') {
+      detached.afterEnd(clear);
+      throw cancelled(context, 'stopped', true);
+    }
     // It had ended by itself: that is what is told.
     state = await follow(AbortSignal.timeout(STOP_TIMEOUT_MS));
   }
-  return settle(state, command, context, detached, kept, () =>
-    releaseDetached(run, context.endpoint, identity, AbortSignal.timeout(STOP_TIMEOUT_MS)),
-  );
+  return settle(state, command, context, detached, kept, clear);
 }
 
 function settle(
@@ -156,6 +161,7 @@ async function stop(
       if (!(error instanceof FettleError) || error.code === 'cancelled') throw error;
       if (error.code === 'stale-request') throw error;
       if (attempt >= MAX_STOP_ATTEMPTS) throw unconfirmed(context, error.message, error);
+      await sleep(STOP_PAUSE_MS * attempt);
     }
   }
 }
