@@ -18,7 +18,7 @@ if [ "$f_elapsed" -gt 0 ]; then
   { read -r f_uptime f_rest </proc/uptime; } 2>/dev/null
   [ "$f_elapsed" -lt 86400 ] && [ "\${f_uptime%.*}" -gt "$((f_elapsed + 60))" ] || say vanished
 fi
-if [ ! -r /proc/sys/kernel/random/boot_id ] || [ ! -r "/proc/$$/stat" ]; then
+if [ ! -r /proc/sys/kernel/random/boot_id ] || [ ! -r "/proc/$$/stat" ] || ! command -v mkfifo >/dev/null 2>&1; then
   ln -s "attached:$f_fence" "$f_dir/claim" 2>/dev/null || say exists
   say attached
 fi
