@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { MAX_DETACHED_OUTPUT_BYTES, type RunOnHost } from '@fettle/drivers';
+import { DETACHED_HEAD_BYTES, DETACHED_TAIL_BYTES, type RunOnHost } from '@fettle/drivers';
 import { DetachedBench, folderOf, hasBegun, marked, newMark, newToken, until, whole } from '../support/detached.js';
 import { failureOf, type SshBench } from '../support/ssh-client.js';
 
@@ -115,11 +115,26 @@ describe('a detached command', () => {
     }
   }, 120_000);
 
-  it('keeps its output up to a limit and counts the rest', async () => {
-    const bytes = MAX_DETACHED_OUTPUT_BYTES + 1_000_000;
-    const ran = await bench.run({ argv: ['sh', '-c', `head -c ${bytes} /dev/zero; echo x >&2`] });
-    expect(ran.state).toEqual({ kind: 'ended', exitCode: 0, ...whole, droppedBytes: 1_000_000 });
-    expect(ran.stdout).toHaveLength(MAX_DETACHED_OUTPUT_BYTES);
+  it('keeps the first and the last of its output and counts the rest', async () => {
+    const bytes = DETACHED_HEAD_BYTES + DETACHED_TAIL_BYTES + 1_000_000;
+    const argv = ['sh', '-c', `echo first; head -c ${bytes} /dev/zero; echo last; echo x >&2`];
+    const token = newToken();
+    const ran = await bench.run({ token, argv });
+    expect(ran.state).toEqual({
+      kind: 'ended',
+      exitCode: 0,
+      ...whole,
+      droppedBytes: 1_000_000 + 'first\nlast\n'.length,
+    });
+    const isWhole = (text: string): boolean =>
+      text.length === DETACHED_HEAD_BYTES + DETACHED_TAIL_BYTES &&
+      text.startsWith('first\n') &&
+      text.endsWith('last\n');
+    expect(isWhole(ran.stdout)).toBe(true);
+    expect(ran.stderr).toBe('x\n');
+    // Taken up in the middle of the last part.
+    const taken = DETACHED_HEAD_BYTES + DETACHED_TAIL_BYTES - 'last\n'.length;
+    expect((await bench.look(token, 2, { consumed: { stdout: taken, stderr: 0 } })).stdout).toBe('last\n');
   }, 60_000);
 
   it('ends when it ends, though a process that it left behind keeps its output open', async () => {

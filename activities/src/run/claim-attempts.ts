@@ -9,14 +9,19 @@ import {
   type LockedRun,
   type Transaction,
 } from '@fettle/database';
+import type { JsonObject } from '@fettle/runbook';
 import { journaledEffect, placeOf, prepareAttempt } from './execute-attempt.js';
-import type { Attempt, Written } from './lane-turn.js';
+import { holdAssets } from './hold-assets.js';
+import type { Decided, Written } from './lane-turn.js';
 import type { LoadedRun } from './load-run.js';
 
 export interface AttemptClaim {
   readonly loaded: LoadedRun;
+  readonly item: JsonObject;
   readonly needsFacts: boolean;
-  readonly token: (target: ClaimedTarget, stepId: string) => string;
+  /** What the journal calls a step. */
+  readonly pathOf: (stepIndex: number) => string;
+  readonly token: (target: ClaimedTarget, path: string) => string;
 }
 
 const nothingLogged = { stdout: 0, stderr: 0 };
@@ -26,34 +31,39 @@ export async function claimAttempts(
   transaction: Transaction,
   run: LockedRun,
   request: ClaimRequest,
-  { loaded, needsFacts, token }: AttemptClaim,
+  { loaded, item, needsFacts, pathOf, token }: AttemptClaim,
 ): Promise<Written> {
   const claim = await claimTargets(transaction, run, request);
   if (claim.targets.length === 0) return { claim, attempts: [] };
   const ids = claim.targets.map((target) => target.assetId);
   const assets = await readTargetAssets(transaction, ids, { facts: needsFacts });
-  const prepared = claim.targets.map((target) => {
+  const decided = claim.targets.map((target): Decided => {
     const step = loaded.targetSteps[target.stepIndex]!;
     const compiled = loaded.compiledSteps[target.stepIndex]!;
-    const subject = { run: loaded, target, step, compiled, asset: assets.get(target.assetId) };
-    return { ...subject, prepared: prepareAttempt(subject), token: token(target, step.id) };
+    const path = pathOf(target.stepIndex);
+    const subject = { run: loaded, target, step, path, item, compiled, asset: assets.get(target.assetId) };
+    return { ...subject, prepared: prepareAttempt(subject), token: token(target, path) };
   });
-  const starts = prepared.map(startOf);
+  const held = await holdAssets(transaction, run, request, claim, decided);
+  const starts = held.attempts.map(startOf);
   const started = await journalStarted(transaction, run, request, starts);
-  const again = starts.filter(({ isParked }) => isParked);
-  const logged = await readLogged(transaction, run.id, again);
-  const attempts = prepared.map((attempt) => ({
+  const logged = await readLogged(
+    transaction,
+    run.id,
+    starts.filter(({ isParked }) => isParked),
+  );
+  const attempts = held.attempts.map((attempt) => ({
     ...attempt,
     started: started.get(attempt.target.assetId)!,
     logged: logged.get(attempt.target.assetId) ?? nothingLogged,
   }));
-  return { claim, attempts };
+  return { claim: held.claim, attempts };
 }
 
-function startOf({ target, step, token, prepared }: Omit<Attempt, 'started' | 'logged'>): AttemptStart {
+function startOf({ target, path, token, prepared }: Decided): AttemptStart {
   return {
     assetId: target.assetId,
-    step: step.id,
+    step: path,
     generation: target.generation,
     token,
     effect: journaledEffect(prepared),

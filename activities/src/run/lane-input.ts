@@ -1,3 +1,6 @@
+import type { JsonObject } from '@fettle/runbook';
+
+/** One lane of a segment, as the workflow asks for it. */
 export interface LaneInput {
   readonly runId: string;
   readonly lane: number;
@@ -6,6 +9,14 @@ export interface LaneInput {
   readonly lastStep: number;
   /** Number of the wave, from 1; absent: the run has none, and all targets are in the first. */
   readonly wave?: number;
+  /** Before the path of each step in the journal: the iterations around the segment. */
+  readonly prefix?: string;
+  /** What expressions read of them. */
+  readonly item?: JsonObject;
+  /** Other segments may follow, so that targets that leave this one stay open. */
+  readonly isLast?: boolean;
+  /** Of a `finally`: a cancel of the run does not stop it. */
+  readonly shielded?: boolean;
   /** The run is about to end: what runs detached is stopped, and nothing is begun. */
   readonly isEnding?: boolean;
 }

@@ -14,14 +14,18 @@ export interface Turn {
   lastSeq: number;
 }
 
-/** A claimed target with its decision and its token: *started* stands in the journal, nothing is dispatched yet. */
-export type Attempt = Pick<
+/** A claimed target with its decision and its token. */
+export type Decided = Pick<
   AttemptRequest,
-  'run' | 'target' | 'step' | 'compiled' | 'asset' | 'prepared' | 'token' | 'started'
-> & {
-  /** Characters of its output that stand in the log. */
-  readonly logged: Readonly<Record<'stdout' | 'stderr', number>>;
-};
+  'run' | 'target' | 'step' | 'path' | 'item' | 'compiled' | 'asset' | 'prepared' | 'token'
+>;
+
+/** *Started* stands in the journal, nothing is dispatched yet. */
+export type Attempt = Decided &
+  Pick<AttemptRequest, 'started'> & {
+    /** Characters of its output that stand in the log. */
+    readonly logged: Readonly<Record<'stdout' | 'stderr', number>>;
+  };
 
 export interface Written {
   /** Null: the run was not looked at. */

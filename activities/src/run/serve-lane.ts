@@ -143,7 +143,8 @@ export class Lane {
     clearLater(clears);
     if (claim) {
       this.#lastGateMs = Date.now();
-      this.#parkedCount = claim.parkedCount;
+      // Of a run that was cancelled only what could be claimed is to be stopped here.
+      this.#parkedCount = claim.gate === 'open' ? claim.parkedCount : claim.targets.length;
     }
     // Cancelled, or ended by somebody else: nobody wants what is in flight any more.
     if (claim && claim.gate !== 'open') this.#abort.abort();
@@ -172,12 +173,14 @@ export class Lane {
   }
 
   #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
-    const firstStepId = this.#run.targetSteps[this.#input.firstStep]!.id;
+    const firstStepId = this.#pathOf(this.#input.firstStep);
     const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
     return claimAttempts(transaction, run, request, {
       loaded: this.#run,
+      item: this.#input.item ?? {},
       needsFacts: this.#needsFacts,
-      token: (target, stepId) => this.#token(target, stepId),
+      pathOf: (stepIndex) => this.#pathOf(stepIndex),
+      token: (target, path) => this.#token(target, path),
     });
   }
 
@@ -212,6 +215,11 @@ export class Lane {
     return this.#inFlight.size < LANE_SLOTS && ageMs < LANE_CLAIMS_MS;
   }
 
+  /** What the journal calls a step of this segment. */
+  #pathOf(stepIndex: number): string {
+    return `${this.#input.prefix ?? ''}${this.#run.targetCodes[stepIndex]!.path}`;
+  }
+
   #token(target: ClaimedTarget, stepPath: string): string {
     const { assetId, generation } = target;
     const { runId } = this.#input;
@@ -219,13 +227,13 @@ export class Lane {
   }
 
   #start(attempt: Attempt): void {
-    const { target, step } = attempt;
+    const { target, path } = attempt;
     if (Date.now() - this.#secretsSinceMs > SECRETS_LIFETIME_MS) {
       this.#secrets = new Secrets(this.#services, this.#run.space);
       this.#secretsSinceMs = Date.now();
     }
     const secrets = this.#secrets.forAttempt();
-    const identity = { assetId: target.assetId, step: step.id, generation: target.generation };
+    const identity = { assetId: target.assetId, step: path, generation: target.generation };
     const output: ParkedOutput = parkedHere.take(attempt.token, attempt.logged) ?? {
       log: new AttemptLog(identity, () => secrets.redactions, attempt.logged),
       memory: { consumed: { stdout: 0, stderr: 0 }, kept: undefined },
@@ -238,7 +246,7 @@ export class Lane {
   }
 
   #settle(
-    { target, step, token }: Attempt,
+    { target, step, path, token }: Attempt,
     output: ParkedOutput,
     outcome: AttemptOutcome | ParkedOutcome,
     clears: readonly (() => Promise<void>)[],
@@ -252,8 +260,9 @@ export class Lane {
     } else {
       this.#endedLogs.push(...output.log.close());
       this.#clears.push(...clears);
-      const next = decideNext(target, step, outcome, this.#run.targetSteps.length);
-      this.#ended.push({ assetId, step: step.id, generation, ...outcome, next });
+      const { lastStep, isLast = false } = this.#input;
+      const next = decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, { lastStep, isLast });
+      this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next });
     }
     // The first end of a group arms its timer; those between need no turn of the loop.
     const count = this.#settledCount;
@@ -267,7 +276,7 @@ export class Lane {
 
   #reportOf(claim: ClaimResult | null, openedAtMs: number): LaneReport | null {
     const stopped = { done: false, stopped: true, nextDueMs: null };
-    if (this.#abort.signal.aborted) return claim?.gate === 'cancelled' && claim.parkedCount > 0 ? null : stopped;
+    if (this.#abort.signal.aborted) return claim?.gate === 'cancelled' && claim.targets.length > 0 ? null : stopped;
     if (claim === null) return { done: false, stopped: false, nextDueMs: null };
     if (claim.done) return { done: true, stopped: false, nextDueMs: null };
     if (claim.gate !== 'open') return stopped;

@@ -110,7 +110,9 @@ function settle(
     case 'ended':
       detached.afterEnd(clear);
       if (state.droppedBytes > 0)
-        context.note(`... ${state.droppedBytes} bytes of output are not kept (limit 8 MiB a stream on the host) ...\n`);
+        context.note(
+          `... ${state.droppedBytes} bytes of output were not kept on the host (limit 1.5 MiB a stream) ...\n`,
+        );
       if (state.isTimeout) throw timedOut(command, context);
       return { exitCode: state.exitCode, kept };
   }

@@ -1,6 +1,5 @@
-import { countFailures } from '@fettle/contracts';
+import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import { dispatchRoom } from './dispatch-room.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
 import { moveCount, type LockedRun } from './run-entries.js';
 import { updateTargets, type ClaimedTarget, type LaneClaim } from './run-lanes.js';
@@ -17,6 +16,8 @@ export interface ClaimRequest extends LaneClaim {
   readonly limit: number;
   /** The run is about to end: only what runs detached is claimed, due or not, so that it can be stopped. */
   readonly isEnding?: boolean | undefined;
+  /** Of a `finally`: a cancel does not stop it. */
+  readonly shielded?: boolean | undefined;
 }
 
 export interface ClaimResult {
@@ -44,7 +45,7 @@ export async function claimTargets(
   request: ClaimRequest,
 ): Promise<ClaimResult> {
   const isRunning = run.state === 'running';
-  const isOpen = isRunning && !run.cancelRequested && request.isEnding !== true;
+  const isOpen = isRunning && (!run.cancelRequested || request.shielded === true) && request.isEnding !== true;
   if (isOpen && isOverLimit(run)) await cancelUndispatched(transaction, run, request);
   const progress = await readProgress(transaction, run, request);
   const { currentStep, claimedCount, parkedCount, nextDueMs, parkedDueMs } = progress;
@@ -125,12 +126,14 @@ async function claimParked(
     transaction,
     `WITH due AS (
        SELECT asset_id, state FROM run_target
-       WHERE run_id = $1 AND is_parked AND ${onlyDue ? 'wave = $4 AND due_at <= clock_timestamp()' : '$4::integer IS NOT NULL'}
+       WHERE run_id = $1 AND is_parked AND step_index BETWEEN $6 AND $7
+         AND ${onlyDue ? 'wave = $4 AND due_at <= clock_timestamp()' : '$4::integer IS NOT NULL'}
        ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED)
      UPDATE run_target t SET lane = $2, lane_epoch = $3, is_parked = false
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, true AS was_parked`,
-    [request.runId, request.lane, request.laneEpoch, request.wave, request.limit],
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
+       true AS was_parked`,
+    [request.runId, request.lane, request.laneEpoch, request.wave, request.limit, request.firstStep, request.lastStep],
   );
 }
 
@@ -157,12 +160,12 @@ async function claimDue(
      UPDATE run_target t
      SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs`,
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error`,
     [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
   );
 }
 
-interface Progress {
+export interface Progress {
   /** The lowest step that a target of the wave is at; null: all have left the segment. */
   readonly currentStep: number | null;
   readonly claimedCount: number;
@@ -172,7 +175,8 @@ interface Progress {
   readonly parkedDueMs: number | null;
 }
 
-async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
+/** How far the wave has come in this segment, and when the next target is due that nobody holds. */
+export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
   const rows: {
     current_step: number | null;

@@ -1,5 +1,6 @@
 import { FettleError, type Effect, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import type { StoredError } from '../entities/runs.js';
 import { updateRows } from '../update-rows.js';
 import { lockRun, type LockedRun } from './run-entries.js';
 
@@ -20,6 +21,10 @@ export interface ClaimedTarget {
   readonly outputs: Readonly<Record<string, unknown>>;
   /** A command of this attempt may run detached on the host: it is found by its token, and not decided anew. */
   readonly isParked: boolean;
+  /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
+  readonly failing: number;
+  /** The last one; null: none. */
+  readonly error: StoredError | null;
 }
 
 export interface LaneClaim {
@@ -33,6 +38,8 @@ export interface Orphan extends ClaimedTarget {
   readonly effect: JournaledEffect;
   /** Its command runs detached under its token, or can be begun under it: nothing is uncertain. */
   readonly detached: boolean;
+  /** What the journal calls the step that was started; null: none was. */
+  readonly step: string | null;
 }
 
 /**
@@ -56,32 +63,33 @@ export async function openLane(
   const taken = await updateTargets(
     transaction,
     `UPDATE run_target SET lane_epoch = $3 WHERE run_id = $1 AND lane = $2
-     RETURNING asset_id, asset_name, state, step_index, generation, outputs`,
+     RETURNING asset_id, asset_name, state, step_index, generation, outputs, failing, error`,
     [runId, lane, epoch],
   );
   const started = taken.length > 0 ? await readStarted(transaction, runId, taken) : new Map<string, never>();
   // A claim without *started* never dispatched anything.
   return {
     laneEpoch: epoch,
-    orphans: taken.map((target) => ({ ...target, ...(started.get(target.assetId) ?? nothingStarted) })),
+    orphans: taken.map((target) => {
+      const row = started.get(target.assetId);
+      return { ...target, effect: row?.effect ?? 'none', detached: row?.detached ?? false, step: row?.step ?? null };
+    }),
   };
 }
 
-const nothingStarted = { effect: 'none', detached: false } as const;
-
-type StartedStep = Pick<Orphan, 'effect' | 'detached'>;
-
-/** A target has at most one attempt that is started and not ended. */
+/** A target works on one attempt at a time: the last one that is started and not ended. */
 async function readStarted(
   transaction: Transaction,
   runId: string,
   targets: readonly ClaimedTarget[],
-): Promise<Map<string, StartedStep>> {
-  const rows: ({ asset_id: string } & StartedStep)[] = await transaction.query(
-    `SELECT asset_id, effect, detached FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'`,
-    [runId, targets.map((target) => target.assetId)],
-  );
-  return new Map(rows.map(({ asset_id, effect, detached }) => [asset_id, { effect, detached }]));
+): Promise<Map<string, { readonly step: string; readonly effect: JournaledEffect; readonly detached: boolean }>> {
+  const rows: { asset_id: string; step: string; effect: JournaledEffect; detached: boolean }[] =
+    await transaction.query(
+      `SELECT asset_id, step, effect, detached FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'
+     ORDER BY started_at`,
+      [runId, targets.map((target) => target.assetId)],
+    );
+  return new Map(rows.map((row) => [row.asset_id, row]));
 }
 
 interface TargetRow {
@@ -92,6 +100,8 @@ interface TargetRow {
   generation: number;
   outputs: Record<string, unknown>;
   was_parked?: boolean;
+  failing: number;
+  error: StoredError | null;
 }
 
 /** Updates targets and gives those that changed. */
@@ -109,6 +119,8 @@ export async function updateTargets(
     generation: row.generation,
     outputs: row.outputs,
     isParked: row.was_parked === true,
+    failing: row.failing,
+    error: row.error,
   }));
 }
 

@@ -48,6 +48,7 @@ follow() {
   case $f_word in !*) say "\${f_word#!}" ;; esac
   emit
   examine
+  emit_tails 0 0
   printf '\n%s-state %s\n' "$f_nonce" "$f_answer" >&2
   explain
 }
@@ -78,6 +79,7 @@ while :; do
   sleep 1
   examine
 done
+emit_tails "$(beyond "$f_out")" "$(beyond "$f_err")"
 printf '\n%s-state %s\n' "$f_nonce" "$f_answer" >&2
 explain
 `;

@@ -8,8 +8,9 @@ import { ARREST_SCRIPT, LOOK_SCRIPT, RELEASE_SCRIPT, START_SCRIPT } from './ask.
 import { BECOME_SCRIPT, KILL_DETACHED_SCRIPT, LEAD_SCRIPT } from './lead.js';
 import { StateScanner } from './state-scanner.js';
 
-/** Each stream of a detached command is kept on the host up to this; what follows is read, counted and thrown away. */
-export const MAX_DETACHED_OUTPUT_BYTES = 8 * 1024 * 1024;
+/** Of each stream of a detached command the host keeps the first bytes and the last ones; what lies between is only counted. */
+export const DETACHED_HEAD_BYTES = 1_048_576;
+export const DETACHED_TAIL_BYTES = 524_288;
 /** What a session may take beside the time that it follows a command. */
 const SESSION_MARGIN_MS = 45_000;
 const FAST_TICKS = 5;
@@ -52,7 +53,7 @@ export type DetachedState =
       readonly isTimeout: boolean;
       /** A process that the command left behind kept its output open. */
       readonly leftBehind: boolean;
-      /** Output beyond the limit. */
+      /** Between the first bytes of a stream and the last. */
       readonly droppedBytes: number;
     }
   | { readonly kind: 'running'; readonly ageMs: number }
@@ -122,7 +123,7 @@ async function start(
       elapsedSeconds,
       ticks,
     ],
-    ...[Math.ceil(request.timeoutMs / 1_000), MAX_DETACHED_OUTPUT_BYTES, stdin?.length ?? -1, request.cwd ?? ''],
+    ...[Math.ceil(request.timeoutMs / 1_000), stdin?.length ?? -1, request.cwd ?? ''],
     ...[becomes ? becomeUser : '', password === undefined ? '' : 'asks'],
   ];
   const answer = await ask(run, endpoint, nonce, {

@@ -80,8 +80,8 @@ exec "$@"
 const LEAD = String.raw`
 f_ticker=$1 f_kill=$2 f_become_script=$3 f_who=$4 f_token=$5 f_nonce=$6 f_fence=$7
 shift 7
-f_limit=$1 f_max=$2 f_size=$3 f_cwd=$4 f_user=$5 f_asks=$6
-shift 6
+f_limit=$1 f_size=$2 f_cwd=$3 f_user=$4 f_asks=$5
+shift 5
 f_input=/dev/null
 ${LIBRARY}
 say() { [ "$f_size" -lt 0 ] || rm -f "$f_input"; kill "$f_ticker" 2>/dev/null; printf '!%s\n' "$*"; exit 0; }
@@ -110,15 +110,11 @@ if ! ln -s "run:$f_fence:$$:$f_start:$f_session:\${f_uptime%.*}:$f_boot" "$f_dir
   [ -L "$f_dir/claim" ] || say "unwritable no link can be made in $f_dir"
   say exists
 fi
-drop_rest() {
-  f_count=$(wc -c)
-  [ "$((f_count))" -eq 0 ] || printf '%s\n' "$((f_count))" >"$f_dir/$1.dropped"
-}
 f_at_once=
 command -v stdbuf >/dev/null 2>&1 && f_at_once='stdbuf -o0'
 keep() {
-  $f_at_once head -c "$f_max" >>"$f_dir/$1"
-  drop_rest "$1"
+  $f_at_once head -c "$f_head" >>"$f_dir/$1"
+  LC_ALL=C dd bs=65536 2>"$f_dir/$1.count" | tail -c "$f_tail" >"$f_dir/$1.tail"
   : >"$f_dir/$1.done"
 }
 keep_errors() {

@@ -1,5 +1,5 @@
 /**
- * What runs on a host for a detached command. Plain POSIX sh beside mkdir, mkfifo, ln, readlink, mv, rm, cat, head,
+ * What runs on a host for a detached command. Plain POSIX sh beside mkdir, mkfifo, ln, readlink, mv, rm, cat, head, tail, dd,
  * wc and sleep, with Linux's /proc; setsid and stdbuf (without which output comes by 4 KiB) where they are there. Values come as arguments, secrets and variables through standard input.
  *
  * The folder `/var/tmp/fettle-USER/TOKEN` (mode 0700, of the user who logs in, whomever the command becomes; it outlives the
@@ -8,7 +8,7 @@
  *   makes it runs the command, nobody else ever does. `run:FENCE:PID:START:SESSION:UPTIME:BOOT`; `attached:FENCE` where the host
  *   cannot detach; `void:FENCE`: cancelled before it began, and never to begin.
  * - `fence`, the numbers of those who have asked, a line each: who finds a greater one is stale and is refused.
- * - `stdout`, `stderr` (cut at a limit, with `*.dropped` bytes beyond it), `begun` (process id and start time of the command),
+ * - `stdout`, `stderr` (the first MiB), `*.tail` (the last half MiB of what follows), `*.count` (its length, as dd says it), `begun` (process id and start time of the command),
  *   `own` (processes that keep the output and the time), `timeout`, `exit` (`ended CODE HOW LEFT`, put in place by a rename).
  *
  * Variables begin with `f_`: any other might be one that the session exports, and would change it for the command.
@@ -17,6 +17,7 @@ export const LIBRARY = String.raw`
 umask 077 2>/dev/null
 f_base=/var/tmp/fettle-$f_who
 f_dir=$f_base/$f_token
+f_head=1048576 f_tail=524288
 say() { printf '\n%s-state %s\n' "$f_nonce" "$*" >&2; exit 0; }
 read_stat() {
   { IFS= read -r f_line <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -44,7 +45,9 @@ has_ended() {
   { read -r f_answer <"$f_dir/exit"; } 2>/dev/null || return 1
   f_dropped=0
   for f_name in stdout stderr; do
-    if { read -r f_more <"$f_dir/$f_name.dropped"; } 2>/dev/null; then f_dropped=$((f_dropped + f_more)); fi
+    if { read -r f_more && read -r f_more && read -r f_more f_rest; } <"$f_dir/$f_name.count" 2>/dev/null; then
+      [ "$f_more" -le "$f_tail" ] || f_dropped=$((f_dropped + f_more - f_tail))
+    fi
   done
   f_answer="$f_answer $f_dropped"
 }
@@ -77,6 +80,13 @@ emit() {
   if [ -s "$f_dir/stdout" ]; then cat <&3 2>/dev/null || return 1; fi
   if [ -s "$f_dir/stderr" ]; then cat <&4 >&2 || return 1; fi
 }
+# The last bytes of what did not fit, once the command has ended; $1 and $2 bytes of it were taken before.
+emit_tails() {
+  case $f_answer in ended*) ;; *) return 0 ;; esac
+  if [ -s "$f_dir/stdout.tail" ]; then tail -c "+$(($1 + 1))" "$f_dir/stdout.tail"; fi
+  if [ -s "$f_dir/stderr.tail" ]; then tail -c "+$(($2 + 1))" "$f_dir/stderr.tail" >&2; fi
+}
+beyond() { if [ "$1" -gt "$f_head" ]; then echo "$(($1 - f_head))"; else echo 0; fi; }
 explain() {
   case $f_answer in *refused* | *directory*) [ ! -s "$f_dir/noise" ] || head -c 2000 "$f_dir/noise" >&2 ;; esac
 }
