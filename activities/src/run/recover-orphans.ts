@@ -2,6 +2,7 @@ import {
   finishAttempts,
   lockRunForLane,
   notifyRun,
+  parkAbandoned,
   releaseClaims,
   repeatableEffects,
   saveLockedRun,
@@ -32,6 +33,14 @@ export async function recoverOrphans(
     await releaseClaims(transaction, claim, repeatable);
     await saveLockedRun(transaction, locked);
     await notifyRun(transaction, claim.runId);
+  });
+}
+
+/** Lets go what other lanes of a run that ends hold detached: their workers are gone, and this lane is to stop the commands. */
+export async function letGoAbandoned(services: WorkerServices, claim: LaneClaim): Promise<void> {
+  await services.dataSource.transaction(async (transaction) => {
+    await lockRunForLane(transaction, claim);
+    await parkAbandoned(transaction, claim.runId);
   });
 }
 

@@ -5,7 +5,6 @@ import {
   lockRunForLane,
   notifyRun,
   openLane,
-  parkAbandoned,
   parkAttempts,
   readClaims,
   releaseClaims,
@@ -21,7 +20,7 @@ import {
 } from '@fettle/database';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
-import { recoverOrphans } from './recover-orphans.js';
+import { letGoAbandoned, recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
 import { claimAttempts } from './claim-attempts.js';
 import { clearLater } from './clear-hosts.js';
@@ -342,11 +341,6 @@ export async function serveLane(
   );
   const claim = { runId: input.runId, lane: input.lane, laneEpoch: opened.laneEpoch };
   await recoverOrphans(services, run, claim, opened.orphans);
-  if (input.isEnding === true) {
-    await services.dataSource.transaction(async (transaction) => {
-      await lockRunForLane(transaction, claim);
-      await parkAbandoned(transaction, input.runId);
-    });
-  }
+  if (input.isEnding === true) await letGoAbandoned(services, claim);
   return new Lane(services, run, input, opened.laneEpoch, hooks).serve();
 }
