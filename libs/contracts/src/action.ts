@@ -50,6 +50,8 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   effect(input: z.output<Input>): Effect;
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
+  /** Whether its command is to outlive the connection and the worker, found again by its token; absent: never. */
+  detached?(input: z.output<Input>, timeoutMs: number): boolean;
   /**
    * Paths in the input that name credentials, e.g. `become.credential`; `*` stands for every member of a map or list. The worker opens these for the implementation and no
    * others; their values are never stored.

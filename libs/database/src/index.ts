@@ -9,6 +9,7 @@ export * from './storable-json.js';
 export * from './repositories/run-entries.js';
 export * from './repositories/run-lanes.js';
 export * from './repositories/run-claims.js';
+export * from './repositories/run-starts.js';
 export * from './repositories/run-rollout.js';
 export { FAILURE_LIMIT } from './repositories/failure-limit.js';
 export * from './repositories/run-ends.js';
