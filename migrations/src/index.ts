@@ -11,6 +11,7 @@ import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-com
 import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 import { CreateNotifications1790000000014 } from './1790000000014-create-notifications.js';
+import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   AddStepEffect1790000000010,
   AddRollout1790000000011,
   CreateNotifications1790000000014,
+  AddJumpHosts1790000000040,
 ];

@@ -12,6 +12,7 @@ import { findAction } from '../actions.js';
 import { driverEndpoint, type TargetAction, type TargetContext } from '../implementation.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
+import { jumpPath } from './jump-path.js';
 import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
 import type { AttemptSecrets } from './secrets.js';
@@ -207,7 +208,11 @@ async function targetContext(
   const wantedMs = request.step.timeout === undefined ? contract.defaultTimeoutMs : durationMs(request.step.timeout);
   return {
     asset: { id: asset.id, name: asset.name, space: asset.space },
-    endpoint: driverEndpoint(endpoint, user),
+    endpoint: driverEndpoint(
+      endpoint,
+      user,
+      await jumpPath({ name: asset.name, jump: endpoint.jump }, request.secrets),
+    ),
     credential,
     ssh: services.ssh,
     token: request.token,

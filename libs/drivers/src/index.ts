@@ -7,3 +7,4 @@ export { SshPool, type SshPoolOptions } from './transport/ssh/ssh-pool.js';
 export { httpRequest, shownUrl, type HttpRequest, type HttpResponse } from './transport/http/http-request.js';
 export { sendMail, type MailRequest, type MailServer } from './transport/smtp/send-mail.js';
 export { renderMail, type Mail } from './transport/smtp/mail-message.js';
+export { MAX_JUMPS } from './transport/ssh/jump-hosts.js';
