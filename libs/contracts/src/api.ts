@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
-import { selectorSchema, stepIdSchema } from './documents.js';
+import { selectorSchema } from './documents.js';
+import { stepPathSchema } from './steps.js';
 import { effects, roles, runStateSchema, stepStates, targetStateSchema } from './states.js';
 
 /** Shapes of the control API under `/api/v1`. Times are ISO 8601 in UTC. */
@@ -128,7 +130,7 @@ export const runSummarySchema = z.object({
 });
 export type RunSummary = z.infer<typeof runSummarySchema>;
 export const runStepSchema = z.object({
-  step: stepIdSchema,
+  step: stepPathSchema,
   attempt: z.int(),
   state: z.enum(stepStates),
   exitCode: z.int().nullable(),
@@ -143,6 +145,8 @@ export const runTargetSchema = z.object({
   wave: z.int().optional(),
   state: targetStateSchema,
   error: errorSchema,
+  /** Present while it waits for an asset that another run changes. */
+  waits: assetLockWaitSchema.optional(),
   steps: z.array(runStepSchema),
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
@@ -158,6 +162,8 @@ export const runDetailSchema = runSummarySchema.extend({
       items: z.array(z.object({ number: z.int(), counts: countsSchema })),
     })
     .optional(),
+  /** Capacities that it holds or waits for; absent: none. */
+  capacity: z.array(runCapacitySchema).optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
@@ -200,7 +206,7 @@ export const logsQuerySchema = z.object({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(500),
   asset: assetNameSchema.optional(),
-  step: stepIdSchema.optional(),
+  step: stepPathSchema.optional(),
 });
 
 // ---- schedules ----

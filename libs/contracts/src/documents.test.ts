@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { durationMs, durationSchema, retrySchema, runbookSpecSchema } from './documents.js';
+import { runbookSpecSchema } from './documents.js';
+import { durationMs, durationSchema } from './duration.js';
+import { retrySchema } from './steps.js';
 
 const messages = (result: { error?: { issues: readonly { message: string }[] } | undefined }): string[] =>
   (result.error?.issues ?? []).map((issue) => issue.message);

@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { durationSchema } from './duration.js';
+import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
+import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
 export const API_VERSION = 'fettle/v1';
 
@@ -10,74 +13,8 @@ export const metadataSchema = z.strictObject({
   description: z.string().max(2000).optional(),
 });
 
-/** Nothing here waits longer than a year; it also keeps every moment that is computed of it a date. */
-export const MAX_DURATION_MS = 365 * 86_400_000;
-
-/** `90`, `"90s"`, `"5m"`, `"2h"`, `"1d"`: a bare number counts seconds. From a millisecond to `maxMs`, which `maxText` spells out. */
-function durationUpTo(maxMs: number, maxText: string) {
-  return z
-    .union([
-      z.number().positive(),
-      z
-        .string()
-        .regex(/^\d+(ms|s|m|h|d)$/, { message: 'must be a number of seconds or text such as "30s", "5m", "2h", "1d"' }),
-    ])
-    .refine((duration) => (readDuration(duration) ?? 1) >= 1, { message: 'must be at least 1 millisecond' })
-    .refine((duration) => (readDuration(duration) ?? 0) <= maxMs, { message: `must be at most ${maxText}` });
-}
-
-export const durationSchema = durationUpTo(MAX_DURATION_MS, '365 days');
-export type Duration = z.infer<typeof durationSchema>;
-
-/** A wait between attempts: a target that waits longer than a day belongs into the next run. */
-const backoffSchema = durationUpTo(86_400_000, '24 hours');
-
-const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** Milliseconds; null where the text is no duration. */
-function readDuration(duration: number | string): number | null {
-  if (typeof duration === 'number') return Math.round(duration * 1000);
-  const match = /^(\d+)(ms|s|m|h|d)$/.exec(duration);
-  return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : null;
-}
-
-/** Milliseconds of a duration that `durationSchema` accepted. */
-export function durationMs(duration: Duration): number {
-  const durationMs = readDuration(duration);
-  if (durationMs === null) throw new RangeError(`not a duration: ${duration}`);
-  return durationMs;
-}
-
 /** An expression in CEL that selects assets, e.g. `asset.kind == "server"`. */
 export const selectorSchema = z.string().min(1).max(4096);
-
-export const retrySchema = z.strictObject({
-  /** Attempts in all, the first included. */
-  maxAttempts: z.int().min(1).max(20),
-  /** Wait before the second attempt; doubles with each further one up to `maxBackoff`. */
-  backoff: backoffSchema.default('5s'),
-  maxBackoff: backoffSchema.default('5m'),
-});
-
-export const stepIdSchema = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/, {
-  message: 'must start with a lower-case letter and hold only lower-case letters, digits and "_" (at most 63)',
-});
-
-export const stepSchema = z.strictObject({
-  id: stepIdSchema,
-  name: z.string().max(200).optional(),
-  uses: z.string().min(1).max(100),
-  /** Checked against the action's input schema once `${{ }}` are evaluated; whatever is constant is checked by `validate`. */
-  with: z.record(z.string(), z.unknown()).default({}),
-  /** CEL without `${{ }}`; the step is skipped where it is not true. */
-  if: z.string().min(1).max(4096).optional(),
-  retry: retrySchema.optional(),
-  timeout: durationSchema.optional(),
-  /** Name -> CEL over `result` (the action's output); later steps read it as `steps.<id>.<name>`. */
-  outputs: z.record(stepIdSchema, z.string().min(1).max(4096)).optional(),
-  onError: z.enum(['fail', 'continue']).default('fail'),
-});
-export type Step = z.infer<typeof stepSchema>;
 
 /** `"10%"`, `"0.5%"`: a share of the run's targets, with at most two decimals. */
 export const percentageSchema = z.string().regex(/^(100(\.0{1,2})?|\d{1,2}(\.\d{1,2})?)%$/, {
@@ -127,7 +64,22 @@ export const runbookSpecSchema = z.strictObject({
   targets: selectorSchema.optional(),
   rollout: rolloutSchema.default({ maxConcurrency: 100 }),
   timeout: durationSchema.default('24h'),
-  steps: z.array(stepSchema).min(1).max(200),
+  steps: stepsSchema,
+  /** Steps that a failed step names in `onError`, as a `catch` of its own. */
+  handlers: z.record(stepIdSchema, stepsSchema).optional(),
+  /** Name -> CEL over `inputs`, `steps` and `run`: what a run that calls this one reads of it. */
+  outputs: z.record(stepIdSchema, expressionSchema).optional(),
+  /** Text with `${{ }}` that says what the run came to. */
+  summary: z.string().max(4096).optional(),
+  /** Held from the start of the run to its end. */
+  capacity: capacitySchema.optional(),
+  /**
+   * What is undone when the run does not succeed, step by step in reverse order. `unfinished`: targets that did not come through, and
+   * steps of the run where it was broken off. `all`: everything that was done. `nothing`: a person decides.
+   */
+  rollback: z.enum(['unfinished', 'all', 'nothing']).optional(),
+  /** `exclusive`: at most one run changes an asset at a time. */
+  assetLock: z.enum(['exclusive', 'shared']).optional(),
   /** Absent: nobody is told. */
   notify: z.array(notificationSchema).min(1).max(20).optional(),
 });
@@ -159,6 +111,12 @@ export const scheduleDocumentSchema = z.strictObject({
   kind: z.literal('Schedule'),
   spec: scheduleSpecSchema,
 });
+export const capacityDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Capacity'),
+  spec: capacitySpecSchema,
+});
+export type CapacityDocument = z.infer<typeof capacityDocumentSchema>;
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
@@ -166,6 +124,7 @@ export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 export const documentKinds = {
   Runbook: runbookDocumentSchema,
   Schedule: scheduleDocumentSchema,
+  Capacity: capacityDocumentSchema,
 } as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
-export type FettleDocument = RunbookDocument | ScheduleDocument;
+export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument;

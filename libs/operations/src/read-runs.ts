@@ -25,6 +25,7 @@ import {
 import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
+import { readAssetWaits, readRunCapacity } from './read-capacity.js';
 import { runSummary, stepView, targetView } from './run-view.js';
 import { requireRunInScope } from './select-targets.js';
 
@@ -70,12 +71,14 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   const row = await findRunRow(transaction, runId);
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
+  const capacity = await readRunCapacity(transaction, runId);
   return {
     ...runSummary(row),
     inputs: row.inputs,
     selector: row.selector,
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
+    ...(capacity.length > 0 ? { capacity } : {}),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
     targets: [...targets.items],
     targetsNext: targets.next,
@@ -95,10 +98,11 @@ export async function listRunTargets(
     runId,
     rows.map((row) => row.assetId),
   );
+  const waits = await readAssetWaits(transaction, runId, rows);
   return pageFrom(
     rows,
     query.limit,
-    (row) => targetView(row, steps.get(row.assetId) ?? []),
+    (row) => targetView(row, steps.get(row.assetId) ?? [], waits.get(row.assetId)),
     (row) => [row.asset, row.assetId],
   );
 }

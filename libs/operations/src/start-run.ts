@@ -5,7 +5,10 @@ import {
   notFoundError,
   type RunbookSpec,
   type RunSummary,
+  type Step,
   type StartRunRequest,
+  isActionStep,
+  walkSteps,
 } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
 import {
@@ -16,6 +19,7 @@ import {
   findRunRow,
   insertRun,
   readTargetSet,
+  type StoredDocument,
   saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
@@ -25,6 +29,7 @@ import { uuidv7 } from 'uuidv7';
 import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
+import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
@@ -34,6 +39,19 @@ export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
   /** The fire that starts it. */
   readonly fire?: { readonly scheduleId: string; readonly at: Date } | undefined;
+  /** The step of another run that calls it. */
+  readonly parent?: CallingStep | undefined;
+}
+
+/** A step that calls a runbook, and what the called run has from the run around it. */
+export interface CallingStep {
+  readonly runId: string;
+  readonly path: string;
+  /** Runs above the calling one. */
+  readonly depth: number;
+  readonly closure: Readonly<Record<string, string>> | null;
+  /** Only targets of the calling run on which nothing failed. */
+  readonly inheritsTargets: boolean;
 }
 
 /**
@@ -48,18 +66,7 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
-  const stored = await findDocument(
-    context.transaction,
-    { space: request.space, kind: 'Runbook', name: request.runbook },
-    versionOf(request.version),
-  );
-  if (!stored) {
-    throw notFoundError('Runbook', request.runbook, {
-      space: request.space,
-      part: request.version === undefined ? undefined : `version ${request.version}`,
-      remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
-    });
-  }
+  const stored = await findRunbook(context, request);
   const spec = storedSpec(request, stored);
   return acceptRun(context, {
     ...request,
@@ -73,9 +80,23 @@ export async function startRun(
   });
 }
 
+/** @throws FettleError `not-found` */
+export async function findRunbook(
+  { transaction }: OperationContext,
+  { space, runbook, version }: Pick<StartRunRequest, 'space' | 'runbook' | 'version'>,
+): Promise<StoredDocument> {
+  const stored = await findDocument(transaction, { space, kind: 'Runbook', name: runbook }, versionOf(version));
+  if (stored) return stored;
+  throw notFoundError('Runbook', runbook, {
+    space,
+    part: version === undefined ? undefined : `version ${version}`,
+    remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
+  });
+}
+
 /** What was checked when it was applied may not fit any more: by an older version of Fettle, or changed beside it. */
-function storedSpec(
-  { runbook, space }: StartRunRequest,
+export function storedSpec(
+  { runbook, space }: Pick<StartRunRequest, 'runbook' | 'space'>,
   stored: { readonly parsed: unknown; readonly version: string },
 ): RunbookSpec {
   const parsed = runbookDocumentSchema.safeParse(stored.parsed);
@@ -141,6 +162,7 @@ export interface AcceptRequest {
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
   const { spec, space } = request;
+  const { parent } = request.options;
   const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
@@ -164,9 +186,14 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     fireAt: request.options.fire?.at ?? null,
     reason: request.reason ?? null,
     timeoutMs,
+    parent,
+    closure: parent === undefined ? await resolveClosure(transaction, space, spec) : parent.closure,
   });
   const targets: SelectedTargets = selector
-    ? await selectTargets(context, { id, space }, selector, request)
+    ? await selectTargets(context, { id, space }, selector, {
+        ...request,
+        within: parent?.inheritsTargets === true ? parent.runId : null,
+      })
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
   if (spec.notify !== undefined) {
@@ -194,6 +221,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
       fire: fireDetail(request.options),
+      ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
     },
   });
   await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
@@ -220,11 +248,8 @@ function fireDetail(options: StartOptions): { scheduleId: string; at: string } |
 }
 
 function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> | null {
-  const needsTargets = request.spec.steps.some(
-    (step) =>
-      Object.hasOwn(actionContracts, step.uses) &&
-      actionContracts[step.uses as keyof typeof actionContracts].scope === 'target',
-  );
+  const { steps, handlers = {} } = request.spec;
+  const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
   if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
   if (request.on === undefined) return null;
   throw new FettleError({
@@ -232,4 +257,13 @@ function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> |
     message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
     remedy: 'Leave --on out.',
   });
+}
+
+function isOnTargets(step: Step): boolean {
+  if (isActionStep(step)) {
+    if (!Object.hasOwn(actionContracts, step.uses)) return false;
+    return actionContracts[step.uses as keyof typeof actionContracts].scope === 'target';
+  }
+  // Its own targets are among those that the called run inherits.
+  return 'call' in step && step.call.targets === 'inherit';
 }

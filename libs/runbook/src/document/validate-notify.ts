@@ -1,13 +1,13 @@
 import type { Finding, RunbookSpec } from '@fettle/contracts';
 import { findExpressions, parseExpression, references } from '@fettle/expression';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
 import { closestName } from './closest-name.js';
 import type { DocumentPlaces } from './document-places.js';
 import { checkExpression } from './expression-findings.js';
 import { finding } from './findings.js';
 import { exampleNews, notificationInput, notifyActions } from './notification-input.js';
-import { checkAction } from './validate-runbook.js';
+import { checkAction } from './validate-action.js';
 
 /** Adds what is wrong with the notifications of a runbook of right shape. */
 export function validateNotify(

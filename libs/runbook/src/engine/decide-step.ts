@@ -1,4 +1,4 @@
-import { durationMs, FettleError, type Step } from '@fettle/contracts';
+import { durationMs, FettleError, type ActionStep } from '@fettle/contracts';
 import {
   compileTemplate,
   evaluate,
@@ -114,8 +114,19 @@ export function stepOutputs(
  * How long to wait, in milliseconds, after attempt number `attempt` (from 1) failed; null when there is no further attempt.
  * The wait doubles with each attempt up to `maxBackoff`.
  */
-export function retryDelayMs(retry: Step['retry'] | null, attempt: number): number | null {
+export function retryDelayMs(retry: ActionStep['retry'] | null, attempt: number): number | null {
   if (!Number.isSafeInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
   if (retry === null || retry === undefined || attempt >= retry.maxAttempts) return null;
   return Math.min(durationMs(retry.backoff) * 2 ** (attempt - 1), durationMs(retry.maxBackoff));
+}
+
+/** Whether a condition holds of the result of a look. Throws FettleError `condition-undetermined`. */
+export function conditionHolds(condition: string, variables: Variables): boolean {
+  const expression = parseExpression(condition, 'target', { origin: 'condition', expect: 'bool' });
+  const truth = evaluateCondition(expression, variables);
+  if (truth !== 'unknown') return truth;
+  const outcome = evaluate(expression, variables);
+  const reason = outcome.known ? 'its value is not true or false' : outcome.reason;
+  const message = `the condition \`${condition}\` cannot be determined: ${reason}`;
+  throw new FettleError({ code: 'condition-undetermined', message });
 }

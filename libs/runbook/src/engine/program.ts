@@ -1,95 +1,65 @@
 import {
   durationMs,
   FettleError,
-  type ActionContract,
+  isActionStep,
+  type ActionStep,
+  type Retry,
+  type RollbackAction,
   type RunbookSpec,
   type Step,
-  type TargetShare,
 } from '@fettle/contracts';
 import type { JsonObject } from '../json.js';
+import type {
+  ActionScopes,
+  ControlRollback,
+  ControlStep,
+  ForEachNode,
+  NodeBase,
+  Program,
+  ProgramNode,
+  ProgramRollout,
+  TargetsNode,
+  TargetStepReference,
+  TryNode,
+} from './program-nodes.js';
+import { TargetCodes, type TargetCode } from './target-code.js';
 
-/** What the engine must know of the actions a runbook uses; an `ActionRegistry` is one. */
-export type ActionScopes = Readonly<
-  Record<string, Pick<ActionContract, 'scope' | 'version' | 'defaultTimeoutMs' | 'maxTimeoutMs'>>
->;
-
-/** Every action by its name, as `activities/contracts` exports it. */
-export type ActionRegistry = Readonly<Record<string, ActionContract>>;
-
-/** What the run level knows of a step that runs on targets; its body is read by the lanes from the stored version. */
-export interface TargetStepReference {
-  readonly id: string;
-  readonly uses: string;
-  readonly actionVersion: number;
-}
-
-/** A step that runs once for the run. */
-export interface ControlStep extends TargetStepReference {
-  readonly with: JsonObject;
-  readonly if: string | null;
-  /** Name -> CEL over `result`; null: the whole output of the action is kept. */
-  readonly outputs: Readonly<Record<string, string>> | null;
-  readonly retry: Step['retry'] | null;
-  readonly timeoutMs: number;
-  readonly onError: Step['onError'];
+/** Both levels of a runbook. */
+export interface CompiledRunbook {
+  readonly program: Program;
+  /** All target steps, in the order in which targets pass through them. */
+  readonly targetCodes: readonly TargetCode[];
 }
 
 /**
- * A node of the run level. `path` names it in commands, events and the journal: the id of the control step, or of the first
- * step of a segment (ids are unique in a runbook, so both are stable and never collide).
+ * The program of a runbook: neighbouring target steps become segments; a step that names a handler becomes a `try` with the handler as
+ * its `catch`. Throws FettleError `invalid-document` for an action or handler that is not known (validation finds it earlier, with its
+ * place).
  */
-export type ProgramNode =
-  | { readonly kind: 'targets'; readonly path: string; readonly steps: readonly TargetStepReference[] }
-  | { readonly kind: 'control'; readonly path: string; readonly step: ControlStep };
-
-/** What the run level decides of a rollout: which wave comes next, and when no more do. */
-export interface ProgramRollout {
-  /** Null: each segment is dispatched whole. */
-  readonly waves: readonly TargetShare[] | null;
-  /** Null: any number of failures. */
-  readonly maxFailures: TargetShare | null;
-  /** Between two waves of a segment. */
-  readonly soakMs: number;
+export function compileRunbook(spec: RunbookSpec, actions: ActionScopes): CompiledRunbook {
+  const compiler = new Compiler(spec, actions);
+  const nodes = compiler.list(spec.steps, '', false);
+  compiler.markLast();
+  return { program: programOf(spec, nodes), targetCodes: compiler.targetCodes };
 }
 
-/** The run level of one runbook version: JSON, small, and the same for the same version and actions. */
-export interface Program {
-  readonly format: 1;
-  readonly timeoutMs: number;
-  readonly maxConcurrency: number;
-  /** Absent: neither waves nor a limit of failures. */
-  readonly rollout?: ProgramRollout | undefined;
-  readonly nodes: readonly ProgramNode[];
-}
-
-/**
- * The program of a runbook: runs of consecutive target steps become segments, control steps stand alone. Throws FettleError
- * `invalid-document` for an action that is not known (validation finds it earlier, with its place).
- */
+/** `compileRunbook` for who needs the run level only. */
 export function compileProgram(spec: RunbookSpec, actions: ActionScopes): Program {
-  const nodes: ProgramNode[] = [];
-  let segment: TargetStepReference[] = [];
-  for (const step of spec.steps) {
-    const action = actionOf(step, actions);
-    const reference: TargetStepReference = { id: step.id, uses: step.uses, actionVersion: action.version };
-    if (action.scope === 'control') {
-      segment = [];
-      nodes.push({ kind: 'control', path: step.id, step: controlStep(step, reference, action.defaultTimeoutMs) });
-      continue;
-    }
-    if (segment.length === 0) {
-      segment = [];
-      nodes.push({ kind: 'targets', path: step.id, steps: segment });
-    }
-    segment.push(reference);
-  }
+  return compileRunbook(spec, actions).program;
+}
+
+function programOf(spec: RunbookSpec, nodes: readonly ProgramNode[]): Program {
   const rollout = programRollout(spec);
   return {
-    format: 1,
+    format: 2,
     timeoutMs: durationMs(spec.timeout),
     maxConcurrency: spec.rollout.maxConcurrency,
     ...(rollout === null ? {} : { rollout }),
     nodes,
+    outputs: spec.outputs ?? null,
+    summary: spec.summary ?? null,
+    rollback: spec.rollback ?? 'unfinished',
+    capacity: spec.capacity ?? null,
   };
 }
 
@@ -99,7 +69,205 @@ function programRollout({ rollout }: RunbookSpec): ProgramRollout | null {
   return { waves, maxFailures, soakMs: soak === undefined ? 0 : durationMs(soak) };
 }
 
-function actionOf(step: Step, actions: ActionScopes): ActionScopes[string] {
+const plain = { if: null, onError: 'fail', capacity: null } as const;
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+class Compiler {
+  readonly #spec: RunbookSpec;
+  readonly #actions: ActionScopes;
+  readonly #codes: TargetCodes;
+  #last: { readonly node: Mutable<TargetsNode>; readonly again: boolean } | null = null;
+
+  constructor(spec: RunbookSpec, actions: ActionScopes) {
+    this.#spec = spec;
+    this.#actions = actions;
+    this.#codes = new TargetCodes(actions, spec.handlers ?? {});
+  }
+
+  get targetCodes(): readonly TargetCode[] {
+    return this.#codes.codes;
+  }
+
+  /** Once all is compiled. */
+  markLast(): void {
+    if (this.#last !== null && !this.#last.again) this.#last.node.isLast = true;
+  }
+
+  /** `scope`: what stands before the ids of these steps (`deploy!recover/` inside of a handler). `again`: they may be come to again. */
+  list(steps: readonly Step[], scope: string, again: boolean): ProgramNode[] {
+    const nodes: ProgramNode[] = [];
+    for (let from = 0; from < steps.length;) {
+      let to = from;
+      while (to < steps.length && this.#codes.joins(steps[to]!)) to += 1;
+      if (to > from) nodes.push(this.#segment(steps.slice(from, to), scope, again));
+      else nodes.push(this.#step(steps[to++]!, scope, again));
+      from = to;
+    }
+    return nodes;
+  }
+
+  #segment(steps: readonly Step[], scope: string, again: boolean): TargetsNode {
+    const codes = this.#codes.append(steps, scope);
+    const [first, last] = [codes[0]!, codes.at(-1)!];
+    const node: Mutable<TargetsNode> = {
+      ...plain,
+      kind: 'targets',
+      id: first.path,
+      first: first.index,
+      last: last.index,
+      steps: codes.map(({ path, step }) => this.#reference(path, step)),
+      isLast: false,
+      hasRollback: codes.some(({ step }) => rollbackOf(step) !== null),
+    };
+    this.#last = { node, again };
+    return node;
+  }
+
+  #reference(id: string, step: Pick<ActionStep, 'uses' | 'id'>): TargetStepReference {
+    return { id, uses: step.uses, actionVersion: actionOf(step, this.#actions).version };
+  }
+
+  /** A step with what it names: its handler around it. */
+  #step(step: Step, scope: string, again: boolean): ProgramNode {
+    if (this.#codes.isTargetLevel(step)) return this.#targetStep(step, scope, again);
+    const { onError } = step;
+    if (onError === 'fail' || onError === 'continue') return this.#node(step, onError, scope, again);
+    const handler = this.#spec.handlers?.[onError];
+    if (handler === undefined) throw unknownHandler(step);
+    const inside = `${scope}${step.id}!${onError}/`;
+    const guarded: TryNode = {
+      ...plain,
+      kind: 'try',
+      id: `${scope}${step.id}!${onError}`,
+      nodes: [this.#node(step, 'fail', scope, again)],
+      catch: this.list(handler, inside, again),
+      finally: null,
+    };
+    return guarded;
+  }
+
+  /** Steps on targets that stand apart from their neighbours: they take capacity, or have a condition of the run level. */
+  #targetStep(step: Step, scope: string, again: boolean): ProgramNode {
+    const capacity = step.capacity ?? null;
+    const segment = this.#segment([{ ...step, ...(isActionStep(step) ? {} : { if: undefined }) }], scope, again);
+    const id = `${scope}${step.id}`;
+    const condition = isActionStep(step) ? null : (step.if ?? null);
+    return {
+      ...plain,
+      kind: 'try',
+      id: `${id}!segment`,
+      if: condition,
+      capacity,
+      nodes: [segment],
+      catch: null,
+      finally: null,
+    };
+  }
+
+  #node(step: Step, onError: 'fail' | 'continue', scope: string, again: boolean): ProgramNode {
+    const id = `${scope}${step.id}`;
+    const base = { id, if: step.if ?? null, onError, capacity: step.capacity ?? null };
+    const list = (steps: readonly Step[], repeats = again): ProgramNode[] => this.list(steps, scope, repeats);
+    if (isActionStep(step)) {
+      return { ...base, kind: 'control', step: this.#control(id, step) };
+    }
+    if ('parallel' in step) {
+      const names = Object.keys(step.parallel).sort();
+      const branches = names.map((name) => ({ name, nodes: list(step.parallel[name] ?? [], true) }));
+      return { ...base, kind: 'parallel', branches, failFast: step.failFast };
+    }
+    if ('forEach' in step) {
+      const { items, as, concurrency, failFast, steps } = step.forEach;
+      const outputs = step.outputs ?? null;
+      const nodes = list(steps, true);
+      return {
+        ...base,
+        kind: 'for-each',
+        items: items as ForEachNode['items'],
+        as,
+        concurrency,
+        failFast,
+        nodes,
+        outputs,
+      };
+    }
+    if ('choose' in step) {
+      const branches = step.choose.map((one) => ({ when: one.when ?? null, nodes: list(one.steps) }));
+      return { ...base, kind: 'choose', branches };
+    }
+    if ('call' in step) return { ...base, kind: 'call', call: step.call, outputs: step.outputs ?? null };
+    if ('approval' in step) return { ...base, kind: 'approval', approval: step.approval };
+    if ('wait' in step) return this.#wait(step, base);
+    const { try: body, catch: caught, finally: last } = step;
+    return {
+      ...base,
+      kind: 'try',
+      nodes: list(body),
+      catch: caught === undefined ? null : list(caught),
+      finally: last === undefined ? null : list(last),
+    };
+  }
+
+  #wait(step: Extract<Step, { wait: unknown }>, base: NodeBase): ProgramNode {
+    const { wait } = step;
+    const outputs = step.outputs ?? null;
+    if ('duration' in wait) return { ...base, kind: 'pause', durationMs: durationMs(wait.duration) };
+    if ('until' in wait) return { ...base, kind: 'until', until: wait.until };
+    if ('signal' in wait) {
+      const { signal, payload, timeout } = wait;
+      return {
+        ...base,
+        kind: 'signal',
+        signal,
+        payload: payload as JsonObject,
+        timeoutMs: durationMs(timeout),
+        outputs,
+      };
+    }
+    const { uses, with: input, condition, every, timeout } = wait;
+    const action = { id: step.id, uses, with: input, outputs: step.outputs, onError: 'fail' } as const;
+    return {
+      ...base,
+      kind: 'poll',
+      step: { ...this.#control(base.id, action), outputs },
+      condition,
+      everyMs: durationMs(every),
+      timeoutMs: durationMs(timeout),
+    };
+  }
+
+  #control(id: string, step: ActionStep): ControlStep {
+    const { defaultTimeoutMs } = actionOf(step, this.#actions);
+    return {
+      ...this.#reference(id, step),
+      with: step.with as JsonObject,
+      outputs: step.outputs ?? null,
+      retry: step.retry ?? null,
+      timeoutMs: step.timeout === undefined ? defaultTimeoutMs : durationMs(step.timeout),
+      rollback: this.#rollback(step),
+    };
+  }
+
+  #rollback(step: ActionStep): ControlRollback | null {
+    const rollback = rollbackOf(step);
+    if (rollback === null) return null;
+    const { uses, with: input, retry = ROLLBACK_RETRY, timeout } = rollback;
+    const { version, defaultTimeoutMs } = actionOf({ id: step.id, uses }, this.#actions);
+    const timeoutMs = timeout === undefined ? defaultTimeoutMs : durationMs(timeout);
+    return { uses, actionVersion: version, with: input as JsonObject, retry, timeoutMs };
+  }
+}
+
+/** A rollback is tried again although it does not ask for it: nobody is there to do it by hand at night. */
+export const ROLLBACK_RETRY: Retry = { maxAttempts: 3, backoff: '5s', maxBackoff: '1m' };
+
+/** How a step is undone; null: it is not, or it says why it cannot be. */
+export function rollbackOf({ rollback }: Pick<ActionStep, 'rollback'>): RollbackAction | null {
+  return rollback === undefined || 'none' in rollback ? null : rollback;
+}
+
+function actionOf(step: Pick<ActionStep, 'id' | 'uses'>, actions: ActionScopes): ActionScopes[string] {
   const action = Object.hasOwn(actions, step.uses) ? actions[step.uses] : undefined;
   if (action !== undefined) return action;
   throw new FettleError({
@@ -109,14 +277,10 @@ function actionOf(step: Step, actions: ActionScopes): ActionScopes[string] {
   });
 }
 
-function controlStep(step: Step, reference: TargetStepReference, defaultTimeoutMs: number): ControlStep {
-  return {
-    ...reference,
-    with: step.with as JsonObject,
-    if: step.if ?? null,
-    outputs: step.outputs ?? null,
-    retry: step.retry ?? null,
-    timeoutMs: step.timeout === undefined ? defaultTimeoutMs : durationMs(step.timeout),
-    onError: step.onError,
-  };
+function unknownHandler(step: Pick<Step, 'id' | 'onError'>): FettleError {
+  return new FettleError({
+    code: 'invalid-document',
+    message: `step "${step.id}" names the handler "${step.onError}", which the runbook does not have`,
+    remedy: 'Run `fettle validate -f FILE`.',
+  });
 }

@@ -1,0 +1,200 @@
+import { FettleError, isActionStep, nestedSteps, type ActionStep, type Step, type TryStep } from '@fettle/contracts';
+import type { ActionScopes } from './program-nodes.js';
+
+/**
+ * Where a target goes on after a failure. Failures that are put off until after a `finally` are a set of bits, one for each `finally`
+ * around the place: one may fail inside of another.
+ */
+export interface Jump {
+  readonly index: number;
+  /** Number of `finally` around the place that is jumped to, whose failures stay put off. */
+  readonly depth: number;
+  /** Into `finally`: the failure is only put off. Into `catch`, or past the step: it is handled. */
+  readonly isPutOff: boolean;
+}
+
+/**
+ * One step of target scope in the order in which targets pass through them. All jumps lead forward, so that a target that is further
+ * has a higher index.
+ */
+export interface TargetCode {
+  readonly index: number;
+  /** What the journal calls it, but for the iterations around it: the id, after the handlers that it stands in. */
+  readonly path: string;
+  readonly step: ActionStep;
+  /** Index of the next one; beyond the segment's last: the target has left it. */
+  readonly next: number;
+  /** Where a failed target goes; null: it ends. */
+  readonly onFailure: Jump | null;
+  /** The `finally` around it, the inner one first. */
+  readonly finallys: readonly Finally[];
+}
+
+/** A `finally` and what comes behind it for a target whose failure it has put off. */
+export interface Finally {
+  /** Number of `finally` around this one. */
+  readonly depth: number;
+  /** Index behind its last step. */
+  readonly end: number;
+  /** Null: the target ends. */
+  readonly to: Jump | null;
+}
+
+type DraftJump = Omit<Jump, 'index'> & { index: number };
+type DraftFinally = Omit<Finally, 'end' | 'to'> & { end: number; readonly to: DraftJump | null };
+interface Draft {
+  readonly index: number;
+  readonly path: string;
+  readonly step: ActionStep;
+  next: number;
+  onFailure: DraftJump | null;
+  readonly finallys: readonly DraftFinally[];
+}
+
+type Handlers = Readonly<Record<string, readonly Step[]>>;
+
+/** Lays target steps out one after the other; the compiler of the run level calls it in the order of the text. */
+export class TargetCodes {
+  readonly #actions: ActionScopes;
+  readonly #handlers: Handlers;
+  readonly #codes: Draft[] = [];
+
+  constructor(actions: ActionScopes, handlers: Handlers) {
+    this.#actions = actions;
+    this.#handlers = handlers;
+  }
+
+  get codes(): readonly TargetCode[] {
+    return this.#codes;
+  }
+
+  /** Whether a step is one of target scope, or a `try` that holds nothing else: each target goes through it by itself. */
+  isTargetLevel(step: Step, depth = 0): boolean {
+    // Handlers may name each other; one that comes back to itself is refused elsewhere.
+    if (depth > 16) return false;
+    const handler = this.#handlerOf(step);
+    if (handler !== null && !handler.every((one) => this.isTargetLevel(one, depth + 1))) return false;
+    if (isActionStep(step)) {
+      return Object.hasOwn(this.#actions, step.uses) && this.#actions[step.uses]?.scope === 'target';
+    }
+    if (!('try' in step)) return false;
+    return nestedSteps(step).every((list) => list.steps.every((one) => this.isTargetLevel(one, depth + 1)));
+  }
+
+  /** Whether it goes into a segment together with its neighbours. */
+  joins(step: Step): boolean {
+    if (step.capacity !== undefined || !this.isTargetLevel(step)) return false;
+    return isActionStep(step) || step.if === undefined;
+  }
+
+  /** Appends the codes of target-level steps; returns those that are new. */
+  append(steps: readonly Step[], scope: string): readonly TargetCode[] {
+    const from = this.#codes.length;
+    this.#list(steps, { scope, onFailure: null, finallys: [] });
+    return this.#codes.slice(from);
+  }
+
+  #handlerOf({ onError }: Step): readonly Step[] | null {
+    if (onError === 'fail' || onError === 'continue') return null;
+    return this.#handlers[onError] ?? null;
+  }
+
+  #list(steps: readonly Step[], place: Place): void {
+    for (const step of steps) this.#step(step, place);
+  }
+
+  #step(step: Step, place: Place): void {
+    if (this.#codes.length > MAX_TARGET_CODES) throw tooMany();
+    const { scope, onFailure, finallys } = place;
+    const handler = this.#handlerOf(step);
+    if (handler !== null) {
+      const body = { try: [{ ...step, onError: 'fail' }], catch: [...handler] };
+      this.#try(body, place, `${scope}${step.id}!${step.onError}/`);
+    } else if (isActionStep(step)) {
+      const index = this.#codes.length;
+      this.#codes.push({ index, path: `${scope}${step.id}`, step, next: index + 1, onFailure, finallys });
+    } else if ('try' in step && step.onError === 'continue') {
+      const past: DraftJump = { index: -1, depth: finallys.length, isPutOff: false };
+      this.#try(step, { ...place, onFailure: past }, scope);
+      past.index = this.#codes.length;
+    } else if ('try' in step) this.#try(step, place, scope);
+  }
+
+  #try(step: Pick<TryStep, 'try' | 'catch' | 'finally'>, place: Place, catchScope: string): void {
+    const { onFailure: outer, finallys } = place;
+    const depth = finallys.length;
+    const bodyFrom = this.#codes.length;
+    const toCatch: DraftJump | null = step.catch === undefined ? null : { index: -1, depth, isPutOff: false };
+    const toFinally: DraftJump | null = step.finally === undefined ? null : { index: -1, depth, isPutOff: true };
+    this.#list(step.try, { ...place, onFailure: toCatch ?? toFinally ?? outer });
+    const bodyTo = this.#codes.length;
+    if (toCatch !== null) {
+      toCatch.index = bodyTo;
+      this.#list(step.catch ?? [], { scope: catchScope, onFailure: toFinally ?? outer, finallys });
+      this.#leadPast(bodyFrom, bodyTo, toCatch);
+    }
+    if (toFinally === null) return;
+    toFinally.index = this.#codes.length;
+    const region: DraftFinally = { depth, end: -1, to: outer };
+    this.#list(step.finally ?? [], { ...place, finallys: [region, ...finallys] });
+    region.end = this.#codes.length;
+  }
+
+  /** Who came through the body well, or past a failure in it, does not go through the catch. */
+  #leadPast(from: number, to: number, toCatch: DraftJump): void {
+    const behind = this.#codes.length;
+    for (const code of this.#codes.slice(from, to)) {
+      if (code.next === to) code.next = behind;
+      for (const jump of [code.onFailure, ...code.finallys.map((one) => one.to)]) {
+        if (jump !== null && jump !== toCatch && jump.index === to) jump.index = behind;
+      }
+    }
+  }
+}
+
+interface Place {
+  readonly scope: string;
+  readonly onFailure: DraftJump | null;
+  readonly finallys: readonly DraftFinally[];
+}
+
+/** All target steps of a runbook together with their handlers. */
+const MAX_TARGET_CODES = 1000;
+
+function tooMany(): FettleError {
+  return new FettleError({
+    code: 'invalid-document',
+    message: `the runbook has more than ${MAX_TARGET_CODES} steps on targets, those of handlers counted wherever they are named`,
+    remedy: 'Split it into runbooks that call each other.',
+  });
+}
+
+/** Where a target goes after a step that has come to its end. `failing`: the failures that are put off, as `Jump` says. */
+export type TargetNext =
+  | { readonly kind: 'go'; readonly index: number; readonly failing: number }
+  | { readonly kind: 'end'; readonly state: 'failed' };
+
+/** After success, a skip, or a failure that `onError: continue` passes over. */
+export function nextAfterSuccess(code: TargetCode, failing: number): TargetNext {
+  return arrive(code, code.next, failing);
+}
+
+/** After the last attempt has failed for certain. */
+export function nextAfterFailure(code: TargetCode, failing: number): TargetNext {
+  if (code.step.onError === 'continue') return nextAfterSuccess(code, failing);
+  return jump(code, code.onFailure, failing);
+}
+
+function jump(code: TargetCode, to: Jump | null, failing: number): TargetNext {
+  if (to === null) return { kind: 'end', state: 'failed' };
+  const { index, depth, isPutOff } = to;
+  const kept = failing & ((1 << depth) - 1);
+  // What is put off by the `finally` that it comes to now is not raised before that has ended.
+  return isPutOff ? { kind: 'go', index, failing: kept | (1 << depth) } : arrive(code, index, kept);
+}
+
+/** Whoever leaves a `finally` with a failure put off fails now. */
+function arrive(code: TargetCode, index: number, failing: number): TargetNext {
+  const left = code.finallys.find(({ depth, end }) => index >= end && (failing & (1 << depth)) !== 0);
+  return left === undefined ? { kind: 'go', index, failing } : jump(code, left.to, failing & ~(1 << left.depth));
+}
