@@ -246,7 +246,7 @@ export class Lane {
     }
     const secrets = this.#secrets.forAttempt();
     const identity = { assetId: target.assetId, step: path, generation: target.generation };
-    const log = new AttemptLog(identity, () => secrets.redactions);
+    const log = new AttemptLog(identity, () => secrets.redactions, this.#run.logBytes);
     this.#inFlight.set(target.assetId, log);
     const request = { ...attempt, secrets, log, signal: this.#abort.signal };
     void executeAttempt(this.#services, request).then((outcome) => {

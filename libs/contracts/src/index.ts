@@ -11,6 +11,7 @@ export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './temporal-command.js';
 export * from './api-inputs.js';
+export * from './size.js';
 export * from './capacity.js';
 export * from './capacity-views.js';
 export * from './api-capacity.js';
