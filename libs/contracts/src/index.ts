@@ -15,3 +15,5 @@ export * from './size.js';
 export * from './capacity.js';
 export * from './capacity-views.js';
 export * from './api-capacity.js';
+export * from './dispatch-room.js';
+export * from './rehearsal.js';
