@@ -17,6 +17,7 @@ import { AddCapacity1790000000015 } from './1790000000015-add-capacity.js';
 import { CreatePlans1790000000016 } from './1790000000016-create-plans.js';
 import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.js';
+import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -39,4 +40,5 @@ export const migrations = [
   CreatePlans1790000000016,
   AddRollback1790000000017,
   CreateApprovals1790000000018,
+  AddJumpHosts1790000000040,
 ];

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { durationSchema } from './duration.js';
 import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
+import { sizeSchema } from './size.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
 export const API_VERSION = 'fettle/v1';
@@ -100,6 +101,8 @@ export const runbookSpecSchema = z.strictObject({
 
   /** Absent: nobody is told. */
   notify: z.array(notificationSchema).min(1).max(20).optional(),
+  /** What is kept of the output of each attempt of a step, half from its beginning and half from its end; absent: 1 MiB. */
+  logLimit: sizeSchema('8KiB', '16MiB').optional(),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 

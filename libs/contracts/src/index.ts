@@ -12,6 +12,7 @@ export * from './api-queries.js';
 export * from './api-plan.js';
 export * from './temporal-command.js';
 export * from './api-inputs.js';
+export * from './size.js';
 export * from './capacity.js';
 export * from './capacity-views.js';
 export * from './api-capacity.js';
