@@ -3,23 +3,32 @@ import {
   claimRun,
   endControlStep,
   endRun,
-  NIL_ASSET_ID,
   NO_EPOCH,
   notifyRun,
   readCounts,
+  unstartedToken,
+  type RunOutcome,
   type StoredError,
 } from '@fettle/database';
 import type { TargetCounts } from '@fettle/contracts';
 import type { Program, JsonObject } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
+import { flowActivities } from './run/flow.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
-import { LANE_SLOTS, serveLane, type LaneInput, type LaneReport } from './run/serve-lane.js';
+import type { LaneInput } from './run/lane-input.js';
+import { LANE_SLOTS, serveLane, type LaneReport } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
+import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
+export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
+export type { Decision } from '@fettle/database';
+export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
+export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
+export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
 /** What the workflow needs to drive a run: ids, the run level and counters. */
@@ -32,14 +41,13 @@ export interface ClaimedRun {
   readonly lanes: number;
   /** Targets that one lane works on at the same time. */
   readonly laneSlots: number;
-  /** Index of each target step among all target steps. */
-  readonly targetStepIds: readonly string[];
 }
 
 export interface EndRunInput {
   readonly runId: string;
   readonly state: 'succeeded' | 'failed' | 'cancelled' | 'timed-out';
   readonly error: StoredError | null;
+  readonly outcome: RunOutcome;
 }
 
 /**
@@ -76,6 +84,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
   const lanesHere = new LanesHere<LaneReport>();
   return {
     ...waveActivities(dataSource),
+    ...flowActivities(dataSource),
 
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {
@@ -94,7 +103,6 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
         counts: await readCounts(dataSource.manager, runId),
         lanes: Math.min(MAX_LANES, Math.ceil(Math.min(run.maxConcurrency, Math.max(1, run.targetCount)) / LANE_SLOTS)),
         laneSlots: LANE_SLOTS,
-        targetStepIds: run.targetSteps.map((step) => step.id),
       };
     },
 
@@ -116,15 +124,21 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       return whileBeating(hooks, () => runControlStep(services, input, cancelled.signal));
     },
 
+    /** Undoes what a segment did on its targets. */
+    async undoSegment(input: UndoSegmentInput): Promise<UndoSegmentReport> {
+      const hooks = { cancel: () => undefined, abandon: () => undefined };
+      return whileBeating(hooks, async () => undoSegment(services, await loadRun(services, input.runId), input));
+    },
+
     /** Local activity: journals a control step that was decided without being executed. */
     async recordControlStep(input: {
       readonly runId: string;
-      readonly stepId: string;
+      readonly path: string;
       readonly state: 'skipped' | 'failed';
       readonly error: StoredError | null;
     }): Promise<void> {
-      const { runId, stepId: step, state, error } = input;
-      const token = `none-${step}-${NIL_ASSET_ID}`;
+      const { runId, path: step, state, error } = input;
+      const token = unstartedToken(step);
       await endControlStep(
         dataSource.manager,
         { runId, step, generation: 1, token, epoch: NO_EPOCH, effect: 'none' },
@@ -141,7 +155,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     /** Local activity; ending an ended run changes nothing. */
     async endRun(input: EndRunInput): Promise<void> {
       await dataSource.transaction(async (transaction) => {
-        await endRun(transaction, input.runId, input.state, input.error);
+        await endRun(transaction, input.runId, input.state, input.error, input.outcome);
         await notifyRun(transaction, input.runId);
       });
     },

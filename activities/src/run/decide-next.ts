@@ -1,29 +1,50 @@
-import type { Step, TargetState } from '@fettle/contracts';
+import type { TargetState } from '@fettle/contracts';
 import type { AttemptEnd, ClaimedTarget } from '@fettle/database';
-import { retryDelayMs } from '@fettle/runbook';
+import { nextAfterFailure, nextAfterSuccess, retryDelayMs, type TargetCode, type TargetNext } from '@fettle/runbook';
 import type { AttemptOutcome } from './execute-attempt.js';
 
+/** What decides over a target that comes to the end of its segment. */
+export interface SegmentEnd {
+  /** Index of the segment's last step. */
+  readonly lastStep: number;
+  /** No segment follows: whoever leaves it has come to its end. */
+  readonly isLast: boolean;
+}
+
 /**
- * Where a target goes after an attempt: on to its next step, back for another attempt, or to its end. Only what is known to
- * have ended is tried again; `unknown` never is.
+ * Where a target goes after an attempt: on to its next step, into a handler, back for another attempt, or to its end. Only what is
+ * known to have ended is tried again; `unknown` never is. Only `failed` is caught by a handler or passed over by `continue`.
  */
 export function decideNext(
   target: ClaimedTarget,
-  step: Step,
+  code: TargetCode,
   outcome: AttemptOutcome,
-  targetStepCount: number,
+  segment: SegmentEnd,
 ): AttemptEnd['next'] {
-  const advance = (executed: boolean): AttemptEnd['next'] => {
-    const stepIndex = target.stepIndex + 1;
-    if (stepIndex < targetStepCount) return { kind: 'advance', stepIndex };
-    const state: TargetState = executed || Object.keys(target.outputs).length > 0 ? 'succeeded' : 'skipped';
-    return { kind: 'end', state };
-  };
-  if (outcome.state === 'succeeded') return advance(true);
-  if (outcome.state === 'skipped') return advance(false);
+  if (outcome.state === 'succeeded' || outcome.state === 'skipped') {
+    const next = nextAfterSuccess(code, target.failing);
+    return nextOf(target, next, segment, { executed: outcome.state === 'succeeded', isCaught: false });
+  }
   const mayRetry = outcome.final !== true && (outcome.state === 'failed' || outcome.state === 'unreachable');
-  const delayMs = mayRetry ? retryDelayMs(step.retry, target.generation) : null;
+  const delayMs = mayRetry ? retryDelayMs(code.step.retry, target.generation) : null;
   if (delayMs !== null) return { kind: 'retry', delayMs };
-  if (outcome.state === 'failed' && step.onError === 'continue') return advance(true);
-  return { kind: 'end', state: outcome.state };
+  if (outcome.state !== 'failed') return { kind: 'end', state: outcome.state };
+  const isCaught = code.step.onError !== 'continue' && code.onFailure !== null;
+  return nextOf(target, nextAfterFailure(code, target.failing), segment, { executed: true, isCaught });
+}
+
+function nextOf(
+  target: ClaimedTarget,
+  next: TargetNext,
+  { lastStep, isLast }: SegmentEnd,
+  { executed, isCaught }: { readonly executed: boolean; readonly isCaught: boolean },
+): AttemptEnd['next'] {
+  if (next.kind === 'end') return next;
+  if (next.index <= lastStep || !isLast) {
+    const { index: stepIndex, failing } = next;
+    return { kind: 'advance', stepIndex, ...(failing === 0 ? {} : { failing }), ...(isCaught ? { isCaught } : {}) };
+  }
+  const didSomething = executed || target.error !== null || Object.keys(target.outputs).length > 0;
+  const state: TargetState = didSomething ? 'succeeded' : 'skipped';
+  return { kind: 'end', state };
 }

@@ -1,4 +1,4 @@
-import { FettleError, durationMs, type Effect, type Step, type StepState } from '@fettle/contracts';
+import { FettleError, durationMs, type ActionStep, type Effect, type StepState } from '@fettle/contracts';
 import {
   saveFacts,
   type ClaimedTarget,
@@ -6,7 +6,7 @@ import {
   type StoredError,
   type TargetAsset,
 } from '@fettle/database';
-import { stepOutputs, targetStepDecision, type CompiledStep } from '@fettle/runbook';
+import { stepOutputs, targetStepDecision, type CompiledStep, type JsonObject } from '@fettle/runbook';
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
 import { driverEndpoint, type TargetAction, type TargetContext } from '../implementation.js';
@@ -31,7 +31,11 @@ export interface AttemptOutcome {
 export interface AttemptSubject {
   readonly run: LoadedRun;
   readonly target: ClaimedTarget;
-  readonly step: Step;
+  readonly step: ActionStep;
+  /** What the journal calls it: its id, after the iterations and handlers that it stands in. */
+  readonly path: string;
+  /** What expressions read of the iterations around it. */
+  readonly item: JsonObject;
   /** The same step, parsed. */
   readonly compiled: CompiledStep;
   readonly asset: TargetAsset | undefined;
@@ -69,17 +73,21 @@ const failed = (state: AttemptOutcome['state'], code: string, message: string, r
 });
 
 /** What expressions of a step on a target see. */
-function stepVariables(run: LoadedRun, target: ClaimedTarget, asset: TargetAsset): Variables {
+function stepVariables({ run, target, item }: AttemptSubject, asset: TargetAsset): Variables {
+  const { error } = target;
   return {
     asset: { ...asset, quarantined: asset.quarantineReason !== null },
     inputs: run.inputs,
     steps: target.outputs,
     run: { id: run.runId, runbook: run.runbook, space: run.space },
+    item,
+    ...(error === null ? {} : { error: { code: error.code, message: error.message, step: error.step ?? '' } }),
   };
 }
 
 /** Decides `if` and `with` for one target; nothing of the outside is touched. Never throws. */
-export function prepareAttempt({ run, target, step, compiled, asset }: AttemptSubject): Preparation {
+export function prepareAttempt(subject: AttemptSubject): Preparation {
+  const { target, step, compiled, asset } = subject;
   const refuse = (outcome: AttemptOutcome): Preparation => ({ kind: 'refuse', outcome });
   if (!asset) return refuse(failed('failed', 'asset-missing', `Asset ${target.assetName} no longer exists.`));
   const action = findAction(step.uses);
@@ -87,7 +95,7 @@ export function prepareAttempt({ run, target, step, compiled, asset }: AttemptSu
     return refuse(failed('failed', 'unknown-action', `This worker has no action "${step.uses}" for targets.`));
   }
   try {
-    const decision = targetStepDecision(compiled, stepVariables(run, target, asset));
+    const decision = targetStepDecision(compiled, stepVariables(subject, asset));
     if (decision.kind === 'skip') return { kind: 'skip' };
     if (decision.kind === 'fail')
       return refuse({ state: 'failed', exitCode: null, error: decision.error, output: null });
@@ -122,6 +130,7 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
   let dispatched = false;
   try {
     const asset = request.asset!;
+    await request.secrets.declare(request.run.declaredSecrets);
     const context = await targetContext(services, request, asset, prepared);
     dispatched = true;
     const end = request.secrets.maskedEnd(await prepared.action.execute(prepared.input, context));
@@ -155,7 +164,7 @@ function succeeded(
 
 /** What later steps may read of this one; at most `MAX_TARGET_OUTPUT_BYTES` as JSON. */
 function keptOutput(request: AttemptRequest, asset: TargetAsset, result: unknown): Readonly<Record<string, unknown>> {
-  const variables = { ...stepVariables(request.run, request.target, asset), result } as Variables;
+  const variables = { ...stepVariables(request, asset), result } as Variables;
   const output = stepOutputs(request.step.outputs, variables);
   const sizeBytes = Buffer.byteLength(JSON.stringify(output));
   if (sizeBytes > MAX_TARGET_OUTPUT_BYTES) {
@@ -213,7 +222,7 @@ async function targetContext(
     timeoutMs: Math.min(wantedMs, contract.maxTimeoutMs),
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),
-    secret: (name) => request.secrets.value(name, 'password'),
+    secret: (name, kinds = ['password']) => request.secrets.value(name, kinds),
     redactor: () => request.secrets.redactions.redactor(),
     saveFacts: (gathered) => {
       const { facts, identifiers } = request.secrets.maskedFacts(gathered);

@@ -14,7 +14,10 @@ export interface Turn {
 }
 
 /** A claimed target with its decision and its token: *started* stands in the journal, nothing is dispatched yet. */
-export type Attempt = Pick<AttemptRequest, 'run' | 'target' | 'step' | 'compiled' | 'asset' | 'prepared' | 'token'>;
+export type Attempt = Pick<
+  AttemptRequest,
+  'run' | 'target' | 'step' | 'path' | 'item' | 'compiled' | 'asset' | 'prepared' | 'token'
+>;
 
 export interface Written {
   /** Null: the run was not looked at. */

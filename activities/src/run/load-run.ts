@@ -1,23 +1,30 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { FettleError, runbookDocumentSchema, type RunbookSpec, type Step } from '@fettle/contracts';
+import { FettleError, runbookDocumentSchema, type ActionStep, type RunbookSpec } from '@fettle/contracts';
 import { readRunDefinition, type RunDefinition } from '@fettle/database';
-import { compileProgram, compileStep, type CompiledStep, type Program } from '@fettle/runbook';
-import { findAction } from '../actions.js';
+import {
+  compileRunbook,
+  compileStep,
+  type CompiledRunbook,
+  type CompiledStep,
+  type Program,
+  type TargetCode,
+} from '@fettle/runbook';
 import { actionContracts } from '../contracts.js';
+import { declaredSecrets, rememberDeclaredSecrets } from './declared-secrets.js';
 import type { WorkerServices } from './services.js';
 
 export interface LoadedRun extends RunDefinition {
-  readonly steps: readonly Step[];
-  /** Steps of target scope in order; a target's `step_index` counts in these. */
-  readonly targetSteps: readonly Step[];
+  /** Steps of target scope in the order in which targets pass through them; a target's `step_index` counts in these. */
+  readonly targetCodes: readonly TargetCode[];
+  /** The steps of `targetCodes`. */
+  readonly targetSteps: readonly ActionStep[];
   /** Conditions and templates of `targetSteps`, parsed once for all targets. */
   readonly compiledSteps: readonly CompiledStep[];
   readonly program: Program;
-}
-
-/** Steps of target scope, in the order in which every target passes through them. */
-export function targetStepsOf(steps: readonly Step[]): readonly Step[] {
-  return steps.filter((step) => findAction(step.uses)?.scope === 'target');
+  /** Names of the credentials that the run declares: their values are masked in all that it leaves behind. */
+  readonly declaredSecrets: readonly string[];
+  /** `exclusive`: nobody else changes an asset while this run does; `shared`: only others that share. */
+  readonly assetLock: 'exclusive' | 'shared';
 }
 
 /** Reads what a run executes: its own version of the runbook, whatever was applied since. */
@@ -33,20 +40,24 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
       'invalid-document',
     );
   }
-  const { steps } = parsed.data.spec;
-  const targetSteps = targetStepsOf(steps);
+  const { program, targetCodes } = compileOrExplain(parsed.data.spec);
+  const targetSteps = targetCodes.map((code) => code.step);
+  const names = declaredSecrets(parsed.data.spec, definition.inputs);
+  rememberDeclaredSecrets(services, runId, names);
   return {
     ...definition,
-    steps,
+    targetCodes,
     targetSteps,
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
-    program: compileOrExplain(parsed.data.spec),
+    program,
+    declaredSecrets: names,
+    assetLock: parsed.data.spec.assetLock ?? 'exclusive',
   };
 }
 
-function compileOrExplain(spec: RunbookSpec): Program {
+function compileOrExplain(spec: RunbookSpec): CompiledRunbook {
   try {
-    return compileProgram(spec, actionContracts);
+    return compileRunbook(spec, actionContracts);
   } catch (error) {
     // Asking again would give the same answer for ever.
     if (error instanceof FettleError) throw ApplicationFailure.nonRetryable(error.message, error.code);

@@ -36,16 +36,16 @@ export async function recoverOrphans(
 }
 
 function uncertainEnd(run: LoadedRun, orphan: Orphan): AttemptEnd {
-  const step = run.targetSteps[orphan.stepIndex]!;
+  const step = orphan.step ?? run.targetCodes[orphan.stepIndex]!.path;
   return {
     assetId: orphan.assetId,
-    step: step.id,
+    step,
     generation: orphan.generation,
     state: 'unknown',
     exitCode: null,
     error: {
       code: 'effect-uncertain',
-      message: `The worker was lost while step "${step.id}" was in flight on ${orphan.assetName}; it may or may not have happened.`,
+      message: `The worker was lost while step "${step}" was in flight on ${orphan.assetName}; it may or may not have happened.`,
       remedy: 'Look at the host, then decide by hand.',
     },
     output: null,

@@ -9,11 +9,18 @@ import {
   type ControlEnd,
   type StoredError,
 } from '@fettle/database';
-import { MAX_CONTROL_OUTPUT_BYTES, stepOutputs, type JsonObject, type JsonValue } from '@fettle/runbook';
+import {
+  conditionHolds,
+  MAX_CONTROL_OUTPUT_BYTES,
+  stepOutputs,
+  type JsonObject,
+  type JsonValue,
+} from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
+import { declaredSecretsOf } from './declared-secrets.js';
 import { judgeError, storedError } from './judge-error.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -21,13 +28,20 @@ import type { WorkerServices } from './services.js';
 export interface ControlStepInput {
   readonly runId: string;
   readonly space: string;
-  readonly stepId: string;
+  /** Path of the step. */
+  readonly path: string;
   readonly uses: string;
   readonly input: JsonObject;
   readonly outputs: Readonly<Record<string, string>> | null;
   readonly timeoutMs: number;
   /** Generation, from 1. */
   readonly attempt: number;
+  /** CEL over `result`: the report says whether it holds. */
+  readonly condition?: string | undefined;
+  /** Of a `finally`: a cancel of the run does not stop it. */
+  readonly shielded?: boolean | undefined;
+  /** The path then has `#undo` at its end, which the journal's has not. */
+  readonly phase?: 'undo' | undefined;
 }
 
 /** What the workflow learns of a control step: its state, and the small output that it declares. */
@@ -35,6 +49,7 @@ export interface ControlStepReport {
   readonly state: 'succeeded' | 'failed' | 'cancelled' | 'unknown';
   readonly output: JsonValue;
   readonly error: StoredError | null;
+  readonly holds?: boolean | undefined;
 }
 
 /** Executes one attempt of a control step with its *started* and its end in the journal; safe to be called again after a crash. */
@@ -43,22 +58,19 @@ export async function runControlStep(
   request: ControlStepInput,
   signal: AbortSignal,
 ): Promise<ControlStepReport> {
-  const { runId, stepId } = request;
-  const token = effectToken(services.tokenKey, {
-    runId,
-    stepPath: stepId,
-    assetId: NIL_ASSET_ID,
-    phase: 'do',
-    generation: request.attempt,
-  });
+  const { runId, phase } = request;
+  const path = journalPath(request);
+  const token = tokenOf(services, request, request.attempt);
   const prepared = prepare(request);
   const attempt: ControlAttempt = {
     runId,
-    step: stepId,
+    step: path,
     generation: request.attempt,
     token,
     epoch: randomInt(1, 2 ** 31),
     effect: prepared.kind === 'refuse' ? 'none' : prepared.effect,
+    shielded: request.shielded,
+    phase,
   };
   const database = services.dataSource.manager;
   const started = await withDatabasePatience(() => startControlStep(database, attempt));
@@ -66,7 +78,7 @@ export async function runControlStep(
   if (started.kind === 'refused') return { state: 'cancelled', output: null, error: null };
   let end: ControlEnd;
   if (started.kind === 'interrupted' && !repeatableEffects.has(started.effect)) {
-    const message = `The worker was lost while step "${stepId}" was in flight; it may or may not have happened.`;
+    const message = `The worker was lost while step "${path}" was in flight; it may or may not have happened.`;
     end = { state: 'unknown', error: { code: 'effect-uncertain', message }, output: null };
   } else if (started.kind === 'interrupted' && !started.isOpen) {
     end = { state: 'cancelled', error: null, output: null };
@@ -75,6 +87,16 @@ export async function runControlStep(
   }
   await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);
+}
+
+function journalPath({ path, phase }: ControlStepInput): string {
+  return phase === 'undo' ? path.replace(/#undo$/, '') : path;
+}
+
+function tokenOf(services: WorkerServices, request: ControlStepInput, generation: number): string {
+  const { runId, phase = 'do' } = request;
+  const identity = { runId, stepPath: journalPath(request), assetId: NIL_ASSET_ID, phase, generation } as const;
+  return effectToken(services.tokenKey, identity);
 }
 
 type Prepared =
@@ -90,7 +112,7 @@ function prepare(request: ControlStepInput): Prepared {
   const parsed = action.contract.input.safeParse(request.input);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    const message = `Input of step "${request.stepId}": ${issue.path.join('.')}: ${issue.message}.`;
+    const message = `Input of step "${request.path}": ${issue.path.join('.')}: ${issue.message}.`;
     return { kind: 'refuse', end: { state: 'failed', error: { code: 'invalid-input', message }, output: null } };
   }
   return { kind: 'execute', action, input: parsed.data, effect: action.contract.effect(parsed.data) };
@@ -106,12 +128,14 @@ async function execute(
   const secrets = new Secrets(services, request.space).forAttempt();
   let ended: ActionEnd<unknown>;
   try {
+    await secrets.declare(await declaredSecretsOf(services, request.runId));
     ended = secrets.maskedEnd(
       await prepared.action.execute(prepared.input, {
         token,
+        stepToken: tokenOf(services, request, 1),
         timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
         signal,
-        secret: (name) => secrets.value(name, 'token'),
+        secret: (name, kinds = ['token']) => secrets.value(name, kinds),
         redactor: () => secrets.redactions.redactor(),
       }),
     );
@@ -127,10 +151,13 @@ async function execute(
 /** The action's effect has happened; only its output can still fail the step. */
 function keepOutput(request: ControlStepInput, result: unknown): ControlEnd {
   try {
+    const holds = request.condition === undefined ? {} : { holds: conditionHolds(request.condition, { result }) };
+    // A look that did not find what is waited for leaves nothing.
+    if (holds.holds === false) return { state: 'succeeded', error: null, output: null, ...holds };
     const output = stepOutputs(request.outputs, { result });
     const sizeBytes = Buffer.byteLength(JSON.stringify(output));
-    if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output };
-    const message = `Step "${request.stepId}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;
+    if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output, ...holds };
+    const message = `Step "${request.path}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;
     return { state: 'failed', error: { code: 'output-too-large', message }, output: null };
   } catch (error) {
     return { state: 'failed', error: storedError(error), output: null };
@@ -140,5 +167,6 @@ function keepOutput(request: ControlStepInput, result: unknown): ControlEnd {
 function reportOf(end: ControlEnd): ControlStepReport {
   const state =
     end.state === 'succeeded' || end.state === 'cancelled' || end.state === 'unknown' ? end.state : 'failed';
-  return { state, output: (end.output ?? null) as JsonValue, error: end.error };
+  const holds = end.holds === undefined ? {} : { holds: end.holds };
+  return { state, output: (end.output ?? null) as JsonValue, error: end.error, ...holds };
 }

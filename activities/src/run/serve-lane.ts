@@ -25,6 +25,8 @@ import { recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
+import type { LaneInput } from './lane-input.js';
+import { holdAssets } from './hold-assets.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, journaledEffect, prepareAttempt } from './execute-attempt.js';
 import type { Attempt, Turn, Written } from './lane-turn.js';
@@ -52,16 +54,6 @@ const GROUP_MS = 25;
 const GROUP_ENDS = 50;
 /** Readers of a run are woken at most this often by one lane. */
 const NOTIFY_INTERVAL_MS = 300;
-
-export interface LaneInput {
-  readonly runId: string;
-  readonly lane: number;
-  /** Indexes of the segment's first and last step among all target steps, inclusive. */
-  readonly firstStep: number;
-  readonly lastStep: number;
-  /** Number of the wave, from 1; absent: the run has none, and all targets are in the first. */
-  readonly wave?: number;
-}
 
 export interface LaneReport {
   /** All targets of the wave have left the segment. */
@@ -181,26 +173,30 @@ export class Lane {
 
   /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
   async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
-    const firstStepId = this.#run.targetSteps[this.#input.firstStep]!.id;
-    const claim = await claimTargets(transaction, run, { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit });
+    const firstStepId = this.#pathOf(this.#input.firstStep);
+    const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
+    const claim = await claimTargets(transaction, run, request);
     if (claim.targets.length === 0) return { claim, attempts: [] };
     const ids = claim.targets.map((target) => target.assetId);
     const assets = await readTargetAssets(transaction, ids, { facts: this.#needsFacts });
     const attempts = claim.targets.map((target): Attempt => {
       const step = this.#run.targetSteps[target.stepIndex]!;
       const compiled = this.#run.compiledSteps[target.stepIndex]!;
-      const subject = { run: this.#run, target, step, compiled, asset: assets.get(target.assetId) };
-      return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, step.id) };
+      const path = this.#pathOf(target.stepIndex);
+      const { item = {} } = this.#input;
+      const subject = { run: this.#run, target, step, path, item, compiled, asset: assets.get(target.assetId) };
+      return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, path) };
     });
-    const starts = attempts.map(({ target, step, token, prepared }) => ({
+    const held = await holdAssets(transaction, run, request, claim, attempts);
+    const starts = held.attempts.map(({ target, path, token, prepared }) => ({
       assetId: target.assetId,
-      step: step.id,
+      step: path,
       generation: target.generation,
       token,
       effect: journaledEffect(prepared),
     }));
     await journalStarted(transaction, run, this.#claim, starts);
-    return { claim, attempts };
+    return held;
   }
 
   /**
@@ -231,6 +227,11 @@ export class Lane {
     return this.#inFlight.size < LANE_SLOTS && ageMs < LANE_CLAIMS_MS;
   }
 
+  /** What the journal calls a step of this segment. */
+  #pathOf(stepIndex: number): string {
+    return `${this.#input.prefix ?? ''}${this.#run.targetCodes[stepIndex]!.path}`;
+  }
+
   #token(target: ClaimedTarget, stepPath: string): string {
     const { assetId, generation } = target;
     const { runId } = this.#input;
@@ -238,13 +239,13 @@ export class Lane {
   }
 
   #start(attempt: Attempt): void {
-    const { target, step } = attempt;
+    const { target, step, path } = attempt;
     if (Date.now() - this.#secretsSinceMs > SECRETS_LIFETIME_MS) {
       this.#secrets = new Secrets(this.#services, this.#run.space);
       this.#secretsSinceMs = Date.now();
     }
     const secrets = this.#secrets.forAttempt();
-    const identity = { assetId: target.assetId, step: step.id, generation: target.generation };
+    const identity = { assetId: target.assetId, step: path, generation: target.generation };
     const log = new AttemptLog(identity, () => secrets.redactions);
     this.#inFlight.set(target.assetId, log);
     const request = { ...attempt, secrets, log, signal: this.#abort.signal };
@@ -253,10 +254,14 @@ export class Lane {
       this.#endedLogs.push(...log.close());
       this.#ended.push({
         assetId: target.assetId,
-        step: step.id,
+        step: path,
+        stepId: step.id,
         generation: target.generation,
         ...outcome,
-        next: decideNext(target, step, outcome, this.#run.targetSteps.length),
+        next: decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, {
+          lastStep: this.#input.lastStep,
+          isLast: this.#input.isLast ?? false,
+        }),
       });
       // The first end of a group arms its timer; those between need no turn of the loop.
       const count = this.#ended.length;

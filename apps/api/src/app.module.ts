@@ -6,6 +6,7 @@ import { AssetsController } from './assets/assets.controller.js';
 import { Enrolments } from './assets/enrolments.js';
 import { Imports } from './assets/imports.js';
 import { AuditController } from './audit/audit.controller.js';
+import { CapacityController } from './capacity/capacity.controller.js';
 import { ApiLogger } from './common/logger.js';
 import { CredentialsController } from './credentials/credentials.controller.js';
 import { SealingKeys } from './credentials/sealing-keys.js';
@@ -13,6 +14,7 @@ import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
+import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -38,6 +40,8 @@ export const controllers = [
   AssetsController,
   InventoryController,
   CredentialsController,
+  RunbookInputsController,
+  CapacityController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */

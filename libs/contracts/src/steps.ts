@@ -20,7 +20,7 @@ export const stepIdSchema = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/, {
 });
 
 /** A step as the journal names it: its id, after the iterations and handlers that it stands in: `each_site[ber]/restart`. */
-export const stepPathSchema = z.string().regex(/^[a-z][A-Za-z0-9_.:@%!/[\]~-]{0,499}$/, {
+export const stepPathSchema = z.string().regex(/^[a-z][A-Za-z0-9_.:@%!#/[\]~-]{0,499}$/, {
   message: 'must be the path of a step, such as "restart" or "each_site[ber]/restart"',
 });
 
@@ -65,6 +65,7 @@ export const rollbackSchema = z.union([
   z.strictObject({ none: z.string().min(1).max(500) }),
 ]);
 export type Rollback = z.infer<typeof rollbackSchema>;
+export type RollbackAction = Exclude<Rollback, { none: string }>;
 
 /** An action: on each target, or once for the run, as its contract says. */
 export const actionStepSchema = z.strictObject({

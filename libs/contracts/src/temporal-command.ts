@@ -11,4 +11,6 @@ export type TemporalCommand =
       readonly subject: string;
       readonly payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string };
     }
+  /** Tells a run that something it waits for has come; `path` is the step's. */
+  | { readonly kind: 'wake-run'; readonly subject: string; readonly payload: { readonly path: string } }
   | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };

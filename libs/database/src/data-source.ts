@@ -29,6 +29,8 @@ export const entities = [
   runs.LaneEntity,
   runs.EntryEntity,
   runs.RunLogEntity,
+  runs.RunWaitEntity,
+  runs.RunSignalEntity,
   schedules.ScheduleEntity,
   schedules.FireEntity,
 ];

@@ -1,4 +1,12 @@
-import { endRun, notifyRun, type EndedRunState, type OpenRun, type Transaction } from '@fettle/database';
+import {
+  endRun,
+  listOpenSubRuns,
+  notifyRun,
+  type EndedRunState,
+  type OpenRun,
+  type Transaction,
+} from '@fettle/database';
+import { cancelSubRun } from './cancel-run.js';
 import { systemContext } from './context.js';
 import { recordAudit } from './record-audit.js';
 
@@ -27,5 +35,9 @@ export async function endLostRun(
     object: { kind: 'run', name: run.runId, id: run.runId },
     detail: { state, code, message },
   });
+  // Nobody waits for them any more.
+  for (const id of await listOpenSubRuns(transaction, run.runId)) {
+    await cancelSubRun(transaction, id, `run ${run.runId}, which called it, was lost`);
+  }
   await notifyRun(transaction, run.runId);
 }

@@ -4,6 +4,7 @@ import {
   findTargetsOutside,
   insertTargets,
   TARGET_CONDITION_FIRST_PARAMETER,
+  type TargetCondition,
 } from '@fettle/database';
 import { assetColumnMap, compileSelector, narrow, parseSelector, type Selector } from '@fettle/expression';
 import type { Permission } from '@fettle/security';
@@ -36,11 +37,18 @@ export async function selectTargets(
   context: OperationContext,
   run: { readonly id: string; readonly space: string },
   selector: Selector,
-  request: { readonly allowEmpty: boolean; readonly permission: Permission },
+  request: {
+    readonly allowEmpty: boolean;
+    readonly permission: Permission;
+    /** Only targets of that run on which nothing failed; null: any asset. */
+    readonly within?: string | null;
+  },
 ): Promise<SelectedTargets> {
   const { transaction } = context;
   const compiled = compileSelector(selector, assetColumnMap, options);
-  const selected = await insertTargets(transaction, run.id, run.space, compiled.where);
+  const where =
+    request.within === null || request.within === undefined ? compiled.where : stillIn(request.within, compiled.where);
+  const selected = await insertTargets(transaction, run.id, run.space, where);
   const undetermined = await countUndetermined(transaction, run.space, compiled);
   if (selected.count === 0 && !request.allowEmpty) throw noTargets(selector.source, run.space, undetermined);
   if (selected.count > MAX_TARGETS) {
@@ -52,6 +60,13 @@ export async function selectTargets(
   }
   await checkAllowed(context, run, request.permission);
   return { ...selected, undetermined };
+}
+
+/** Assets that the condition selects and that are targets of a run, as long as nothing failed on them. */
+function stillIn(runId: string, { sql, parameters }: TargetCondition): TargetCondition {
+  const number = TARGET_CONDITION_FIRST_PARAMETER + parameters.length;
+  const open = `EXISTS (SELECT 1 FROM run_target p WHERE p.run_id = $${number} AND p.asset_id = a.id AND p.state IN ('pending', 'running', 'succeeded', 'skipped'))`;
+  return { sql: `(${sql}) AND ${open}`, parameters: [...parameters, runId] };
 }
 
 function noTargets(source: string, space: string, undetermined: number): FettleError {

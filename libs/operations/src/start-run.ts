@@ -5,7 +5,10 @@ import {
   notFoundError,
   type RunbookSpec,
   type RunSummary,
+  type Step,
   type StartRunRequest,
+  isActionStep,
+  walkSteps,
 } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
 import {
@@ -16,13 +19,17 @@ import {
   findRunRow,
   insertRun,
   readTargetSet,
+  type StoredDocument,
+  saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
+import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
+import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
@@ -32,6 +39,19 @@ export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
   /** The fire that starts it. */
   readonly fire?: { readonly scheduleId: string; readonly at: Date } | undefined;
+  /** The step of another run that calls it. */
+  readonly parent?: CallingStep | undefined;
+}
+
+/** A step that calls a runbook, and what the called run has from the run around it. */
+export interface CallingStep {
+  readonly runId: string;
+  readonly path: string;
+  /** Runs above the calling one. */
+  readonly depth: number;
+  readonly closure: Readonly<Record<string, string>> | null;
+  /** Only targets of the calling run on which nothing failed. */
+  readonly inheritsTargets: boolean;
 }
 
 /**
@@ -46,18 +66,7 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
-  const stored = await findDocument(
-    context.transaction,
-    { space: request.space, kind: 'Runbook', name: request.runbook },
-    versionOf(request.version),
-  );
-  if (!stored) {
-    throw notFoundError('Runbook', request.runbook, {
-      space: request.space,
-      part: request.version === undefined ? undefined : `version ${request.version}`,
-      remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
-    });
-  }
+  const stored = await findRunbook(context, request);
   const spec = storedSpec(request, stored);
   return acceptRun(context, {
     ...request,
@@ -71,9 +80,23 @@ export async function startRun(
   });
 }
 
+/** @throws FettleError `not-found` */
+export async function findRunbook(
+  { transaction }: OperationContext,
+  { space, runbook, version }: Pick<StartRunRequest, 'space' | 'runbook' | 'version'>,
+): Promise<StoredDocument> {
+  const stored = await findDocument(transaction, { space, kind: 'Runbook', name: runbook }, versionOf(version));
+  if (stored) return stored;
+  throw notFoundError('Runbook', runbook, {
+    space,
+    part: version === undefined ? undefined : `version ${version}`,
+    remedy: 'See `fettle document list --kind Runbook`, or apply one with `fettle apply -f FILE`.',
+  });
+}
+
 /** What was checked when it was applied may not fit any more: by an older version of Fettle, or changed beside it. */
-function storedSpec(
-  { runbook, space }: StartRunRequest,
+export function storedSpec(
+  { runbook, space }: Pick<StartRunRequest, 'runbook' | 'space'>,
   stored: { readonly parsed: unknown; readonly version: string },
 ): RunbookSpec {
   const parsed = runbookDocumentSchema.safeParse(stored.parsed);
@@ -139,7 +162,8 @@ export interface AcceptRequest {
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
   const { spec, space } = request;
-  const inputs = checkedInputs(request);
+  const { parent } = request.options;
+  const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
   if (selector === null) requireUnnarrowed(context, request.permission, space);
@@ -162,11 +186,23 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     fireAt: request.options.fire?.at ?? null,
     reason: request.reason ?? null,
     timeoutMs,
+    parent,
+    closure: parent === undefined ? await resolveClosure(transaction, space, spec) : parent.closure,
   });
   const targets: SelectedTargets = selector
-    ? await selectTargets(context, { id, space }, selector, request)
+    ? await selectTargets(context, { id, space }, selector, {
+        ...request,
+        within: parent?.inheritsTargets === true ? parent.runId : null,
+      })
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  if (spec.notify !== undefined) {
+    await saveNotifiedStates(
+      transaction,
+      id,
+      spec.notify.map(({ on }) => on),
+    );
+  }
   const detail = {
     runbook: request.runbook,
     version: request.version,
@@ -185,20 +221,25 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
       fire: fireDetail(request.options),
+      ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
     },
   });
   await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
   return runSummary((await findRunRow(transaction, id))!);
 }
 
-function checkedInputs({ runbook, spec, inputs }: AcceptRequest): Readonly<Record<string, unknown>> {
-  const checked = validateInputs(spec, inputs);
-  if (checked.inputs !== null) return checked.inputs;
+async function checkedInputs(
+  context: OperationContext,
+  { runbook, space, spec, inputs: given }: AcceptRequest,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { inputs, findings: misfits } = validateInputs(spec, given);
+  const findings = inputs === null ? misfits : await checkInputNames(context, { space, spec, inputs });
+  if (inputs !== null && findings.length === 0) return inputs;
   throw new FettleError({
     code: 'invalid-inputs',
-    message: `The inputs do not fit runbook "${runbook}": ${checked.findings[0]?.message ?? 'invalid'}.`,
-    remedy: `See what it takes with: fettle document show Runbook ${runbook}`,
-    detail: { findings: checked.findings },
+    message: `The inputs do not fit runbook "${runbook}": ${findings[0]?.message ?? 'invalid'}.`,
+    remedy: `See what it takes with: fettle run inputs ${runbook}`,
+    detail: { findings },
   });
 }
 
@@ -207,11 +248,8 @@ function fireDetail(options: StartOptions): { scheduleId: string; at: string } |
 }
 
 function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> | null {
-  const needsTargets = request.spec.steps.some(
-    (step) =>
-      Object.hasOwn(actionContracts, step.uses) &&
-      actionContracts[step.uses as keyof typeof actionContracts].scope === 'target',
-  );
+  const { steps, handlers = {} } = request.spec;
+  const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
   if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
   if (request.on === undefined) return null;
   throw new FettleError({
@@ -219,4 +257,13 @@ function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> |
     message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
     remedy: 'Leave --on out.',
   });
+}
+
+function isOnTargets(step: Step): boolean {
+  if (isActionStep(step)) {
+    if (!Object.hasOwn(actionContracts, step.uses)) return false;
+    return actionContracts[step.uses as keyof typeof actionContracts].scope === 'target';
+  }
+  // Its own targets are among those that the called run inherits.
+  return 'call' in step && step.call.targets === 'inherit';
 }

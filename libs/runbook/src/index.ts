@@ -7,29 +7,30 @@ export {
   type JsonPath,
   type JsonValue,
 } from './json.js';
+export { compileProgram, compileRunbook, ROLLBACK_RETRY, rollbackOf, type CompiledRunbook } from './engine/program.js';
+export type * from './engine/program-nodes.js';
+export { advance, type Advance } from './engine/advance.js';
+export { initialState, type EngineState } from './engine/state.js';
+export { MAX_CONTROL_OUTPUT_BYTES } from './engine/walk-base.js';
+export type {
+  ControlCommand,
+  EngineCommand,
+  EngineEvent,
+  ItemScope,
+  RunError,
+  WaveReference,
+  WorkCommand,
+} from './engine/commands.js';
 export {
-  compileProgram,
-  type ActionRegistry,
-  type ActionScopes,
-  type ControlStep,
-  type Program,
-  type ProgramNode,
-  type ProgramRollout,
-  type TargetStepReference,
-} from './engine/program.js';
-export {
-  advance,
-  initialState,
-  MAX_CONTROL_OUTPUT_BYTES,
-  type Advance,
-  type EngineCommand,
-  type EngineEvent,
-  type EngineState,
-  type RunError,
-  type WaveReference,
-} from './engine/advance.js';
+  nextAfterFailure,
+  nextAfterSuccess,
+  type Jump,
+  type TargetCode,
+  type TargetNext,
+} from './engine/target-code.js';
 export {
   compileStep,
+  conditionHolds,
   retryDelayMs,
   stepOutputs,
   targetStepDecision,
@@ -49,3 +50,13 @@ export {
 } from './engine/plan.js';
 export { failureLimit, waveEnds, waveSizes } from './rollout/wave-arithmetic.js';
 export { compareTargets, compileOrder, orderKey, type OrderedTarget, type OrderKey } from './rollout/order-targets.js';
+export {
+  decideGrants,
+  DEFAULT_LIMIT,
+  isImpossible,
+  mergeWants,
+  queuePosition,
+  type CapacityRequest,
+  type Want,
+} from './capacity/grant.js';
+export { readWants } from './capacity/read-wants.js';

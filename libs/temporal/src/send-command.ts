@@ -24,6 +24,8 @@ async function dispatch(temporal: TemporalClient, command: TemporalCommand): Pro
       return startOnce(temporal, 'enrolAsset', command.subject, command.payload);
     case 'cancel-run':
       return cancelRun(temporal, command.subject);
+    case 'wake-run':
+      return wakeRun(temporal, command.subject, command.payload.path);
     case 'put-schedule':
       return putSchedule(temporal, command.subject, command.payload);
     default:
@@ -64,6 +66,15 @@ async function cancelRun({ client }: TemporalClient, workflowId: string): Promis
     await client.workflow.getHandle(workflowId).cancel();
   } catch (error) {
     // Never started, or over: the sweeper settles the row.
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+async function wakeRun({ client }: TemporalClient, workflowId: string, path: string): Promise<void> {
+  try {
+    await client.workflow.getHandle(workflowId).signal('wake', path);
+  } catch (error) {
+    // It is over, and waits for nothing any more.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }

@@ -1,23 +1,16 @@
-import {
-  advance,
-  initialState,
-  retryDelayMs,
-  type EngineCommand,
-  type EngineEvent,
-  type EngineState,
-} from '@fettle/runbook';
-import type { ClaimedRun, ControlStepReport, EndRunInput, LaneInput, RunActivities } from '@fettle/activities';
+import type { ClaimedRun } from '@fettle/activities';
+import { initialState } from '@fettle/runbook';
 import {
   CancellationScope,
-  CancelledFailure,
   continueAsNew,
+  defineSignal,
   isCancellation,
-  proxyActivities,
-  proxyLocalActivities,
   rootCause,
+  setHandler,
   sleep,
-  workflowInfo,
 } from '@temporalio/workflow';
+import { local } from './activities.js';
+import { RunActor, type Ended, type Resume } from './run-actor.js';
 
 export interface RunRunbookInput {
   readonly runId: string;
@@ -27,87 +20,77 @@ export interface RunRunbookInput {
   readonly resume?: Resume;
 }
 
-type Command<Kind extends EngineCommand['kind']> = Extract<EngineCommand, { kind: Kind }>;
+/** Something that the step of that path waits for may have come. */
+const wake = defineSignal<[string]>('wake');
 
-/** A run between two executions of its workflow: the engine waits for a segment that is not done yet. */
-interface Resume {
-  readonly claimed: ClaimedRun;
-  readonly state: EngineState;
-  readonly segment: Command<'dispatch-segment'>;
+/**
+ * Executes one run: the pure engine decides, activities act, Postgres keeps the state of each target. A cancel is an event for the
+ * engine like any other: it ends what is open, goes through `finally`, and only then is the run over.
+ */
+export function runRunbook(input: RunRunbookInput): Promise<void> {
+  const root = CancellationScope.current();
+  return CancellationScope.nonCancellable(() => execute(input, root));
 }
 
-/** A lost worker is noticed this long after its last heartbeat. */
-const HEARTBEAT_TIMEOUT = '8 seconds';
-
-const lanes = proxyActivities<Pick<RunActivities, 'serveLane' | 'runControlStep'>>({
-  // A command without a limit of its own may hold its lane for as long as the longest step.
-  startToCloseTimeout: '25 hours',
-  heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
-});
-
-/** Short, idempotent work on Postgres; it is repeated until the database is there. */
-const { claimRun, readCounts, endRun, recordControlStep, startWave, endWave } = proxyLocalActivities<
-  Pick<RunActivities, 'claimRun' | 'readCounts' | 'endRun' | 'recordControlStep' | 'startWave' | 'endWave'>
->({
-  startToCloseTimeout: '10 seconds',
-  retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5 seconds' },
-});
-
-/** Executes one run: the pure engine decides, activities act, Postgres keeps the state of each target. */
-export async function runRunbook(input: RunRunbookInput): Promise<void> {
+async function execute(input: RunRunbookInput, root: CancellationScope): Promise<void> {
   const startedAtMs = Date.now();
-  const begun = input.resume ?? (await CancellationScope.nonCancellable(() => claimOrExplain(input.runId)));
+  const woken = new Set<string>();
+  setHandler(wake, (path) => void woken.add(path));
+  const begun = input.resume ?? (await claimOrExplain(input.runId));
   if (begun === null) return;
-  const ended = 'error' in begun ? begun : await driveWithin(input, begun);
-  if ('segment' in ended) {
+  const ended = 'error' in begun ? begun : await drive(input, begun, { root, woken });
+  if ('open' in ended) {
     const timeoutMs = Math.max(1, input.timeoutMs - (Date.now() - startedAtMs));
     return continueAsNew<typeof runRunbook>({ runId: input.runId, timeoutMs, resume: ended });
   }
-  await CancellationScope.nonCancellable(() => endRun({ runId: input.runId, ...ended }));
+  await local.endRun({ runId: input.runId, ...ended });
 }
 
-type Ended = Omit<EndRunInput, 'runId'>;
-
 /** A run that no worker can execute (its stored runbook does not fit) ends with the reason. */
-async function claimOrExplain(runId: string): Promise<ClaimedRun | Ended | null> {
+async function claimOrExplain(runId: string): Promise<Resume | Ended | null> {
   try {
-    return await claimRun(runId);
+    const claimed = await local.claimRun(runId);
+    // Refuses a program of another release.
+    return claimed === null ? null : beginning(claimed);
   } catch (error) {
     return brokenBy(error);
   }
 }
 
+function beginning(claimed: ClaimedRun): Resume {
+  return { claimed, state: initialState(claimed.program), open: [], mark: 0 };
+}
+
 function brokenBy(error: unknown): Ended {
   const cause = rootCause(error) ?? 'the cause is not known';
+  const message = `The run could not go on: ${cause}`.slice(0, 2000);
   return {
     state: 'failed',
-    error: { code: 'run-broken', message: `The run could not go on: ${cause}`.slice(0, 2000) },
+    error: { code: 'run-broken', message },
+    outcome: { isComplete: false, outputs: null, summary: null },
   };
 }
 
-/** Drives the run until the engine finishes it, the timer passes, or somebody cancels it. */
-async function driveWithin(input: RunRunbookInput, begun: ClaimedRun | Resume): Promise<Ended | Resume> {
-  const scope = new CancellationScope({ cancellable: true });
-  let timedOut = false;
+/** Drives the run until the engine finishes it, or its history has grown long. */
+async function drive(
+  input: RunRunbookInput,
+  begun: Resume,
+  { root, woken }: { readonly root: CancellationScope; readonly woken: Set<string> },
+): Promise<Ended | Resume> {
+  const actor = new RunActor(input.runId, begun, woken);
+  void root.cancelRequested.catch(() => actor.noticeCancel());
   const timer = new CancellationScope({ cancellable: true });
   const watch = timer
     .run(async () => {
       await sleep(input.timeoutMs);
-      timedOut = true;
-      scope.cancel();
+      actor.tell({ kind: 'timed-out' });
     })
     .catch(ignoreCancellation);
   try {
-    return await scope.run(() => drive(input.runId, begun));
+    return await actor.drive();
   } catch (error) {
-    const cancelled = isCancellation(error) || scope.consideredCancelled;
-    if (!cancelled) return brokenBy(error);
-    const kind = timedOut ? 'timed-out' : 'cancel-requested';
-    const { program } = 'segment' in begun ? begun.claimed : begun;
-    const last = advance(program, initialState(program), { kind });
-    return endOf(last.commands);
+    await actor.abandon();
+    return brokenBy(error);
   } finally {
     timer.cancel();
     await watch;
@@ -116,155 +99,4 @@ async function driveWithin(input: RunRunbookInput, begun: ClaimedRun | Resume): 
 
 function ignoreCancellation(error: unknown): void {
   if (!isCancellation(error)) throw error;
-}
-
-async function drive(runId: string, begun: ClaimedRun | Resume): Promise<Ended | Resume> {
-  const claimed = 'segment' in begun ? begun.claimed : begun;
-  const { program, inputs, counts, runbook, space } = claimed;
-  // Refuses a program of a later release, also one that another execution began.
-  let state = initialState(program);
-  let event: EngineEvent | null;
-  if ('segment' in begun) {
-    state = begun.state;
-    event = await dispatchSegment(runId, claimed, begun.segment);
-    if (event === null) return begun;
-  } else {
-    event = { kind: 'started', inputs, targetCounts: counts, run: { id: runId, runbook, space } };
-  }
-  for (;;) {
-    const step = advance(program, state, event);
-    state = step.state;
-    event = null;
-    for (const command of step.commands) {
-      if (command.kind === 'finish') return endOf(step.commands);
-      event = await carryOut(runId, claimed, command);
-      if (event === null && command.kind === 'dispatch-segment') return { claimed, state, segment: command };
-    }
-    if (event === null) throw new Error('the engine gave no command to wait for');
-  }
-}
-
-function endOf(commands: readonly EngineCommand[]): Ended {
-  const finish = commands.find((command): command is Command<'finish'> => command.kind === 'finish');
-  if (!finish) throw new Error('the engine did not finish');
-  return { state: finish.state, error: finish.error ?? null };
-}
-
-/** Carries out one command; an event comes back from those that the engine waits for, unless a segment is not done yet. */
-async function carryOut(runId: string, claimed: ClaimedRun, command: EngineCommand): Promise<EngineEvent | null> {
-  switch (command.kind) {
-    case 'dispatch-segment':
-      return dispatchSegment(runId, claimed, command);
-    case 'wait':
-      await sleep(command.durationMs);
-      return { kind: 'waited', path: command.path, wave: command.wave };
-    case 'run-control':
-      return runControl(runId, claimed, command);
-    case 'skip-control':
-      await recordControlStep({ runId, stepId: command.stepId, state: 'skipped', error: null });
-      return null;
-    case 'fail-control':
-      await recordControlStep({ runId, stepId: command.stepId, state: 'failed', error: command.error });
-      return null;
-    case 'finish':
-      return null;
-  }
-}
-
-/** Null: the history has grown long, and the segment is not done. */
-async function dispatchSegment(
-  runId: string,
-  claimed: ClaimedRun,
-  command: Command<'dispatch-segment'>,
-): Promise<EngineEvent | null> {
-  const { path, wave } = command;
-  const [firstStep, lastStep] = segmentRange(claimed, command);
-  if (wave === undefined) {
-    if (!(await serveLanes({ runId, firstStep, lastStep }, claimed.lanes))) return null;
-    return { kind: 'segment-ended', path, counts: await readCounts(runId) };
-  }
-  const step = { runId, path, wave: wave.number, of: wave.of, firstStep, lastStep };
-  const { open, isEmpty } = await startWave(step);
-  if (!isEmpty) {
-    const laneCount = Math.min(claimed.lanes, Math.ceil(open / claimed.laneSlots));
-    if (!(await serveLanes({ runId, firstStep, lastStep, wave: wave.number }, laneCount))) return null;
-    await endWave({ ...step, soakMs: wave.number < wave.of ? (claimed.program.rollout?.soakMs ?? 0) : 0 });
-  }
-  return { kind: 'segment-ended', path, counts: await readCounts(runId), wave: wave.number, isEmpty };
-}
-
-/**
- * Serves a segment by lanes beside each other. Where one ends with an error (a cancel is one), the others are cancelled and waited
- * for, too: the run may end only when nothing is in flight any more and every end stands in the journal. False: the history has
- * grown long, and the segment is not done.
- */
-function serveLanes(segment: Omit<LaneInput, 'lane'>, laneCount: number): Promise<boolean> {
-  return CancellationScope.cancellable(async () => {
-    const scope = CancellationScope.current();
-    const errors: unknown[] = [];
-    const ends = Array.from({ length: laneCount }, async (_, lane) => {
-      try {
-        return await serveLaneToEnd({ ...segment, lane });
-      } catch (error) {
-        errors.push(error);
-        scope.cancel();
-        return false;
-      }
-    });
-    const done = await Promise.all(ends);
-    // The first one says why: those after it were cancelled because of it.
-    if (errors.length > 0) throw errors[0];
-    return !done.includes(false);
-  });
-}
-
-function segmentRange(claimed: ClaimedRun, command: Command<'dispatch-segment'>): [number, number] {
-  const first = claimed.targetStepIds.indexOf(command.stepIds[0]!);
-  return [first, first + command.stepIds.length - 1];
-}
-
-/**
- * A lane comes back after about a minute, or when the next target is due later: the wait between is a timer. False: the segment
- * is not done, and the history is so long that the next execution of this workflow should go on with it. A lane with a long
- * command comes back only when that has ended; until then the others rest and add nothing to the
- * history, and that lane alone serves what falls due.
- */
-async function serveLaneToEnd(input: LaneInput): Promise<boolean> {
-  for (;;) {
-    const report = await lanes.serveLane(input);
-    if (report.done) return true;
-    // The lane has seen the cancel (or the end) in Postgres before Temporal told this workflow.
-    if (report.stopped) throw new CancelledFailure('the run is no longer running');
-    if (workflowInfo().continueAsNewSuggested) return false;
-    if (report.nextDueMs !== null && report.nextDueMs > 0) await sleep(report.nextDueMs);
-  }
-}
-
-async function runControl(runId: string, claimed: ClaimedRun, command: Command<'run-control'>): Promise<EngineEvent> {
-  const { stepId, uses, input, outputs, timeoutMs, retry } = command;
-  for (let attempt = 1; ; attempt += 1) {
-    const report = await lanes.runControlStep({
-      runId,
-      space: claimed.space,
-      stepId,
-      uses,
-      input,
-      outputs,
-      timeoutMs,
-      attempt,
-    });
-    const delayMs = report.state === 'failed' ? retryDelayMs(retry, attempt) : null;
-    if (delayMs === null) return controlEnded(stepId, report);
-    await sleep(delayMs);
-  }
-}
-
-function controlEnded(stepId: string, report: ControlStepReport): EngineEvent {
-  return {
-    kind: 'control-ended',
-    stepId,
-    state: report.state,
-    output: report.output,
-    ...(report.error === null ? {} : { error: { code: report.error.code, message: report.error.message } }),
-  };
 }

@@ -6,6 +6,8 @@ export interface StoredError {
   readonly code: string;
   readonly message: string;
   readonly remedy?: string | undefined;
+  /** Path of the step, where a handler goes on with it. */
+  readonly step?: string | undefined;
 }
 
 @Entity('run')
@@ -32,6 +34,8 @@ export class RunEntity {
   /** The wave that was started last, from 1. */
   @Column('integer', { nullable: true }) wave!: number | null;
   @Column('text', { name: 'wave_mark', nullable: true }) waveMark!: string | null;
+  /** For each notification of the runbook the states that it is about. */
+  @Column('jsonb', { nullable: true }) notify!: readonly (readonly string[])[] | null;
   @Column('jsonb') counts!: TargetCounts;
   @Column('bigint') seq!: number;
   @Column('text', { name: 'idempotency_key', nullable: true }) idempotencyKey!: string | null;
@@ -48,6 +52,17 @@ export class RunEntity {
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
   @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
   @Column('timestamptz', { name: 'deadline_at' }) deadlineAt!: Date;
+  /** Set where another run called this one, with the path of the step that did. */
+  @Column('uuid', { name: 'parent_run_id', nullable: true }) parentRunId!: string | null;
+  @Column('text', { name: 'parent_path', nullable: true }) parentPath!: string | null;
+  /** How many runs are above it. */
+  @Column('integer') depth!: number;
+  /** Runbook -> digest of the version that calls use; null: it calls none. */
+  @Column('jsonb', { nullable: true }) closure!: Record<string, string> | null;
+  @Column('jsonb', { nullable: true }) outputs!: Record<string, unknown> | null;
+  @Column('text', { nullable: true }) summary!: string | null;
+  @Column('integer', { name: 'segment_mark' }) segmentMark!: number;
+  @Column('integer', { name: 'decision_mark' }) decisionMark!: number;
 }
 
 @Entity('run_target')
@@ -59,6 +74,8 @@ export class RunTargetEntity {
   @Column('text') state!: TargetState;
   @Column('integer', { name: 'step_index' }) stepIndex!: number;
   @Column('integer') generation!: number;
+  /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
+  @Column('integer') failing!: number;
   @Column('integer', { nullable: true }) lane!: number | null;
   @Column('integer', { name: 'lane_epoch', nullable: true }) laneEpoch!: number | null;
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;
@@ -83,6 +100,8 @@ export class RunStepEntity {
   @Column('integer', { name: 'exit_code', nullable: true }) exitCode!: number | null;
   @Column('jsonb', { nullable: true }) error!: StoredError | null;
   @Column('jsonb', { nullable: true }) output!: unknown;
+  /** Of a step that is repeated until a condition holds: whether it did. */
+  @Column('boolean', { nullable: true }) holds!: boolean | null;
   @Column('timestamptz', { name: 'started_at' }) startedAt!: Date;
   @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
 }
@@ -119,4 +138,29 @@ export class RunLogEntity {
   /** Number of the chunk's first line in its stream, from 1; a chunk may continue a line. */
   @Column('bigint') line!: number;
   @Column('text') body!: string;
+}
+
+/** What a run waits for outside of itself. */
+@Entity('run_wait')
+export class RunWaitEntity {
+  @PrimaryColumn('uuid', { name: 'run_id' }) runId!: string;
+  @PrimaryColumn('text') path!: string;
+  @Column('text') kind!: 'call' | 'signal';
+  /** Of the runbook or the signal. */
+  @Column('text') name!: string;
+  @Column('uuid', { name: 'child_run_id', nullable: true }) childRunId!: string | null;
+  @Column('timestamptz', { name: 'opened_at' }) openedAt!: Date;
+  @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
+  @Column('jsonb', { nullable: true }) result!: unknown;
+}
+
+@Entity('run_signal')
+export class RunSignalEntity {
+  @PrimaryColumn('uuid') id!: string;
+  @Column('uuid', { name: 'run_id' }) runId!: string;
+  @Column('text') name!: string;
+  @Column('jsonb') payload!: unknown;
+  @Column('text', { name: 'sent_by' }) sentBy!: string;
+  @Column('timestamptz', { name: 'sent_at' }) sentAt!: Date;
+  @Column('text', { name: 'taken_by', nullable: true }) takenBy!: string | null;
 }

@@ -21,12 +21,23 @@ export interface ControlAttempt {
    */
   readonly epoch: number;
   readonly effect: JournaledEffect;
+  /** Of a `finally`: it starts also where the run was cancelled. */
+  readonly shielded?: boolean | undefined;
+  /** `undo`: what the step did is undone. */
+  readonly phase?: 'undo' | undefined;
 }
+
+const entryKinds = {
+  do: { started: 'step-started', ended: 'step-ended' },
+  undo: { started: 'undo-started', ended: 'undo-ended' },
+} as const;
 
 export interface ControlEnd {
   readonly state: Exclude<StepState, 'started'>;
   readonly error: StoredError | null;
   readonly output: unknown;
+  /** Of a step that is repeated until a condition holds: whether it does. */
+  readonly holds?: boolean | undefined;
 }
 
 export type ControlStart =
@@ -49,6 +60,7 @@ interface StartedRow {
   readonly state: StepState | null;
   readonly error: StoredError | null;
   readonly output: unknown;
+  readonly holds: boolean | null;
 }
 
 /**
@@ -57,34 +69,47 @@ interface StartedRow {
  * @throws FettleError `not-found`
  */
 export async function startControlStep(database: Transaction, attempt: ControlAttempt): Promise<ControlStart> {
+  const { phase = 'do' } = attempt;
   const rows: StartedRow[] = await database.query(
     `WITH owner AS (
          UPDATE run SET seq = seq + 1 WHERE id = $1
-         RETURNING id, seq, state = 'running' AND cancel_requested_at IS NULL AS open),
+         RETURNING id, seq, state = 'running' AND (cancel_requested_at IS NULL OR $8::boolean) AS open),
        earlier AS (
          SELECT lane_epoch AS holder FROM run_step
-         WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4),
+         WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = $9 AND generation = $4),
        step AS (
          INSERT INTO run_step AS s (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, started_at)
-         SELECT id, $2, $3, 'do', $4, $5, $6, $7, 'started', clock_timestamp() FROM owner
+         SELECT id, $2, $3, $9, $4, $5, $6, $7, 'started', clock_timestamp() FROM owner
          WHERE open OR EXISTS (SELECT 1 FROM earlier)
          ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
            SET lane_epoch = CASE s.state WHEN 'started' THEN excluded.lane_epoch ELSE s.lane_epoch END
          -- A row that was there and is only changed has the number of this transaction as its xmax.
-         RETURNING xmax = 0 AS is_new, effect, state, error, output),
+         RETURNING xmax = 0 AS is_new, effect, state, error, output, holds),
        entry AS (
          INSERT INTO entry (run_id, seq, at, kind, step, data)
-         SELECT owner.id, owner.seq, clock_timestamp(), 'step-started', $3, jsonb_build_object('attempt', $4::integer)
+         SELECT owner.id, owner.seq, clock_timestamp(), $10, $3, jsonb_build_object('attempt', $4::integer)
          FROM owner, step WHERE step.is_new)
-       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output
+       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output, step.holds
        FROM owner LEFT JOIN step ON true LEFT JOIN earlier ON true`,
-    [attempt.runId, NIL_ASSET_ID, attempt.step, attempt.generation, attempt.epoch, attempt.token, attempt.effect],
+    [
+      attempt.runId,
+      NIL_ASSET_ID,
+      attempt.step,
+      attempt.generation,
+      attempt.epoch,
+      attempt.token,
+      attempt.effect,
+      attempt.shielded === true,
+      phase,
+      entryKinds[phase].started,
+    ],
   );
   const row = rows[0];
   if (!row) throw new FettleError({ code: 'not-found', message: `There is no run ${attempt.runId}.` });
   if (row.state === null) return { kind: 'refused' };
   if (row.state !== 'started') {
-    return { kind: 'ended', end: { state: row.state, error: row.error, output: row.output } };
+    const { state, error, output, holds } = row;
+    return { kind: 'ended', end: { state, error, output, ...(holds === null ? {} : { holds }) } };
   }
   return row.isOwn ? { kind: 'fresh' } : { kind: 'interrupted', effect: row.effect, isOpen: row.isOpen };
 }
@@ -96,24 +121,26 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
  */
 export async function endControlStep(database: Transaction, attempt: ControlAttempt, end: ControlEnd): Promise<void> {
   const error = storableJson(end.error);
+  const { phase = 'do' } = attempt;
   const rows: { holder: number | null }[] = await database.query(
     `WITH owner AS (UPDATE run SET seq = seq + 1 WHERE id = $1 RETURNING id, seq),
      step AS (
        INSERT INTO run_step AS s (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, error, output,
-         started_at, ended_at)
-       SELECT id, $2, $3, 'do', $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), clock_timestamp() FROM owner
+         holds, started_at, ended_at)
+       SELECT id, $2, $3, $12, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp(), clock_timestamp() FROM owner
        ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
-         SET state = excluded.state, error = excluded.error, output = excluded.output, ended_at = excluded.ended_at
+         SET state = excluded.state, error = excluded.error, output = excluded.output, holds = excluded.holds,
+             ended_at = excluded.ended_at
          WHERE s.state = 'started' AND s.lane_epoch = excluded.lane_epoch
        RETURNING lane_epoch),
      entry AS (
        INSERT INTO entry (run_id, seq, at, kind, step, data)
-       SELECT owner.id, owner.seq, clock_timestamp(), 'step-ended', $3,
+       SELECT owner.id, owner.seq, clock_timestamp(), $13, $3,
          jsonb_build_object('attempt', $4::integer, 'state', $8::text, 'error', $9::jsonb)
        FROM owner, step)
      SELECT coalesce((SELECT lane_epoch FROM step), (
          SELECT lane_epoch FROM run_step
-         WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4)) AS holder,
+         WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = $12 AND generation = $4)) AS holder,
        pg_notify('fettle_run', $1::text)`,
     [
       attempt.runId,
@@ -126,6 +153,9 @@ export async function endControlStep(database: Transaction, attempt: ControlAtte
       end.state,
       error === null ? null : JSON.stringify(error),
       end.output === null || end.output === undefined ? null : JSON.stringify(storableJson(end.output)),
+      end.holds ?? null,
+      phase,
+      entryKinds[phase].ended,
     ],
   );
   // Unknown holder: somebody else's row came to be in this very moment.

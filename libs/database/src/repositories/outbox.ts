@@ -12,6 +12,18 @@ export async function enqueueCommand(transaction: Transaction, command: Temporal
   );
 }
 
+/** Tells an open run that what one of its steps waits for may have come; commits with what it tells of. */
+export async function wakeRun(transaction: Transaction, runId: string, path: string): Promise<void> {
+  await transaction.query(
+    `WITH command AS (
+       INSERT INTO outbox (kind, subject, payload)
+       SELECT 'wake-run', workflow_id, jsonb_build_object('path', $2::text) FROM run WHERE id = $1 AND ended_at IS NULL
+       RETURNING id)
+     SELECT pg_notify('fettle_outbox', '') FROM command`,
+    [runId, path],
+  );
+}
+
 /** The oldest unsent command of each subject that is due, at most `limit`. */
 export async function readDueCommands(transaction: Transaction, limit: number): Promise<StoredCommand[]> {
   return transaction.query(

@@ -1,6 +1,5 @@
-import { countFailures } from '@fettle/contracts';
+import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import { dispatchRoom } from './dispatch-room.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
 import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
 import { updateTargets, type ClaimedTarget, type JournaledEffect, type LaneClaim } from './run-lanes.js';
@@ -15,6 +14,8 @@ export interface ClaimRequest extends LaneClaim {
   readonly wave: number;
   /** At most so many targets. */
   readonly limit: number;
+  /** Of a `finally`: a cancel does not stop it. */
+  readonly shielded?: boolean | undefined;
 }
 
 export interface ClaimResult {
@@ -39,7 +40,7 @@ export async function claimTargets(
   run: LockedRun,
   request: ClaimRequest,
 ): Promise<ClaimResult> {
-  const isOpen = run.state === 'running' && !run.cancelRequested;
+  const isOpen = run.state === 'running' && (!run.cancelRequested || request.shielded === true);
   if (isOpen && isOverLimit(run)) await cancelUndispatched(transaction, run, request);
   const progress = await readProgress(transaction, run, request);
   const { currentStep, claimedCount } = progress;
@@ -93,19 +94,20 @@ async function claimDue(
      UPDATE run_target t
      SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs`,
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error`,
     [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
   );
 }
 
-interface Progress {
+export interface Progress {
   /** The lowest step that a target of the wave is at; null: all have left the segment. */
   readonly currentStep: number | null;
   readonly claimedCount: number;
   readonly nextDueMs: number | null;
 }
 
-async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
+/** How far the wave has come in this segment, and when the next target is due that nobody holds. */
+export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
   const rows: { current_step: number | null; claimed_count: number; next_due_ms: number | null }[] =
     await transaction.query(

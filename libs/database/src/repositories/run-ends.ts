@@ -9,7 +9,10 @@ import type { LaneClaim } from './run-lanes.js';
 /** What became of one claimed target's attempt. */
 export interface AttemptEnd {
   readonly assetId: string;
+  /** Path of the step, as the journal calls it. */
   readonly step: string;
+  /** Under which later steps read its output; absent: the path is the id. */
+  readonly stepId?: string | undefined;
   readonly generation: number;
   readonly state: Exclude<StepState, 'started'>;
   readonly exitCode: number | null;
@@ -17,7 +20,14 @@ export interface AttemptEnd {
   /** What later steps may read as `steps.<id>`; null: nothing. */
   readonly output: Readonly<Record<string, unknown>> | null;
   readonly next:
-    | { readonly kind: 'advance'; readonly stepIndex: number }
+    | {
+        readonly kind: 'advance';
+        readonly stepIndex: number;
+        /** Failures that are put off until it has been through a `finally`; absent: none. */
+        readonly failing?: number | undefined;
+        /** Goes on in a handler, which reads the error. */
+        readonly isCaught?: boolean | undefined;
+      }
     | { readonly kind: 'retry'; readonly delayMs: number }
     | { readonly kind: 'end'; readonly state: TargetState };
 }
@@ -37,6 +47,7 @@ export async function finishAttempts(
   const rows = ends.map((end) => ({
     asset_id: end.assetId,
     step: end.step,
+    step_id: end.stepId ?? end.step,
     generation: end.generation,
     state: end.state,
     exit_code: end.exitCode,
@@ -44,6 +55,8 @@ export async function finishAttempts(
     output: storableJson(end.output),
     next: end.next.kind,
     next_step: end.next.kind === 'advance' ? end.next.stepIndex : null,
+    failing: end.next.kind === 'advance' ? (end.next.failing ?? 0) : 0,
+    ...(end.next.kind === 'advance' && end.next.isCaught === true ? { caught_at: end.step } : {}),
     delay_ms: end.next.kind === 'retry' ? end.next.delayMs : null,
     target_state: end.next.kind === 'end' ? end.next.state : 'running',
   }));
@@ -54,12 +67,15 @@ export async function finishAttempts(
        step_index = coalesce(e.next_step, t.step_index),
        generation = CASE e.next WHEN 'advance' THEN 1 WHEN 'retry' THEN t.generation + 1 ELSE t.generation END,
        due_at = CASE e.next WHEN 'retry' THEN clock_timestamp() + e.delay_ms * interval '1 millisecond' ELSE t.due_at END,
-       outputs = CASE WHEN e.output IS NULL THEN t.outputs ELSE t.outputs || jsonb_build_object(e.step, e.output) END,
-       error = CASE WHEN e.state IN ('succeeded', 'skipped') AND e.next = 'end' THEN NULL ELSE coalesce(e.error, t.error) END,
+       outputs = CASE WHEN e.output IS NULL THEN t.outputs ELSE t.outputs || jsonb_build_object(e.step_id, e.output) END,
+       error = CASE WHEN e.state IN ('succeeded', 'skipped') AND e.target_state IN ('succeeded', 'skipped') THEN NULL
+                    WHEN e.caught_at IS NOT NULL THEN e.error || jsonb_build_object('step', e.caught_at)
+                    ELSE coalesce(e.error, t.error) END,
+       failing = CASE e.next WHEN 'advance' THEN e.failing ELSE t.failing END,
        ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
        lane = NULL, lane_epoch = NULL
-     FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, generation integer, state text, error jsonb, output jsonb, next text,
-       next_step integer, delay_ms float8, target_state text)
+     FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, step_id text, generation integer, state text, error jsonb,
+       output jsonb, next text, next_step integer, failing integer, caught_at text, delay_ms float8, target_state text)
      WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = e.generation
      RETURNING t.asset_id`,
     [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],

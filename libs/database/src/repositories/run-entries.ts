@@ -22,6 +22,10 @@ export interface LockedRun {
   readonly isStrict: boolean;
   /** The last entry about a wave. */
   readonly waveMark: string | null;
+  /** The dispatch of a segment that targets entered last. */
+  readonly segmentMark: number;
+  /** The decisions of the run level that were written last. */
+  readonly decisionMark: number;
   seq: number;
   counts: Record<TargetState, number>;
 }
@@ -35,6 +39,8 @@ interface LockedRow {
   readonly max_failures: number | null;
   readonly is_strict: boolean;
   readonly wave_mark: string | null;
+  readonly segment_mark: number;
+  readonly decision_mark: number;
   readonly seq: number;
   readonly counts: Record<TargetState, number>;
 }
@@ -42,7 +48,8 @@ interface LockedRow {
 /** Locks the run row: every writer of entries goes through here, so sequence numbers have no gaps that fill later. */
 export async function lockRun(transaction: Transaction, runId: string): Promise<LockedRun> {
   const rows: LockedRow[] = await transaction.query(
-    `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, strategy, max_failures, is_strict, wave_mark, seq, counts
+    `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, strategy, max_failures, is_strict, wave_mark,
+       segment_mark, decision_mark, seq, counts
      FROM run WHERE id = $1 FOR UPDATE`,
     [runId],
   );
@@ -57,6 +64,8 @@ export async function lockRun(transaction: Transaction, runId: string): Promise<
     maxFailures: row.max_failures,
     isStrict: row.is_strict,
     waveMark: row.wave_mark,
+    segmentMark: row.segment_mark,
+    decisionMark: row.decision_mark,
     seq: row.seq,
     counts: { ...row.counts },
   };

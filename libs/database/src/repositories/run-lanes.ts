@@ -1,5 +1,6 @@
 import { FettleError, type Effect, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import type { StoredError } from '../entities/runs.js';
 import { updateRows } from '../update-rows.js';
 import { lockRun, type LockedRun } from './run-entries.js';
 
@@ -18,6 +19,10 @@ export interface ClaimedTarget {
   readonly stepIndex: number;
   readonly generation: number;
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
+  readonly failing: number;
+  /** The last one; null: none. */
+  readonly error: StoredError | null;
 }
 
 export interface LaneClaim {
@@ -29,6 +34,8 @@ export interface LaneClaim {
 /** A claim whose worker is gone, with the effect that stands beside its *started*. */
 export interface Orphan extends ClaimedTarget {
   readonly effect: JournaledEffect;
+  /** What the journal calls the step that was started; null: none was. */
+  readonly step: string | null;
 }
 
 /**
@@ -52,28 +59,32 @@ export async function openLane(
   const taken = await updateTargets(
     transaction,
     `UPDATE run_target SET lane_epoch = $3 WHERE run_id = $1 AND lane = $2
-     RETURNING asset_id, asset_name, state, step_index, generation, outputs`,
+     RETURNING asset_id, asset_name, state, step_index, generation, outputs, failing, error`,
     [runId, lane, epoch],
   );
-  const effects = taken.length > 0 ? await readStartedEffects(transaction, runId, taken) : new Map<string, never>();
+  const started = taken.length > 0 ? await readStarted(transaction, runId, taken) : new Map<string, never>();
   // A claim without *started* never dispatched anything.
   return {
     laneEpoch: epoch,
-    orphans: taken.map((target) => ({ ...target, effect: effects.get(target.assetId) ?? 'none' })),
+    orphans: taken.map((target) => {
+      const row = started.get(target.assetId);
+      return { ...target, effect: row?.effect ?? 'none', step: row?.step ?? null };
+    }),
   };
 }
 
-/** A target has at most one attempt that is started and not ended. */
-async function readStartedEffects(
+/** A target works on one attempt at a time: the last one that is started and not ended. */
+async function readStarted(
   transaction: Transaction,
   runId: string,
   targets: readonly ClaimedTarget[],
-): Promise<Map<string, JournaledEffect>> {
-  const rows: { asset_id: string; effect: JournaledEffect }[] = await transaction.query(
-    `SELECT asset_id, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'`,
+): Promise<Map<string, { readonly step: string; readonly effect: JournaledEffect }>> {
+  const rows: { asset_id: string; step: string; effect: JournaledEffect }[] = await transaction.query(
+    `SELECT asset_id, step, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'
+     ORDER BY started_at`,
     [runId, targets.map((target) => target.assetId)],
   );
-  return new Map(rows.map((row) => [row.asset_id, row.effect]));
+  return new Map(rows.map((row) => [row.asset_id, row]));
 }
 
 interface TargetRow {
@@ -83,6 +94,8 @@ interface TargetRow {
   step_index: number;
   generation: number;
   outputs: Record<string, unknown>;
+  failing: number;
+  error: StoredError | null;
 }
 
 /** Updates targets and gives those that changed. */
@@ -99,6 +112,8 @@ export async function updateTargets(
     stepIndex: row.step_index,
     generation: row.generation,
     outputs: row.outputs,
+    failing: row.failing,
+    error: row.error,
   }));
 }
 

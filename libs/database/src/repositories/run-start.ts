@@ -30,6 +30,10 @@ export interface NewRun {
   readonly reason: string | null;
   /** From now until it is taken up, and then anew: see `claimRun`. */
   readonly timeoutMs: number;
+  /** The run that calls this one, and the path of its step. */
+  readonly parent?: { readonly runId: string; readonly path: string; readonly depth: number } | undefined;
+  /** Runbook -> digest of the version that its calls use; null: it calls none. */
+  readonly closure?: Readonly<Record<string, string>> | null | undefined;
 }
 
 /** The run row, queued and without targets. */
@@ -37,9 +41,9 @@ export async function insertRun(transaction: Transaction, run: NewRun): Promise<
   await transaction.query(
     `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, selector, target_set_digest, target_count,
        undetermined_count, max_concurrency, counts, idempotency_key, request_digest, requested_by, schedule_id, fire_at, reason,
-       deadline_at)
+       deadline_at, parent_run_id, parent_path, depth, closure)
      VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, '', 0, 0, $9, $10, $11, $12, $13, $14, $15, $16,
-       clock_timestamp() + $17 * interval '1 millisecond')`,
+       clock_timestamp() + $17 * interval '1 millisecond', $18, $19, $20, $21)`,
     [
       run.id,
       run.space,
@@ -58,6 +62,10 @@ export async function insertRun(transaction: Transaction, run: NewRun): Promise<
       run.fireAt,
       run.reason,
       run.timeoutMs,
+      run.parent?.runId ?? null,
+      run.parent?.path ?? null,
+      run.parent === undefined ? 0 : run.parent.depth + 1,
+      run.closure === null || run.closure === undefined ? null : JSON.stringify(run.closure),
     ],
   );
 }

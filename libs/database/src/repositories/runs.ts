@@ -1,10 +1,14 @@
 import type { RunState, TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
+import { readRootRun } from './asset-locks.js';
+import { freeAtEnd } from './capacity-end.js';
 import { FAILURE_LIMIT, undispatchedError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
+import { wakeRun } from './outbox.js';
 
 /** What a worker needs to execute a run. */
 export interface RunDefinition {
@@ -17,16 +21,19 @@ export interface RunDefinition {
   readonly maxConcurrency: number;
   /** The stored document with defaults. */
   readonly document: unknown;
+  /** The run at the root of those that called each other; itself where nobody called it. */
+  readonly rootRunId: string;
 }
 
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
-  const rows: RunDefinition[] = await transaction.query(
+  const rows: Omit<RunDefinition, 'rootRunId'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
        r.max_concurrency AS "maxConcurrency", v.parsed AS document
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
   );
-  return rows[0] ?? null;
+  const row = rows[0];
+  return row ? { ...row, rootRunId: await readRootRun(transaction, runId) } : null;
 }
 
 export async function readCounts(transaction: Transaction, runId: string): Promise<TargetCounts> {
@@ -59,18 +66,32 @@ export async function claimRun(transaction: Transaction, runId: string, workflow
   return true;
 }
 
+/** What a run leaves besides its state. */
+export interface RunOutcome {
+  /** The way was gone to its end: targets that are still open have come through. */
+  readonly isComplete: boolean;
+  readonly outputs: Readonly<Record<string, unknown>> | null;
+  readonly summary: string | null;
+  /** Absent: there was none. */
+  readonly rollback?: { readonly undone: readonly string[]; readonly failed: readonly string[] } | undefined;
+}
+
+const noOutcome: RunOutcome = { isComplete: false, outputs: null, summary: null };
+
 export type EndedRunState = 'succeeded' | 'failed' | 'cancelled' | 'timed-out';
 
 /**
  * Ends a run once: open targets that never started are skipped (or cancelled with the run, or by the limit of failures), started
  * ones are cancelled. A step whose *started* has no end is cancelled where its effect does no harm, and `unknown` with its target
- * where it may have changed something. Ending an ended run changes nothing.
+ * where it may have changed something. Where the way was gone to its end, open targets have succeeded, or are skipped where nothing
+ * was executed on them. The run that called this one is woken. Ending an ended run changes nothing.
  */
 export async function endRun(
   transaction: Transaction,
   runId: string,
   state: EndedRunState,
   error: StoredError | null,
+  outcome: RunOutcome = noOutcome,
 ): Promise<{ ended: boolean; counts: TargetCounts }> {
   const run = await lockRun(transaction, runId);
   if (!['queued', 'waiting-approval', 'running', 'paused'].includes(run.state))
@@ -85,18 +106,29 @@ export async function endRun(
   );
   const uncertain = lost.filter((row) => row.state === 'unknown');
   const stopped = error?.code === FAILURE_LIMIT ? undispatchedError(run) : null;
-  const open: { asset_id: string; was: 'pending' | 'running'; now: 'skipped' | 'cancelled' | 'unknown' }[] =
-    await updateRows(
-      transaction,
-      `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
+  const open: {
+    asset_id: string;
+    was: 'pending' | 'running';
+    now: 'succeeded' | 'skipped' | 'cancelled' | 'unknown';
+  }[] = await updateRows(
+    transaction,
+    `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
      UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
+                    WHEN $5 THEN CASE WHEN EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id
+                      AND s.state NOT IN ('started', 'skipped')) THEN 'succeeded' ELSE 'skipped' END
                     WHEN $2 = 'failed' AND open.state = 'pending' AND $4::jsonb IS NULL THEN 'skipped' ELSE 'cancelled' END,
-       error = CASE WHEN t.asset_id = ANY ($3) THEN t.error ELSE coalesce($4::jsonb, t.error) END
+       error = CASE WHEN t.asset_id = ANY ($3) THEN t.error WHEN $5 THEN NULL ELSE coalesce($4::jsonb, t.error) END
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
      RETURNING t.asset_id, open.state AS was, t.state AS now`,
-      [runId, state, uncertain.map((row) => row.asset_id), stopped === null ? null : JSON.stringify(stopped)],
-    );
+    [
+      runId,
+      state,
+      uncertain.map((row) => row.asset_id),
+      stopped === null ? null : JSON.stringify(stopped),
+      outcome.isComplete,
+    ],
+  );
   for (const row of open) {
     run.counts[row.was] -= 1;
     run.counts[row.now] += 1;
@@ -104,13 +136,28 @@ export async function endRun(
   await appendEntries(transaction, run, [
     ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: row.state } })),
     ...open.map((row) => ({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.now } })),
-    { kind: 'run-ended', data: { state, error } },
   ]);
+  await freeAtEnd(
+    transaction,
+    run,
+    lost.map((row) => row.step),
+  );
+  const rolledBack = outcome.rollback === undefined ? {} : { rollback: outcome.rollback };
+  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error, ...rolledBack } }]);
   await saveLockedRun(transaction, run);
-  await transaction.query(`UPDATE run SET state = $2, error = $3, ended_at = clock_timestamp() WHERE id = $1`, [
-    runId,
-    state,
-    error === null ? null : JSON.stringify(error),
-  ]);
+  const [ended] = await updateRows<{ parent_run_id: string | null; parent_path: string | null }>(
+    transaction,
+    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, rollback = $6, ended_at = clock_timestamp() WHERE id = $1
+     RETURNING parent_run_id, parent_path`,
+    [
+      runId,
+      state,
+      error === null ? null : JSON.stringify(error),
+      outcome.outputs === null ? null : JSON.stringify(storableJson(outcome.outputs)),
+      outcome.summary,
+      outcome.rollback === undefined ? null : JSON.stringify(outcome.rollback),
+    ],
+  );
+  if (ended?.parent_run_id) await wakeRun(transaction, ended.parent_run_id, ended.parent_path ?? '');
   return { ended: true, counts: run.counts };
 }

@@ -8,7 +8,7 @@ import {
   type WaitStep,
 } from '@fettle/contracts';
 import { z } from 'zod';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
 
 /** How deep steps may stand inside of each other, and how many there may be, those of handlers included. */

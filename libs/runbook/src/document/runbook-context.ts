@@ -1,5 +1,5 @@
 import type { Finding, RunbookSpec } from '@fettle/contracts';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { formatPath, isRecord, type JsonPath } from '../json.js';
 import type { DocumentPlaces } from './document-places.js';
 import { finding, type FindingOptions } from './findings.js';

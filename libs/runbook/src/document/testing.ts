@@ -1,7 +1,7 @@
 // What the tests of documents share: two actions, and validating a runbook whose steps are given as text.
 import { defineAction, effects, type Finding } from '@fettle/contracts';
 import { z } from 'zod';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { parseDocuments } from './parse-documents.js';
 import { validateDocuments } from './validate-documents.js';
 

@@ -1,6 +1,6 @@
 import { durationMs, type ActionContract, type ActionStep, type Duration } from '@fettle/contracts';
 import type { z } from 'zod';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import type { JsonPath, JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
 import { dynamicPaths, isPrefix, report, type Reporter } from './runbook-context.js';

@@ -1,11 +1,13 @@
 import type { Finding, RunbookSpec, ScheduleDocument } from '@fettle/contracts';
 import { parseSelector } from '@fettle/expression';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { checkExpression } from './expression-findings.js';
 import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
+import { validateNotify } from './validate-notify.js';
+import { validateRehearsal } from './validate-rehearsal.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -28,7 +30,11 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
   const seen = new Map<string, ParsedDocument>();
   const runbooks = runbooksOf(documents);
   for (const parsed of documents) {
-    const { document, places } = parsed;
+    const { document, places, rehearsal } = parsed;
+    if (rehearsal !== null) {
+      validateRehearsal(rehearsal, parsed, documents, options, findings);
+      continue;
+    }
     if (document === null) {
       validateDraft(parsed, options, findings);
       continue;
@@ -41,7 +47,8 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       const { space, name } = document.metadata;
       const find = (called: string) => runbooks.get(`${space}/${called}`) ?? options.findRunbook?.(space, called);
       validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
-    } else validateSchedule(document, parsed, options, seen, findings);
+      validateNotify(document.spec, places, options.actions, findings);
+    } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];

@@ -1,6 +1,6 @@
 import { stepIdSchema, type ActionStep, type Finding } from '@fettle/contracts';
 import { findExpressions, parseExpression, parseSelector } from '@fettle/expression';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
 import { likelyKind } from './document-kind.js';
 import { checkExpression } from './expression-findings.js';

@@ -1,6 +1,6 @@
 import type { Finding, RunbookSpec } from '@fettle/contracts';
 import { parseSelector } from '@fettle/expression';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import type { DocumentPlaces } from './document-places.js';
 import { checkExpression } from './expression-findings.js';
 import { finding } from './findings.js';

@@ -1,8 +1,28 @@
 import { describe, expect, it } from '@jest/globals';
-import type { EngineEvent } from './advance.js';
-import type { Program } from './program.js';
+import type { EngineCommand, EngineEvent, RunError } from './commands.js';
+import type { Program } from './program-nodes.js';
 import { counts, play, program } from './testing.js';
 
+const dispatched = (path: string, first: number, last: number, ordinal: number): EngineCommand => ({
+  kind: 'dispatch-segment',
+  path,
+  prefix: '',
+  item: {},
+  stepIds: path === 'check' ? ['check', 'change'] : [path],
+  first,
+  last,
+  enters: false,
+  ordinal,
+  isLast: path === 'restart',
+});
+const finish = (state: 'succeeded' | 'failed', error?: RunError, isComplete = true): EngineCommand => ({
+  kind: 'finish',
+  state,
+  ...(error === undefined ? {} : { error }),
+  isComplete,
+  outputs: null,
+  summary: null,
+});
 const started = (pending: number): EngineEvent => ({ kind: 'started', inputs: {}, targetCounts: counts({ pending }) });
 
 const mixed = program([
@@ -14,35 +34,54 @@ const mixed = program([
 
 describe('compileProgram', () => {
   it('joins consecutive target steps and keeps control steps whole', () => {
+    const plain = { if: null, onError: 'fail', capacity: null };
     expect(mixed).toEqual({
-      format: 1,
+      format: 2,
       timeoutMs: 3_600_000,
       maxConcurrency: 100,
+      outputs: null,
+      summary: null,
+      rollback: 'unfinished',
+      capacity: null,
       nodes: [
         {
+          ...plain,
           kind: 'targets',
-          path: 'check',
+          id: 'check',
+          first: 0,
+          last: 1,
+          isLast: false,
+          hasRollback: false,
           steps: [
             { id: 'check', uses: 'ssh.run', actionVersion: 3 },
             { id: 'change', uses: 'ssh.run', actionVersion: 3 },
           ],
         },
         {
+          ...plain,
           kind: 'control',
-          path: 'announce',
+          id: 'announce',
           step: {
             id: 'announce',
             uses: 'http.request',
             actionVersion: 2,
             with: { url: 'https://x/${{ 1 }}', count: '${{ run.counts.failed }}' },
-            if: null,
             outputs: null,
             retry: null,
             timeoutMs: 30_000,
-            onError: 'fail',
+            rollback: null,
           },
         },
-        { kind: 'targets', path: 'restart', steps: [{ id: 'restart', uses: 'ssh.run', actionVersion: 3 }] },
+        {
+          ...plain,
+          kind: 'targets',
+          id: 'restart',
+          first: 2,
+          last: 2,
+          isLast: true,
+          hasRollback: false,
+          steps: [{ id: 'restart', uses: 'ssh.run', actionVersion: 3 }],
+        },
       ],
     });
     expect(JSON.parse(JSON.stringify(mixed))).toEqual(mixed);
@@ -60,25 +99,26 @@ describe('advance', () => {
     const { commands, state } = play(mixed, [
       started(2),
       { kind: 'segment-ended', path: 'check', counts: counts({ pending: 2 }) },
-      { kind: 'control-ended', stepId: 'announce', state: 'succeeded', output: { status: 200 } },
+      { kind: 'ended', path: 'announce', state: 'succeeded', output: { status: 200 } },
       { kind: 'segment-ended', path: 'restart', counts: counts({ succeeded: 2 }) },
     ]);
     expect(commands).toEqual([
-      [{ kind: 'dispatch-segment', path: 'check', stepIds: ['check', 'change'] }],
+      [dispatched('check', 0, 1, 1)],
       [
         {
           kind: 'run-control',
-          stepId: 'announce',
+          path: 'announce',
           uses: 'http.request',
           actionVersion: 2,
           input: { url: 'https://x/1', count: 0 },
           outputs: null,
           retry: null,
           timeoutMs: 30_000,
+          generation: 1,
         },
       ],
-      [{ kind: 'dispatch-segment', path: 'restart', stepIds: ['restart'] }],
-      [{ kind: 'finish', state: 'succeeded' }],
+      [dispatched('restart', 2, 2, 2)],
+      [finish('succeeded')],
     ]);
     expect(state.outputs).toEqual({ announce: { status: 200 } });
   });
@@ -87,20 +127,16 @@ describe('advance', () => {
     const { commands } = play(mixed, [
       started(4),
       { kind: 'segment-ended', path: 'check', counts: counts({ pending: 2, failed: 1, unreachable: 1 }) },
-      { kind: 'control-ended', stepId: 'announce', state: 'succeeded' },
+      { kind: 'ended', path: 'announce', state: 'succeeded' },
       {
         kind: 'segment-ended',
         path: 'restart',
         counts: counts({ succeeded: 1, skipped: 1, failed: 1, unreachable: 1 }),
       },
     ]);
-    expect(commands[2]).toEqual([{ kind: 'dispatch-segment', path: 'restart', stepIds: ['restart'] }]);
+    expect(commands[2]).toEqual([dispatched('restart', 2, 2, 2)]);
     expect(commands[3]).toEqual([
-      {
-        kind: 'finish',
-        state: 'failed',
-        error: { code: 'targets-failed', message: '2 of 4 targets did not succeed: 1 failed, 1 unreachable' },
-      },
+      finish('failed', { code: 'targets-failed', message: '2 of 4 targets did not succeed: 1 failed, 1 unreachable' }),
     ]);
   });
 
@@ -108,7 +144,7 @@ describe('advance', () => {
     const { commands } = play(mixed, [
       started(2),
       { kind: 'segment-ended', path: 'check', counts: counts({ failed: 1, quarantined: 1 }) },
-      { kind: 'control-ended', stepId: 'announce', state: 'succeeded' },
+      { kind: 'ended', path: 'announce', state: 'succeeded' },
     ]);
     expect(commands[1]).toEqual([
       expect.objectContaining({ kind: 'run-control', input: { url: 'https://x/1', count: 1 } }),
@@ -118,10 +154,10 @@ describe('advance', () => {
 
   it('succeeds with no targets at all', () => {
     const only = program([{ id: 'a', uses: 'ssh.run' }]);
-    expect(play(only, [started(0)]).commands).toEqual([[{ kind: 'finish', state: 'succeeded' }]]);
+    expect(play(only, [started(0)]).commands).toEqual([[finish('succeeded')]]);
   });
 
-  it.each(['failed', 'unreachable', 'quarantined', 'cancelled', 'unknown', 'pending', 'running'] as const)(
+  it.each(['failed', 'unreachable', 'quarantined', 'cancelled', 'unknown', 'running'] as const)(
     'does not succeed while a target is %s',
     (state) => {
       const only = program([{ id: 'a', uses: 'ssh.run' }]);
@@ -133,7 +169,7 @@ describe('advance', () => {
     },
   );
 
-  it('ends at once when cancelled or timed out, before and after the start', () => {
+  it('ends once what is open has ended when cancelled or timed out, before and after the start', () => {
     for (const [kind, state] of [
       ['cancel-requested', 'cancelled'],
       ['timed-out', 'timed-out'],
@@ -148,7 +184,11 @@ describe('advance', () => {
         { kind },
         { kind: 'segment-ended', path: 'check', counts: counts({}) },
       ]);
-      expect(late.commands.slice(1)).toEqual([[expect.objectContaining({ kind: 'finish', state })], [], []]);
+      expect(late.commands.slice(1)).toEqual([
+        [{ kind: 'cancel', path: 'check' }],
+        [],
+        [expect.objectContaining({ kind: 'finish', state, isComplete: false })],
+      ]);
     }
   });
 
@@ -158,7 +198,7 @@ describe('advance', () => {
       started(1),
       started(1),
       { kind: 'segment-ended', path: 'restart', counts: counts({ succeeded: 1 }) },
-      { kind: 'control-ended', stepId: 'announce', state: 'failed' },
+      { kind: 'ended', path: 'announce', state: 'failed' },
       { kind: 'segment-ended', path: 'check', counts: counts({ pending: 1 }) },
       { kind: 'segment-ended', path: 'check', counts: counts({ pending: 1 }) },
     ]);
@@ -181,8 +221,8 @@ describe('control steps', () => {
       { id: 'second', uses: 'http.request', ...extra },
     ]);
   const firstEnded = (output: { code: number } | null): EngineEvent => ({
-    kind: 'control-ended',
-    stepId: 'first',
+    kind: 'ended',
+    path: 'first',
     state: 'succeeded',
     output,
   });
@@ -191,64 +231,60 @@ describe('control steps', () => {
     const conditional = after({ if: 'steps.first.code == 200 && run.counts.failed == 0 && run.id == "r1"' });
     const begin: EngineEvent = { kind: 'started', inputs: {}, targetCounts: counts({}), run: { id: 'r1' } };
     expect(play(conditional, [begin, firstEnded({ code: 200 })]).commands[1]).toEqual([
-      expect.objectContaining({ kind: 'run-control', stepId: 'second' }),
+      expect.objectContaining({ kind: 'run-control', path: 'second' }),
     ]);
     expect(play(conditional, [begin, firstEnded({ code: 500 })]).commands[1]).toEqual([
-      { kind: 'skip-control', stepId: 'second' },
-      { kind: 'finish', state: 'succeeded' },
+      { kind: 'skip-step', path: 'second' },
+      finish('succeeded'),
     ]);
   });
 
   it('fail where their condition cannot be determined or their input has no value', () => {
     const undetermined = play(after({ if: 'steps.first.code == 200' }), [started(0), firstEnded(null)]).commands[1];
     expect(undetermined?.[0]).toMatchObject({
-      kind: 'fail-control',
-      stepId: 'second',
+      kind: 'fail-step',
+      path: 'second',
       error: { code: 'condition-undetermined' },
     });
     expect(undetermined?.[1]).toMatchObject({ kind: 'finish', state: 'failed', error: { stepId: 'second' } });
     const unrendered = play(after({ with: { url: '${{ steps.first.code }}' } }), [started(0), firstEnded(null)])
       .commands[1];
-    expect(unrendered?.map((command) => command.kind)).toEqual(['fail-control', 'finish']);
+    expect(unrendered?.map((command) => command.kind)).toEqual(['fail-step', 'finish']);
     const goesOn = play(after({ if: 'steps.first.code == 200', onError: 'continue' }), [started(0), firstEnded(null)])
       .commands[1];
-    expect(goesOn?.map((command) => command.kind)).toEqual(['fail-control', 'finish']);
-    expect(goesOn?.[1]).toEqual({ kind: 'finish', state: 'succeeded' });
+    expect(goesOn?.map((command) => command.kind)).toEqual(['fail-step', 'note', 'finish']);
+    expect(goesOn?.[2]).toEqual(finish('succeeded'));
   });
 
   it.each(['failed', 'cancelled', 'unknown'] as const)(
     'that end as %s fail the run, unless onError is continue',
     (state) => {
       const ended: EngineEvent = {
-        kind: 'control-ended',
-        stepId: 'only',
+        kind: 'ended',
+        path: 'only',
         state,
         error: { code: 'http-timeout', message: 'no answer' },
       };
       const strict = program([{ id: 'only', uses: 'http.request' }]);
-      expect(play(strict, [started(0), ended]).commands[1]).toEqual([
-        {
-          kind: 'finish',
-          state: 'failed',
-          error: { code: 'http-timeout', message: 'step "only" failed: no answer', stepId: 'only' },
-        },
-      ]);
+      const error = { code: 'http-timeout', message: 'step "only" failed: no answer', stepId: 'only' };
+      expect(play(strict, [started(0), ended]).commands[1]).toEqual([finish('failed', error, false)]);
       const lenient = program([{ id: 'only', uses: 'http.request', onError: 'continue' }]);
-      expect(play(lenient, [started(0), ended]).commands[1]).toEqual([{ kind: 'finish', state: 'succeeded' }]);
+      expect(play(lenient, [started(0), ended]).commands[1]).toEqual([
+        { kind: 'note', path: 'only', note: 'failure-passed', data: { code: 'http-timeout' } },
+        finish('succeeded'),
+      ]);
     },
   );
 
   it('may leave 4 KiB and no more', () => {
     const only = program([{ id: 'only', uses: 'http.request' }]);
     const ended = (text: string): EngineEvent => ({
-      kind: 'control-ended',
-      stepId: 'only',
+      kind: 'ended',
+      path: 'only',
       state: 'succeeded',
       output: { text },
     });
-    expect(play(only, [started(0), ended('x'.repeat(4096 - 11))]).commands[1]).toEqual([
-      { kind: 'finish', state: 'succeeded' },
-    ]);
+    expect(play(only, [started(0), ended('x'.repeat(4096 - 11))]).commands[1]).toEqual([finish('succeeded')]);
     expect(play(only, [started(0), ended('é'.repeat(2048))]).commands[1]).toEqual([
       expect.objectContaining({ state: 'failed', error: expect.objectContaining({ code: 'output-too-large' }) }),
     ]);

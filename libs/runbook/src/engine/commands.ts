@@ -1,4 +1,4 @@
-import type { ActionStep, ApprovalStep, CapacityWant, TargetCounts } from '@fettle/contracts';
+import type { ActionStep, ApprovalStep, TargetCounts } from '@fettle/contracts';
 import type { JsonObject, JsonValue } from '../json.js';
 import type { StepError } from './decide-step.js';
 
@@ -16,90 +16,126 @@ export interface RunError extends StepError {
   readonly stepId?: string | undefined;
 }
 
+/** Under a `finally`: carried out although the run is being cancelled. */
+export interface Shielded {
+  readonly shielded?: true | undefined;
+}
+
 /**
  * What the host is to do. `path` names the instance of a node: unique among everything that is open. Those marked *awaited* are
  * answered by one event with the same path (unless a `cancel` of the path makes the host drop them, which is answered, too).
  */
-export type EngineCommand =
+export type EngineCommand = WorkCommand | ControlCommand;
+
+/** Commands that are carried out in the world. */
+export type WorkCommand = Shielded &
   /** Awaited (`segment-ended`). Only one is open at a time. */
-  | {
-      readonly kind: 'dispatch-segment';
-      readonly path: string;
-      /** Before the path of each step in the journal: the iterations around the segment; '' at the top. */
-      readonly prefix: string;
-      readonly item: ItemScope;
-      /** Paths of the segment's steps without the prefix. */
-      readonly stepIds: readonly string[];
-      /** Indexes among all target steps, inclusive. */
-      readonly first: number;
-      readonly last: number;
-      /** Where the targets stand that are to enter the segment: other than `first` where the way did not lead straight there. */
-      readonly from: number;
-      /** Counts the dispatches of segments of the run, so that entering one is done once. */
-      readonly ordinal: number;
-      /** Targets that leave it have come to their end. */
-      readonly isLast: boolean;
-      /** Only the targets of this wave; absent: all of them. */
-      readonly wave?: WaveReference | undefined;
-    }
-  /** Awaited (`waited`). Lets time pass: after a wave, between two looks, in a step. */
-  | {
-      readonly kind: 'wait';
-      readonly path: string;
-      readonly durationMs: number;
-      readonly wave?: number | undefined;
-      /** Set where it is a step of its own, which has its start and its end in the journal. */
-      readonly isStep?: boolean | undefined;
-    }
-  /** Awaited (`waited`, or `ended` as failed where `until` is no moment). */
-  | { readonly kind: 'wait-until'; readonly path: string; readonly until: string }
-  /** Awaited (`ended`). */
-  | {
-      readonly kind: 'run-control';
-      readonly path: string;
-      readonly uses: string;
-      readonly actionVersion: number;
-      /** `with` after rendering; the activity checks it against the action's schema. */
-      readonly input: JsonObject;
-      readonly outputs: Readonly<Record<string, string>> | null;
-      readonly retry: ActionStep['retry'] | null;
-      readonly timeoutMs: number;
-      /** Number of the first attempt in the journal; more than 1 where the step is repeated until a condition holds. */
-      readonly generation: number;
-      /** Repeated until this is true of its `result`: the event says in `holds` whether it is. */
-      readonly condition?: string | undefined;
-    }
-  /** Awaited (`ended`, with the called runbook's outputs). */
-  | {
-      readonly kind: 'call';
-      readonly path: string;
-      readonly runbook: string;
-      readonly version: string | null;
-      /** Rendered. */
-      readonly inputs: JsonObject;
-      readonly targets: 'own' | 'inherit';
-      readonly on: string | null;
-      readonly outputs: Readonly<Record<string, string>> | null;
-    }
-  /** Awaited (`ended`: succeeded = approved; failed with `approval-rejected`, `approval-expired` or `plan-drift`). */
-  | {
-      readonly kind: 'ask-approval';
-      readonly path: string;
-      readonly approval: ApprovalStep['approval'];
-      /** Rendered. */
-      readonly message: string | null;
-    }
-  /** Awaited (`ended`, with the payload; failed with `signal-timeout`). */
-  | {
-      readonly kind: 'await-signal';
-      readonly path: string;
-      readonly signal: string;
-      readonly payload: JsonObject;
-      readonly timeoutMs: number;
-      readonly outputs: Readonly<Record<string, string>> | null;
-    }
-  /** Awaited (`ended`). `path` has `#capacity` at its end. */
-  | { readonly kind: 'take-capacity'; readonly path: string; readonly wants: readonly CapacityWant[] }
+  (
+    | {
+        readonly kind: 'dispatch-segment';
+        readonly path: string;
+        /** Before the path of each step in the journal: the iterations around the segment; '' at the top. */
+        readonly prefix: string;
+        readonly item: ItemScope;
+        /** Paths of the segment's steps without the prefix. */
+        readonly stepIds: readonly string[];
+        /** Indexes among all target steps, inclusive. */
+        readonly first: number;
+        readonly last: number;
+        /** Open targets are not all at `first`, because the way did not lead straight there: they are to be moved. */
+        readonly enters: boolean;
+        /** Counts the dispatches of segments of the run, so that entering one is done once. */
+        readonly ordinal: number;
+        /** Targets that leave it have come to their end. */
+        readonly isLast: boolean;
+        /** Only the targets of this wave; absent: all of them. */
+        readonly wave?: WaveReference | undefined;
+      }
+    /** Awaited (`waited`). Lets time pass: after a wave, between two looks, in a step. */
+    | {
+        readonly kind: 'wait';
+        readonly path: string;
+        readonly durationMs: number;
+        readonly wave?: number | undefined;
+        /** Set where it is a step of its own, which has its start and its end in the journal. */
+        readonly isStep?: boolean | undefined;
+      }
+    /** Awaited (`waited`, or `ended` as failed where `until` is no moment). */
+    | { readonly kind: 'wait-until'; readonly path: string; readonly until: string }
+    /** Awaited (`ended`). */
+    | {
+        readonly kind: 'run-control';
+        readonly path: string;
+        readonly uses: string;
+        readonly actionVersion: number;
+        /** `with` after rendering; the activity checks it against the action's schema. */
+        readonly input: JsonObject;
+        readonly outputs: Readonly<Record<string, string>> | null;
+        readonly retry: ActionStep['retry'] | null;
+        readonly timeoutMs: number;
+        /** Number of the first attempt in the journal; more than 1 where the step is repeated until a condition holds. */
+        readonly generation: number;
+        /** Absent: the step itself. `undo`: what was done is undone; the path has `#undo` at its end, which the journal's does not. */
+        readonly phase?: 'undo' | undefined;
+        /** Repeated until this is true of its `result`: the event says in `holds` whether it is. */
+        readonly condition?: string | undefined;
+      }
+    /**
+     * Awaited (`ended`; failed with `rollback-incomplete` where something could not be undone). The steps of a segment that have a
+     * rollback and were started are undone on each target, the last first.
+     */
+    | {
+        readonly kind: 'undo-segment';
+        /** The segment's path with `#undo` at its end. */
+        readonly path: string;
+        readonly prefix: string;
+        readonly item: ItemScope;
+        readonly first: number;
+        readonly last: number;
+        /** `failed`: targets that ended otherwise than well. `unfinished`: those, and targets that are still open. `all`: any. */
+        readonly which: 'failed' | 'unfinished' | 'all';
+      }
+    /** Awaited (`ended`, with the called runbook's outputs). */
+    | {
+        readonly kind: 'call';
+        readonly path: string;
+        readonly runbook: string;
+        readonly version: string | null;
+        /** Rendered. */
+        readonly inputs: JsonObject;
+        readonly targets: 'own' | 'inherit';
+        readonly on: string | null;
+        readonly outputs: Readonly<Record<string, string>> | null;
+      }
+    /** Awaited (`ended`: succeeded = approved; failed with `approval-rejected`, `approval-expired` or `plan-drift`). */
+    | {
+        readonly kind: 'ask-approval';
+        readonly path: string;
+        readonly approval: ApprovalStep['approval'];
+        /** Rendered. */
+        readonly message: string | null;
+      }
+    /** Awaited (`ended`, with the payload; failed with `signal-timeout`). */
+    | {
+        readonly kind: 'await-signal';
+        readonly path: string;
+        readonly signal: string;
+        readonly payload: JsonObject;
+        readonly timeoutMs: number;
+        readonly outputs: Readonly<Record<string, string>> | null;
+      }
+    /** Awaited (`ended`). `path` has `#capacity` at its end. */
+    | {
+        readonly kind: 'take-capacity';
+        readonly path: string;
+        readonly wants: readonly { readonly key: string; readonly units: number }[];
+        /** Paths of the steps around it that hold capacity: what they hold need not be taken again. */
+        readonly within: readonly string[];
+      }
+  );
+
+/** Commands that are carried out at once, and that nothing answers. */
+export type ControlCommand =
   | { readonly kind: 'free-capacity'; readonly path: string }
   /** Ends what is open under that path; it is answered as usual (a segment by `segment-ended`, all else by `ended` as cancelled). */
   | { readonly kind: 'cancel'; readonly path: string }
@@ -118,7 +154,15 @@ export type EngineCommand =
       readonly isComplete: boolean;
       readonly outputs: JsonObject | null;
       readonly summary: string | null;
+      /** What became of the rollback; absent: there was none. */
+      readonly rollback?: RollbackReport | undefined;
     };
+
+/** Paths of steps, those of segments by their first one. */
+export interface RollbackReport {
+  readonly undone: readonly string[];
+  readonly failed: readonly string[];
+}
 
 export type EngineEvent =
   | {

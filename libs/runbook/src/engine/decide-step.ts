@@ -119,3 +119,14 @@ export function retryDelayMs(retry: ActionStep['retry'] | null, attempt: number)
   if (retry === null || retry === undefined || attempt >= retry.maxAttempts) return null;
   return Math.min(durationMs(retry.backoff) * 2 ** (attempt - 1), durationMs(retry.maxBackoff));
 }
+
+/** Whether a condition holds of the result of a look. Throws FettleError `condition-undetermined`. */
+export function conditionHolds(condition: string, variables: Variables): boolean {
+  const expression = parseExpression(condition, 'target', { origin: 'condition', expect: 'bool' });
+  const truth = evaluateCondition(expression, variables);
+  if (truth !== 'unknown') return truth;
+  const outcome = evaluate(expression, variables);
+  const reason = outcome.known ? 'its value is not true or false' : outcome.reason;
+  const message = `the condition \`${condition}\` cannot be determined: ${reason}`;
+  throw new FettleError({ code: 'condition-undetermined', message });
+}

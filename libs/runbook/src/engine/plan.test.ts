@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { defineAction, effects, runbookSpecSchema } from '@fettle/contracts';
 import { z } from 'zod';
 import { planProgram, planSummary, type PlanRequest } from './plan.js';
-import type { ActionRegistry } from './program.js';
+import type { ActionRegistry } from './program-nodes.js';
 
 const common = {
   version: 1,

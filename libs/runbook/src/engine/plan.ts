@@ -1,6 +1,8 @@
 import {
   FettleError,
+  isActionStep,
   targetStates,
+  walkSteps,
   type ActionContract,
   type Effect,
   type Rendered,
@@ -18,7 +20,7 @@ import {
 import { digestOf, type JsonObject } from '../json.js';
 import { waveEnds, waveSizes } from '../rollout/wave-arithmetic.js';
 import { compileStep, type CompiledStep, type StepError } from './decide-step.js';
-import type { ActionRegistry } from './program.js';
+import type { ActionRegistry } from './program-nodes.js';
 
 export interface PlanTarget {
   readonly assetId: string;
@@ -94,7 +96,7 @@ export function planProgram({ version, spec, actions, inputs, targets }: PlanReq
       remedy: 'Narrow the targets with `--on`.',
     });
   }
-  const steps = spec.steps.map((step): PlanStep => {
+  const steps = [...walkSteps(spec.steps)].filter(isActionStep).map((step): PlanStep => {
     const action = Object.hasOwn(actions, step.uses) ? actions[step.uses] : undefined;
     if (action === undefined) {
       throw new FettleError({

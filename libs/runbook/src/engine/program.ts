@@ -2,161 +2,27 @@ import {
   durationMs,
   FettleError,
   isActionStep,
-  type ActionContract,
   type ActionStep,
-  type ApprovalStep,
-  type CallStep,
-  type CapacityWant,
+  type Retry,
+  type RollbackAction,
   type RunbookSpec,
   type Step,
-  type TargetShare,
 } from '@fettle/contracts';
-import type { JsonObject, JsonValue } from '../json.js';
+import type { JsonObject } from '../json.js';
+import type {
+  ActionScopes,
+  ControlRollback,
+  ControlStep,
+  ForEachNode,
+  NodeBase,
+  Program,
+  ProgramNode,
+  ProgramRollout,
+  TargetsNode,
+  TargetStepReference,
+  TryNode,
+} from './program-nodes.js';
 import { TargetCodes, type TargetCode } from './target-code.js';
-
-/** What the engine must know of the actions a runbook uses; an `ActionRegistry` is one. */
-export type ActionScopes = Readonly<
-  Record<string, Pick<ActionContract, 'scope' | 'version' | 'defaultTimeoutMs' | 'maxTimeoutMs'>>
->;
-
-/** Every action by its name, as `activities/contracts` exports it. */
-export type ActionRegistry = Readonly<Record<string, ActionContract>>;
-
-/** What the run level knows of a step that runs on targets; its body is read by the lanes from the stored version. */
-export interface TargetStepReference {
-  readonly id: string;
-  readonly uses: string;
-  readonly actionVersion: number;
-}
-
-/** A step that runs once for the run. */
-export interface ControlStep extends TargetStepReference {
-  readonly with: JsonObject;
-  /** Name -> CEL over `result`; null: the whole output of the action is kept. */
-  readonly outputs: Readonly<Record<string, string>> | null;
-  readonly retry: ActionStep['retry'] | null;
-  readonly timeoutMs: number;
-}
-
-/** What every node has. Ids are unique in a runbook; the path of an instance has the iterations around it before the id. */
-export interface NodeBase {
-  readonly id: string;
-  /** CEL of the run level; null: always. */
-  readonly if: string | null;
-  readonly onError: 'fail' | 'continue';
-  readonly capacity: readonly CapacityWant[] | null;
-}
-
-/** Neighbouring target steps, which lanes carry out together. Has the id of its first step. */
-export interface TargetsNode extends NodeBase {
-  readonly kind: 'targets';
-  /** Indexes in the layout of all target steps, inclusive. */
-  readonly first: number;
-  readonly last: number;
-  readonly steps: readonly TargetStepReference[];
-  /** No target step can follow, wherever the way goes on. */
-  readonly isLast: boolean;
-}
-export interface ControlNode extends NodeBase {
-  readonly kind: 'control';
-  readonly step: ControlStep;
-}
-export interface ParallelNode extends NodeBase {
-  readonly kind: 'parallel';
-  readonly branches: readonly { readonly name: string; readonly nodes: readonly ProgramNode[] }[];
-  readonly failFast: boolean;
-}
-export interface ForEachNode extends NodeBase {
-  readonly kind: 'for-each';
-  /** A list, or CEL. */
-  readonly items: readonly JsonValue[] | string;
-  readonly as: string;
-  readonly concurrency: number;
-  readonly failFast: boolean;
-  readonly nodes: readonly ProgramNode[];
-  readonly outputs: Readonly<Record<string, string>> | null;
-}
-export interface ChooseNode extends NodeBase {
-  readonly kind: 'choose';
-  readonly branches: readonly { readonly when: string | null; readonly nodes: readonly ProgramNode[] }[];
-}
-export interface CallNode extends NodeBase {
-  readonly kind: 'call';
-  readonly call: CallStep['call'];
-  readonly outputs: Readonly<Record<string, string>> | null;
-}
-export interface ApprovalNode extends NodeBase {
-  readonly kind: 'approval';
-  readonly approval: ApprovalStep['approval'];
-}
-export interface PauseNode extends NodeBase {
-  readonly kind: 'pause';
-  readonly durationMs: number;
-}
-export interface UntilNode extends NodeBase {
-  readonly kind: 'until';
-  /** RFC 3339, or text with `${{ }}` that yields it. */
-  readonly until: string;
-}
-export interface PollNode extends NodeBase {
-  readonly kind: 'poll';
-  readonly step: ControlStep;
-  readonly condition: string;
-  readonly everyMs: number;
-  readonly timeoutMs: number;
-}
-export interface SignalNode extends NodeBase {
-  readonly kind: 'signal';
-  readonly signal: string;
-  readonly payload: JsonObject;
-  readonly timeoutMs: number;
-  readonly outputs: Readonly<Record<string, string>> | null;
-}
-export interface TryNode extends NodeBase {
-  readonly kind: 'try';
-  readonly nodes: readonly ProgramNode[];
-  readonly catch: readonly ProgramNode[] | null;
-  readonly finally: readonly ProgramNode[] | null;
-}
-export type ProgramNode =
-  | TargetsNode
-  | ControlNode
-  | ParallelNode
-  | ForEachNode
-  | ChooseNode
-  | CallNode
-  | ApprovalNode
-  | PauseNode
-  | UntilNode
-  | PollNode
-  | SignalNode
-  | TryNode;
-
-/** What the run level decides of a rollout: which wave comes next, and when no more do. */
-export interface ProgramRollout {
-  /** Null: each segment is dispatched whole. */
-  readonly waves: readonly TargetShare[] | null;
-  /** Null: any number of failures. */
-  readonly maxFailures: TargetShare | null;
-  /** Between two waves of a segment. */
-  readonly soakMs: number;
-}
-
-/** The run level of one runbook version: JSON, small, and the same for the same version and actions. */
-export interface Program {
-  readonly format: 2;
-  readonly timeoutMs: number;
-  readonly maxConcurrency: number;
-  /** Absent: neither waves nor a limit of failures. */
-  readonly rollout?: ProgramRollout | undefined;
-  readonly nodes: readonly ProgramNode[];
-  /** Name -> CEL of the run level. */
-  readonly outputs: Readonly<Record<string, string>> | null;
-  /** Text with `${{ }}`. */
-  readonly summary: string | null;
-  /** For the whole run. */
-  readonly capacity: readonly CapacityWant[] | null;
-}
 
 /** Both levels of a runbook. */
 export interface CompiledRunbook {
@@ -192,6 +58,7 @@ function programOf(spec: RunbookSpec, nodes: readonly ProgramNode[]): Program {
     nodes,
     outputs: spec.outputs ?? null,
     summary: spec.summary ?? null,
+    rollback: spec.rollback ?? 'unfinished',
     capacity: spec.capacity ?? null,
   };
 }
@@ -251,6 +118,7 @@ class Compiler {
       last: last.index,
       steps: codes.map(({ path, step }) => this.#reference(path, step)),
       isLast: false,
+      hasRollback: codes.some(({ step }) => rollbackOf(step) !== null),
     };
     this.#last = { node, again };
     return node;
@@ -377,8 +245,26 @@ class Compiler {
       outputs: step.outputs ?? null,
       retry: step.retry ?? null,
       timeoutMs: step.timeout === undefined ? defaultTimeoutMs : durationMs(step.timeout),
+      rollback: this.#rollback(step),
     };
   }
+
+  #rollback(step: ActionStep): ControlRollback | null {
+    const rollback = rollbackOf(step);
+    if (rollback === null) return null;
+    const { uses, with: input, retry = ROLLBACK_RETRY, timeout } = rollback;
+    const { version, defaultTimeoutMs } = actionOf({ id: step.id, uses }, this.#actions);
+    const timeoutMs = timeout === undefined ? defaultTimeoutMs : durationMs(timeout);
+    return { uses, actionVersion: version, with: input as JsonObject, retry, timeoutMs };
+  }
+}
+
+/** A rollback is tried again although it does not ask for it: nobody is there to do it by hand at night. */
+export const ROLLBACK_RETRY: Retry = { maxAttempts: 3, backoff: '5s', maxBackoff: '1m' };
+
+/** How a step is undone; null: it is not, or it says why it cannot be. */
+export function rollbackOf({ rollback }: Pick<ActionStep, 'rollback'>): RollbackAction | null {
+  return rollback === undefined || 'none' in rollback ? null : rollback;
 }
 
 function actionOf(step: Pick<ActionStep, 'id' | 'uses'>, actions: ActionScopes): ActionScopes[string] {

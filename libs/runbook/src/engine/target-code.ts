@@ -1,11 +1,16 @@
 import { FettleError, isActionStep, nestedSteps, type ActionStep, type Step, type TryStep } from '@fettle/contracts';
-import type { ActionScopes } from './program.js';
+import type { ActionScopes } from './program-nodes.js';
 
-/** Where a target goes on after a failure. */
+/**
+ * Where a target goes on after a failure. Failures that are put off until after a `finally` are a set of bits, one for each `finally`
+ * around the place: one may fail inside of another.
+ */
 export interface Jump {
   readonly index: number;
-  /** Into `finally`: the failure is only put off. Into `catch`: it is handled. */
-  readonly isFailing: boolean;
+  /** Number of `finally` around the place that is jumped to, whose failures stay put off. */
+  readonly depth: number;
+  /** Into `finally`: the failure is only put off. Into `catch`, or past the step: it is handled. */
+  readonly isPutOff: boolean;
 }
 
 /**
@@ -21,21 +26,29 @@ export interface TargetCode {
   readonly next: number;
   /** Where a failed target goes; null: it ends. */
   readonly onFailure: Jump | null;
-  /** Set at the end of `finally`: where a target goes whose failure was put off; null: it ends. */
-  readonly raise?: { readonly to: Jump | null } | undefined;
+  /** The `finally` around it, the inner one first. */
+  readonly finallys: readonly Finally[];
 }
 
-interface DraftJump {
-  index: number;
-  isFailing: boolean;
+/** A `finally` and what comes behind it for a target whose failure it has put off. */
+export interface Finally {
+  /** Number of `finally` around this one. */
+  readonly depth: number;
+  /** Index behind its last step. */
+  readonly end: number;
+  /** Null: the target ends. */
+  readonly to: Jump | null;
 }
+
+type DraftJump = Omit<Jump, 'index'> & { index: number };
+type DraftFinally = Omit<Finally, 'end' | 'to'> & { end: number; readonly to: DraftJump | null };
 interface Draft {
   readonly index: number;
   readonly path: string;
   readonly step: ActionStep;
   next: number;
   onFailure: DraftJump | null;
-  raise?: { to: DraftJump | null } | undefined;
+  readonly finallys: readonly DraftFinally[];
 }
 
 type Handlers = Readonly<Record<string, readonly Step[]>>;
@@ -77,7 +90,7 @@ export class TargetCodes {
   /** Appends the codes of target-level steps; returns those that are new. */
   append(steps: readonly Step[], scope: string): readonly TargetCode[] {
     const from = this.#codes.length;
-    this.#list(steps, scope, null);
+    this.#list(steps, { scope, onFailure: null, finallys: [] });
     return this.#codes.slice(from);
   }
 
@@ -86,64 +99,63 @@ export class TargetCodes {
     return this.#handlers[onError] ?? null;
   }
 
-  #list(steps: readonly Step[], scope: string, onFailure: DraftJump | null): void {
-    for (const step of steps) this.#step(step, scope, onFailure);
+  #list(steps: readonly Step[], place: Place): void {
+    for (const step of steps) this.#step(step, place);
   }
 
-  #step(step: Step, scope: string, onFailure: DraftJump | null): void {
+  #step(step: Step, place: Place): void {
     if (this.#codes.length > MAX_TARGET_CODES) throw tooMany();
+    const { scope, onFailure, finallys } = place;
     const handler = this.#handlerOf(step);
     if (handler !== null) {
-      const body = { ...step, onError: 'fail' };
-      this.#try(
-        { try: [body], catch: [...handler] },
-        { own: scope, catch: `${scope}${step.id}!${step.onError}/` },
-        onFailure,
-      );
+      const body = { try: [{ ...step, onError: 'fail' }], catch: [...handler] };
+      this.#try(body, place, `${scope}${step.id}!${step.onError}/`);
     } else if (isActionStep(step)) {
       const index = this.#codes.length;
-      this.#codes.push({ index, path: `${scope}${step.id}`, step, next: index + 1, onFailure });
-    } else if ('try' in step) {
-      // Patched below: behind the whole of it.
-      const after: DraftJump | null = step.onError === 'continue' ? { index: -1, isFailing: false } : onFailure;
-      this.#try(step, { own: scope, catch: scope }, after);
-      if (step.onError === 'continue' && after !== null) after.index = this.#codes.length;
-    }
+      this.#codes.push({ index, path: `${scope}${step.id}`, step, next: index + 1, onFailure, finallys });
+    } else if ('try' in step && step.onError === 'continue') {
+      const past: DraftJump = { index: -1, depth: finallys.length, isPutOff: false };
+      this.#try(step, { ...place, onFailure: past }, scope);
+      past.index = this.#codes.length;
+    } else if ('try' in step) this.#try(step, place, scope);
   }
 
-  #try(
-    step: Pick<TryStep, 'try' | 'catch' | 'finally'>,
-    scope: { readonly own: string; readonly catch: string },
-    outer: DraftJump | null,
-  ): void {
+  #try(step: Pick<TryStep, 'try' | 'catch' | 'finally'>, place: Place, catchScope: string): void {
+    const { onFailure: outer, finallys } = place;
+    const depth = finallys.length;
     const bodyFrom = this.#codes.length;
-    const toCatch: DraftJump | null = step.catch === undefined ? null : { index: -1, isFailing: false };
-    const toFinally: DraftJump | null = step.finally === undefined ? null : { index: -1, isFailing: true };
-    this.#list(step.try, scope.own, toCatch ?? toFinally ?? outer);
+    const toCatch: DraftJump | null = step.catch === undefined ? null : { index: -1, depth, isPutOff: false };
+    const toFinally: DraftJump | null = step.finally === undefined ? null : { index: -1, depth, isPutOff: true };
+    this.#list(step.try, { ...place, onFailure: toCatch ?? toFinally ?? outer });
     const bodyTo = this.#codes.length;
     if (toCatch !== null) {
       toCatch.index = bodyTo;
-      this.#list(step.catch ?? [], scope.catch, toFinally ?? outer);
-      // Who came through the body well does not go through the catch.
-      for (const code of this.#codes.slice(bodyFrom, bodyTo)) if (code.next === bodyTo) code.next = this.#codes.length;
-      for (const code of this.#codes.slice(bodyFrom, bodyTo)) this.#redirect(code, bodyTo, toCatch);
+      this.#list(step.catch ?? [], { scope: catchScope, onFailure: toFinally ?? outer, finallys });
+      this.#leadPast(bodyFrom, bodyTo, toCatch);
     }
     if (toFinally === null) return;
-    const finallyFrom = this.#codes.length;
-    toFinally.index = finallyFrom;
-    this.#list(step.finally ?? [], scope.own, outer);
-    const after = this.#codes.length;
-    for (const code of this.#codes.slice(finallyFrom)) if (code.next === after) code.raise ??= { to: outer };
+    toFinally.index = this.#codes.length;
+    const region: DraftFinally = { depth, end: -1, to: outer };
+    this.#list(step.finally ?? [], { ...place, finallys: [region, ...finallys] });
+    region.end = this.#codes.length;
   }
 
-  /** A jump of an inner `onError: continue` that leads behind the body leads behind the catch, too. */
-  #redirect(code: Draft, bodyTo: number, toCatch: DraftJump): void {
-    const jumps = [code.onFailure, code.raise?.to ?? null];
-    for (const jump of jumps) {
-      if (jump !== null && jump !== toCatch && jump.index === bodyTo && !jump.isFailing)
-        jump.index = this.#codes.length;
+  /** Who came through the body well, or past a failure in it, does not go through the catch. */
+  #leadPast(from: number, to: number, toCatch: DraftJump): void {
+    const behind = this.#codes.length;
+    for (const code of this.#codes.slice(from, to)) {
+      if (code.next === to) code.next = behind;
+      for (const jump of [code.onFailure, ...code.finallys.map((one) => one.to)]) {
+        if (jump !== null && jump !== toCatch && jump.index === to) jump.index = behind;
+      }
     }
   }
+}
+
+interface Place {
+  readonly scope: string;
+  readonly onFailure: DraftJump | null;
+  readonly finallys: readonly DraftFinally[];
 }
 
 /** All target steps of a runbook together with their handlers. */
@@ -157,23 +169,32 @@ function tooMany(): FettleError {
   });
 }
 
-/** Where a target goes after a step that has come to its end, and whether a failure of it is put off until after `finally`. */
+/** Where a target goes after a step that has come to its end. `failing`: the failures that are put off, as `Jump` says. */
 export type TargetNext =
-  | { readonly kind: 'go'; readonly index: number; readonly isFailing: boolean }
+  | { readonly kind: 'go'; readonly index: number; readonly failing: number }
   | { readonly kind: 'end'; readonly state: 'failed' };
 
 /** After success, a skip, or a failure that `onError: continue` passes over. */
-export function nextAfterSuccess(code: TargetCode, isFailing: boolean): TargetNext {
-  if (!isFailing || code.raise === undefined) return { kind: 'go', index: code.next, isFailing };
-  return nextOf(code.raise.to);
+export function nextAfterSuccess(code: TargetCode, failing: number): TargetNext {
+  return arrive(code, code.next, failing);
 }
 
 /** After the last attempt has failed for certain. */
-export function nextAfterFailure(code: TargetCode, isFailing: boolean): TargetNext {
-  if (code.step.onError === 'continue') return nextAfterSuccess(code, isFailing);
-  return nextOf(code.onFailure);
+export function nextAfterFailure(code: TargetCode, failing: number): TargetNext {
+  if (code.step.onError === 'continue') return nextAfterSuccess(code, failing);
+  return jump(code, code.onFailure, failing);
 }
 
-function nextOf(jump: Jump | null): TargetNext {
-  return jump === null ? { kind: 'end', state: 'failed' } : { kind: 'go', ...jump };
+function jump(code: TargetCode, to: Jump | null, failing: number): TargetNext {
+  if (to === null) return { kind: 'end', state: 'failed' };
+  const { index, depth, isPutOff } = to;
+  const kept = failing & ((1 << depth) - 1);
+  // What is put off by the `finally` that it comes to now is not raised before that has ended.
+  return isPutOff ? { kind: 'go', index, failing: kept | (1 << depth) } : arrive(code, index, kept);
+}
+
+/** Whoever leaves a `finally` with a failure put off fails now. */
+function arrive(code: TargetCode, index: number, failing: number): TargetNext {
+  const left = code.finallys.find(({ depth, end }) => index >= end && (failing & (1 << depth)) !== 0);
+  return left === undefined ? { kind: 'go', index, failing } : jump(code, left.to, failing & ~(1 << left.depth));
 }

@@ -1,9 +1,12 @@
 // What the tests of the engine share: programs of two known actions, and playing events to them.
 import { runbookSpecSchema, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
-import { advance, initialState, type EngineCommand, type EngineEvent, type EngineState } from './advance.js';
-import { compileProgram, type ActionScopes, type Program } from './program.js';
+import { advance } from './advance.js';
+import type { EngineCommand, EngineEvent } from './commands.js';
+import { initialState, type EngineState } from './state.js';
+import type { ActionScopes, Program } from './program-nodes.js';
+import { compileProgram } from './program.js';
 
-const actions: ActionScopes = {
+export const actions: ActionScopes = {
   'ssh.run': { scope: 'target', version: 3, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000 },
   'http.request': { scope: 'control', version: 2, defaultTimeoutMs: 30_000, maxTimeoutMs: 60_000 },
 };
@@ -14,12 +17,12 @@ export const counts = (given: Partial<Record<TargetState, number>>): TargetCount
 
 export interface StepSource {
   readonly id: string;
-  readonly uses: string;
+  readonly uses?: string;
   readonly [key: string]: unknown;
 }
 
-export const program = (steps: readonly StepSource[]): Program =>
-  compileProgram(runbookSpecSchema.parse({ targets: 'true', timeout: '1h', steps }), actions);
+export const program = (steps: readonly StepSource[], extra: object = {}): Program =>
+  compileProgram(runbookSpecSchema.parse({ targets: 'true', timeout: '1h', steps, ...extra }), actions);
 
 /** Feeds events one by one; the commands of each. */
 export function play(of: Program, events: readonly EngineEvent[]): { state: EngineState; commands: EngineCommand[][] } {

@@ -1,6 +1,6 @@
 import { documentKinds, stepKinds, type ActionContract, type StepKind } from '@fettle/contracts';
 import { z } from 'zod';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord } from '../json.js';
 import { fieldSections, type SectionName } from './field-descriptions.js';
 

@@ -1,5 +1,5 @@
 import type { ActionContract } from '@fettle/contracts';
-import type { ActionRegistry } from '../engine/program.js';
+import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord } from '../json.js';
 import { documentSchema, sectionProperties, type JsonSchema } from './document-schema.js';
 import { fieldSections, type FieldSection, type SectionName } from './field-descriptions.js';

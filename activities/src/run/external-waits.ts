@@ -1,0 +1,33 @@
+import type { DataSource } from 'typeorm';
+import { capacityWait } from './capacity.js';
+import { callWait } from './call-wait.js';
+import { signalWait } from './signal-wait.js';
+import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } from './wait-report.js';
+
+/** Every kind of wait; a command without its kind does not compile. */
+const kinds: { readonly [Kind in ExternalCommand['kind']]: WaitKind<CommandOf<Kind>> } = {
+  call: callWait,
+  'await-signal': signalWait,
+  'ask-approval': notBuilt('Approvals'),
+  'take-capacity': capacityWait,
+};
+
+export function lookAtWait(dataSource: DataSource, wait: ExternalWait): Promise<WaitReport> {
+  const kind = kinds[wait.command.kind] as WaitKind<ExternalCommand>;
+  return dataSource.transaction((transaction) => kind.look(transaction, wait));
+}
+
+export function endWaitEarly(
+  dataSource: DataSource,
+  wait: ExternalWait,
+  why: 'cancelled' | 'timeout',
+): Promise<WaitReport> {
+  const kind = kinds[wait.command.kind] as WaitKind<ExternalCommand>;
+  return dataSource.transaction((transaction) => kind.end(transaction, wait, why));
+}
+
+function notBuilt(what: string): WaitKind<ExternalCommand> {
+  const message = `${what} are not built yet in this version of Fettle.`;
+  const report = { state: 'failed', output: null, error: { code: 'not-built', message } } as const;
+  return { look: () => Promise.resolve(report), end: () => Promise.resolve(report) };
+}

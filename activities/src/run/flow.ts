@@ -1,0 +1,56 @@
+import {
+  enterSegment,
+  freeCapacity,
+  notifyRun,
+  recordDecisions,
+  type ControlEnd,
+  type Decision,
+  type SegmentEntrance,
+} from '@fettle/database';
+import type { DataSource } from 'typeorm';
+import { capacityPath } from './capacity.js';
+import { endWaitEarly, lookAtWait } from './external-waits.js';
+import type { ExternalWait, WaitReport } from './wait-report.js';
+import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
+
+/** Local activities of the run level: idempotent work on Postgres. */
+export function flowActivities(dataSource: DataSource) {
+  return {
+    async enterSegment(entrance: SegmentEntrance): Promise<void> {
+      await dataSource.transaction((transaction) => enterSegment(transaction, entrance));
+    },
+
+    async recordDecisions(input: {
+      readonly runId: string;
+      readonly mark: number;
+      readonly decisions: readonly Decision[];
+    }): Promise<void> {
+      const { runId, mark, decisions } = input;
+      await dataSource.transaction(async (transaction) => {
+        await recordDecisions(transaction, runId, mark, decisions);
+        await notifyRun(transaction, runId);
+      });
+    },
+
+    async openStep(step: WaitingStep): Promise<OpenedStep['kind']> {
+      return (await openStep(dataSource.manager, step)).kind;
+    },
+
+    async closeStep(step: WaitingStep & { readonly end: Pick<ControlEnd, 'state' | 'error'> }): Promise<void> {
+      const { end, ...key } = step;
+      await closeStep(dataSource.manager, key, { ...end, output: null });
+    },
+
+    /** Gives back what a step held; again is the same as once. */
+    async freeCapacity({ runId, path }: { readonly runId: string; readonly path: string }): Promise<void> {
+      await dataSource.transaction((transaction) => freeCapacity(transaction, runId, capacityPath(path)));
+    },
+
+    /** Opens a wait for something outside of the run where it is not open yet, and tells how it stands. */
+    lookAtWait: (wait: ExternalWait): Promise<WaitReport> => lookAtWait(dataSource, wait),
+
+    /** Ends it, unless what it waits for has come. A called run is asked to end: then the wait goes on until it has. */
+    endWaitEarly: (wait: ExternalWait, why: 'cancelled' | 'timeout'): Promise<WaitReport> =>
+      endWaitEarly(dataSource, wait, why),
+  };
+}

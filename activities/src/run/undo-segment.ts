@@ -1,0 +1,220 @@
+import {
+  endUndo,
+  openLane,
+  readDoneSteps,
+  readTargetAssets,
+  repeatableEffects,
+  saveRollback,
+  startUndo,
+  type DoneStep,
+  type LaneClaim,
+  type StoredError,
+  type TargetAsset,
+  type UndoEnd,
+  type UndoWhich,
+} from '@fettle/database';
+import {
+  compileStep,
+  retryDelayMs,
+  ROLLBACK_RETRY,
+  rollbackOf,
+  type JsonObject,
+  type TargetCode,
+} from '@fettle/runbook';
+import { effectToken } from '@fettle/security';
+import { AttemptLog } from './attempt-log.js';
+import { withDatabasePatience } from './database-retry.js';
+import { executeAttempt, journaledEffect, prepareAttempt, type AttemptSubject } from './execute-attempt.js';
+import type { LoadedRun } from './load-run.js';
+import { Secrets } from './secrets.js';
+import type { WorkerServices } from './services.js';
+
+export interface UndoSegmentInput {
+  readonly runId: string;
+  /** Before the paths of the segment's steps in the journal. */
+  readonly prefix: string;
+  readonly item: JsonObject;
+  /** Indexes among all target steps, inclusive. */
+  readonly first: number;
+  readonly last: number;
+  readonly which: UndoWhich;
+}
+
+export interface UndoSegmentReport {
+  readonly state: 'succeeded' | 'failed';
+  readonly error: StoredError | null;
+}
+
+/** Number of the lane that undoes: its epoch fences off a worker that was taken for lost. */
+const UNDO_LANE = 1000;
+/** Targets that are undone at the same time. */
+const MAX_AT_ONCE = 50;
+
+/**
+ * Undoes on each target what a segment did there, the last step first; with a step that cannot be undone, that target's earlier ones
+ * stay as they are. Safe to be called again after a crash: what is undone is not undone again, and what may have been undone half-way
+ * is taken up only if its rollback does no harm twice.
+ */
+export async function undoSegment(
+  services: WorkerServices,
+  run: LoadedRun,
+  input: UndoSegmentInput,
+): Promise<UndoSegmentReport> {
+  const codes = run.targetCodes.slice(input.first, input.last + 1).filter((code) => rollbackOf(code.step) !== null);
+  const byPath = new Map(codes.map((code) => [input.prefix + code.path, code]));
+  const database = services.dataSource;
+  const { laneEpoch } = await database.transaction((transaction) =>
+    openLane(transaction, input.runId, UNDO_LANE, services.workerName),
+  );
+  const claim: LaneClaim = { runId: input.runId, lane: UNDO_LANE, laneEpoch };
+  const done = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input.which);
+  const targets = byTarget(done);
+  const undoing = new Undoing(services, run, input, claim, byPath);
+  let incomplete = 0;
+  const waiting = targets.values();
+  const serve = async (): Promise<void> => {
+    for (const steps of waiting) if (!(await undoing.target(steps))) incomplete += 1;
+  };
+  await Promise.all(Array.from({ length: Math.min(MAX_AT_ONCE, run.maxConcurrency, targets.length) }, serve));
+  if (incomplete === 0) return { state: 'succeeded', error: null };
+  const message = `On ${incomplete} of ${targets.length} targets not everything could be undone.`;
+  const remedy = `Look at them with: fettle run show ${input.runId}`;
+  return { state: 'failed', error: { code: 'rollback-incomplete', message, remedy } };
+}
+
+function byTarget(done: readonly DoneStep[]): readonly (readonly DoneStep[])[] {
+  const targets = new Map<string, DoneStep[]>();
+  for (const step of done) targets.set(step.assetId, [...(targets.get(step.assetId) ?? []), step]);
+  return [...targets.values()];
+}
+
+class Undoing {
+  readonly #services: WorkerServices;
+  readonly #run: LoadedRun;
+  readonly #input: UndoSegmentInput;
+  readonly #claim: LaneClaim;
+  readonly #codes: ReadonlyMap<string, TargetCode>;
+  readonly #secrets: Secrets;
+
+  constructor(
+    services: WorkerServices,
+    run: LoadedRun,
+    input: UndoSegmentInput,
+    claim: LaneClaim,
+    codes: ReadonlyMap<string, TargetCode>,
+  ) {
+    this.#services = services;
+    this.#run = run;
+    this.#input = input;
+    this.#claim = claim;
+    this.#codes = codes;
+    this.#secrets = new Secrets(services, run.space);
+  }
+
+  /** True: everything is undone. */
+  async target(steps: readonly DoneStep[]): Promise<boolean> {
+    const { assetId } = steps[0]!;
+    const assets = await withDatabasePatience(() =>
+      readTargetAssets(this.#services.dataSource.manager, [assetId], { facts: true }),
+    );
+    const order = (step: DoneStep): number => this.#codes.get(step.path)?.index ?? 0;
+    const sorted = [...steps].sort((a, b) => order(b) - order(a));
+    let left: readonly DoneStep[] = sorted;
+    for (const step of sorted) {
+      if (!(await this.#step(step, assets.get(assetId)))) break;
+      left = left.slice(1);
+    }
+    const paths = left.map((step) => step.path);
+    await this.#write((transaction) => saveRollback(transaction, this.#claim, assetId, paths));
+    return left.length === 0;
+  }
+
+  /** Undoes one step, with its attempts; false: it is not known to be undone. */
+  async #step(step: DoneStep, asset: TargetAsset | undefined): Promise<boolean> {
+    const code = this.#codes.get(step.path);
+    const rollback = code === undefined ? null : rollbackOf(code.step);
+    // Nobody knows whether it happened: a person decides.
+    if (code === undefined || rollback === null || step.state === 'unknown' || step.state === 'started') return false;
+    const { undo } = step;
+    if (undo?.state === 'succeeded' || undo?.state === 'skipped') return true;
+    let generation = undo?.generation ?? 1;
+    if (undo?.state === 'started' && !repeatableEffects.has(undo.effect)) {
+      await this.#end(step, generation, lost(step));
+      return false;
+    }
+    if (undo !== null && undo.state !== 'started') generation += 1;
+    const retry = rollback.retry ?? ROLLBACK_RETRY;
+    for (;;) {
+      const end = await this.#attempt(step, code, generation, asset);
+      if (end.state === 'succeeded' || end.state === 'skipped') return true;
+      const delayMs = end.state === 'failed' || end.state === 'unreachable' ? retryDelayMs(retry, generation) : null;
+      if (delayMs === null) return false;
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      generation += 1;
+    }
+  }
+
+  async #attempt(
+    done: DoneStep,
+    code: TargetCode,
+    generation: number,
+    asset: TargetAsset | undefined,
+  ): Promise<UndoEnd> {
+    const { assetId, path } = done;
+    const { runId, item } = this.#input;
+    const rollback = rollbackOf(code.step)!;
+    const step = { ...rollback, id: code.step.id, onError: 'fail' };
+    const target: AttemptSubject['target'] = {
+      assetId,
+      assetName: done.assetName,
+      state: 'running',
+      stepIndex: code.index,
+      generation,
+      outputs: done.outputs,
+      failing: 0,
+      error: done.error,
+    };
+    const subject: AttemptSubject = {
+      run: this.#run,
+      target,
+      step,
+      path,
+      item,
+      compiled: compileStep(step, 'target'),
+      asset,
+    };
+    const prepared = prepareAttempt(subject);
+    const token = effectToken(this.#services.tokenKey, { runId, stepPath: path, assetId, phase: 'undo', generation });
+    const effect = journaledEffect(prepared);
+    const started = { assetId, path, generation, token, effect };
+    await this.#write((transaction) => startUndo(transaction, this.#claim, started));
+    const secrets = this.#secrets.forAttempt();
+    const log = new AttemptLog({ assetId, step: `${path}#undo`, generation }, () => secrets.redactions);
+    // Nothing ends a rollback from outside: a cancel is what began it.
+    const { signal } = new AbortController();
+    const { state, exitCode, error } = await executeAttempt(this.#services, {
+      ...subject,
+      prepared,
+      token,
+      secrets,
+      log,
+      signal,
+    });
+    await this.#end(done, generation, { state, exitCode, error }, log.close());
+    return { state, exitCode, error };
+  }
+
+  #end(step: DoneStep, generation: number, end: UndoEnd, logs: Parameters<typeof endUndo>[4] = []): Promise<void> {
+    const attempt = { assetId: step.assetId, path: step.path, generation };
+    return this.#write((transaction) => endUndo(transaction, this.#claim, attempt, end, logs));
+  }
+
+  #write(work: (transaction: Parameters<typeof endUndo>[0]) => Promise<void>): Promise<void> {
+    return withDatabasePatience(() => this.#services.dataSource.transaction(work));
+  }
+}
+
+function lost(step: DoneStep): UndoEnd {
+  const message = `The worker was lost while step "${step.path}" was being undone on ${step.assetName}; it may or may not have happened.`;
+  return { state: 'unknown', exitCode: null, error: { code: 'effect-uncertain', message } };
+}

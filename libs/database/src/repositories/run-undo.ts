@@ -1,0 +1,150 @@
+import type { StepState, TargetState } from '@fettle/contracts';
+import type { Transaction } from '../data-source.js';
+import type { StoredError } from '../entities/runs.js';
+import { storableJson } from '../storable-json.js';
+import { appendEntries, appendLogs, notifyRun, saveLockedRun, type LogChunk } from './run-entries.js';
+import { lockRunForLane, type JournaledEffect, type LaneClaim } from './run-lanes.js';
+
+/** Which targets of a run are undone: those that ended otherwise than well, those and the open ones, or all. */
+export type UndoWhich = 'failed' | 'unfinished' | 'all';
+
+const statesOf: Readonly<Record<UndoWhich, readonly TargetState[]>> = {
+  failed: ['failed', 'cancelled', 'unreachable', 'quarantined', 'unknown'],
+  unfinished: ['failed', 'cancelled', 'unreachable', 'quarantined', 'unknown', 'pending', 'running'],
+  all: ['failed', 'cancelled', 'unreachable', 'quarantined', 'unknown', 'pending', 'running', 'succeeded', 'skipped'],
+};
+
+/** A step that may have had its effect on a target, as its last attempt left it. */
+export interface DoneStep {
+  readonly assetId: string;
+  readonly assetName: string;
+  /** As the journal calls it. */
+  readonly path: string;
+  readonly state: StepState;
+  readonly outputs: Readonly<Record<string, unknown>>;
+  readonly error: StoredError | null;
+  /** The last attempt to undo it; null: none was made. */
+  readonly undo: { readonly generation: number; readonly state: StepState; readonly effect: JournaledEffect } | null;
+}
+
+/**
+ * Steps of a run that may have to be undone, by target: those of these paths whose action was dispatched. Targets in the order of
+ * their ids; at most `limit` rows after `after`.
+ */
+export async function readDoneSteps(
+  transaction: Transaction,
+  runId: string,
+  paths: readonly string[],
+  which: UndoWhich,
+): Promise<DoneStep[]> {
+  const rows: {
+    asset_id: string;
+    asset_name: string;
+    step: string;
+    state: StepState;
+    outputs: Record<string, unknown>;
+    error: StoredError | null;
+    undo_generation: number | null;
+    undo_state: StepState | null;
+    undo_effect: JournaledEffect | null;
+  }[] = await transaction.query(
+    `SELECT t.asset_id, t.asset_name, done.step, done.state, t.outputs, t.error, undo.generation AS undo_generation,
+       undo.state AS undo_state, undo.effect AS undo_effect
+     FROM run_target t
+     CROSS JOIN LATERAL (
+       SELECT DISTINCT ON (s.step) s.step, s.state FROM run_step s
+       WHERE s.run_id = t.run_id AND s.asset_id = t.asset_id AND s.phase = 'do' AND s.step = ANY ($2) AND s.effect <> 'none'
+         AND s.state IN ('started', 'succeeded', 'failed', 'cancelled', 'unknown')
+       ORDER BY s.step, s.generation DESC) AS done
+     LEFT JOIN LATERAL (
+       SELECT u.generation, u.state, u.effect FROM run_step u
+       WHERE u.run_id = t.run_id AND u.asset_id = t.asset_id AND u.phase = 'undo' AND u.step = done.step
+       ORDER BY u.generation DESC LIMIT 1) AS undo ON true
+     WHERE t.run_id = $1 AND t.state = ANY ($3)
+     ORDER BY t.asset_id`,
+    [runId, paths, statesOf[which]],
+  );
+  return rows.map((row) => ({
+    assetId: row.asset_id,
+    assetName: row.asset_name,
+    path: row.step,
+    state: row.state,
+    outputs: row.outputs,
+    error: row.error,
+    undo:
+      row.undo_generation === null || row.undo_state === null
+        ? null
+        : { generation: row.undo_generation, state: row.undo_state, effect: row.undo_effect ?? 'mutating' },
+  }));
+}
+
+/** One attempt to undo a step on a target. */
+export interface UndoAttempt {
+  readonly assetId: string;
+  readonly path: string;
+  readonly generation: number;
+  readonly token: string;
+  readonly effect: JournaledEffect;
+}
+
+/** Journals *started* of an attempt to undo, before anything is dispatched. Throws FettleError `stale-lane`. */
+export async function startUndo(transaction: Transaction, claim: LaneClaim, attempt: UndoAttempt): Promise<void> {
+  const run = await lockRunForLane(transaction, claim);
+  const { assetId, path, generation, token, effect } = attempt;
+  await transaction.query(
+    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, started_at)
+     VALUES ($1, $2, $3, 'undo', $4, $5, $6, $7, 'started', clock_timestamp())
+     ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE SET lane_epoch = excluded.lane_epoch, effect = excluded.effect
+     WHERE run_step.state = 'started'`,
+    [claim.runId, assetId, path, generation, claim.laneEpoch, token, effect],
+  );
+  await appendEntries(transaction, run, [{ kind: 'undo-started', assetId, step: path, data: { attempt: generation } }]);
+  await saveLockedRun(transaction, run);
+}
+
+export interface UndoEnd {
+  readonly state: Exclude<StepState, 'started'>;
+  readonly exitCode: number | null;
+  readonly error: StoredError | null;
+}
+
+/** Journals how an attempt to undo ended. Throws FettleError `stale-lane`. */
+export async function endUndo(
+  transaction: Transaction,
+  claim: LaneClaim,
+  attempt: Pick<UndoAttempt, 'assetId' | 'path' | 'generation'>,
+  end: UndoEnd,
+  logs: readonly LogChunk[],
+): Promise<void> {
+  const run = await lockRunForLane(transaction, claim);
+  const { assetId, path, generation } = attempt;
+  const error = storableJson(end.error);
+  await appendLogs(transaction, run, logs);
+  await transaction.query(
+    `UPDATE run_step SET state = $5, exit_code = $6, error = $7, ended_at = clock_timestamp()
+     WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'undo' AND generation = $4 AND state = 'started'`,
+    [claim.runId, assetId, path, generation, end.state, end.exitCode, error === null ? null : JSON.stringify(error)],
+  );
+  const data = { attempt: generation, state: end.state, exitCode: end.exitCode, error };
+  await appendEntries(transaction, run, [{ kind: 'undo-ended', assetId, step: path, data }]);
+  await saveLockedRun(transaction, run);
+  await notifyRun(transaction, claim.runId);
+}
+
+/** Says at a target what became of its rollback, once; `left`: paths of the steps that could not be undone. */
+export async function saveRollback(
+  transaction: Transaction,
+  claim: LaneClaim,
+  assetId: string,
+  left: readonly string[],
+): Promise<void> {
+  const run = await lockRunForLane(transaction, claim);
+  const state = left.length === 0 ? 'undone' : 'incomplete';
+  await transaction.query(
+    // What an earlier segment left stays said.
+    `UPDATE run_target SET rollback = CASE WHEN rollback = 'incomplete' THEN rollback ELSE $3 END WHERE run_id = $1 AND asset_id = $2`,
+    [claim.runId, assetId, state],
+  );
+  await appendEntries(transaction, run, [{ kind: 'target-rolled-back', assetId, data: { state, left } }]);
+  await saveLockedRun(transaction, run);
+}

@@ -1,0 +1,93 @@
+import { FettleError, type RunSummary } from '@fettle/contracts';
+import { findPrincipalById, type CallingRun, type Transaction } from '@fettle/database';
+import { digestOf, type JsonObject } from '@fettle/runbook';
+import { decide } from '@fettle/security';
+import type { OperationContext } from './context.js';
+import { acceptRun, findRunbook, storedSpec } from './start-run.js';
+
+/** Runs that call each other, one below the other. */
+export const MAX_RUN_DEPTH = 8;
+
+/** What a step asks for that calls another runbook. */
+export interface SubRunRequest {
+  readonly path: string;
+  readonly runbook: string;
+  /** Digest; null: the version that was the newest when the topmost run started. */
+  readonly version: string | null;
+  readonly inputs: JsonObject;
+  readonly targets: 'own' | 'inherit';
+  /** Narrows the targets further. */
+  readonly on: string | null;
+}
+
+/**
+ * Starts the run that a step calls, on behalf of whoever requested the run around it, with the rights that he has now. The caller
+ * sees to it that a step calls once.
+ * @throws FettleError as `startRun` does, and `call-depth`
+ */
+export async function startSubRun(
+  transaction: Transaction,
+  parent: CallingRun,
+  request: SubRunRequest,
+): Promise<RunSummary> {
+  const { runbook, inputs, path } = request;
+  const { space } = parent;
+  if (parent.depth >= MAX_RUN_DEPTH) {
+    throw new FettleError({
+      code: 'call-depth',
+      message: `Step "${path}" would be ${MAX_RUN_DEPTH + 1} runs deep, more than ${MAX_RUN_DEPTH}.`,
+      remedy: 'See whether the runbooks call each other in a circle.',
+    });
+  }
+  const context = await requesterContext(transaction, parent);
+  const version = request.version ?? parent.closure?.[runbook];
+  const stored = await findRunbook(context, { space, runbook, version });
+  return acceptRun(context, {
+    space,
+    runbook,
+    spec: storedSpec({ runbook, space }, stored),
+    versionId: stored.versionId,
+    version: stored.version,
+    inputs,
+    on: request.on ?? undefined,
+    allowEmpty: false,
+    reason: `called by step "${path}" of run ${parent.id}`.slice(0, 500),
+    permission: 'run:start',
+    action: 'run.start',
+    requestDigest: digestOf({ ...request }),
+    options: {
+      parent: {
+        runId: parent.id,
+        path,
+        depth: parent.depth,
+        closure: parent.closure,
+        inheritsTargets: request.targets === 'inherit',
+      },
+    },
+  });
+}
+
+async function requesterContext(
+  transaction: Transaction,
+  { id, space, requestedBy }: CallingRun,
+): Promise<OperationContext> {
+  const requester = await findPrincipalById(transaction, requestedBy);
+  if (!requester || requester.revokedAt !== null) {
+    throw new FettleError({ code: 'denied', message: `Whoever requested run ${id} has been revoked.` });
+  }
+  const context: OperationContext = {
+    transaction,
+    actor: { principalId: requester.id, name: requester.name, kind: requester.kind, requestId: id },
+    scopeOf: (permission, inSpace) => {
+      const decision = decide({ bindings: requester.bindings, permission, space: inSpace });
+      return decision.allowed ? decision.selectors : [];
+    },
+  };
+  if (context.scopeOf('run:start', space)?.length === 0) {
+    throw new FettleError({
+      code: 'denied',
+      message: `${requester.name} may no longer start runs in space "${space}".`,
+    });
+  }
+  return context;
+}

@@ -1,0 +1,411 @@
+import { describe, expect, it } from '@jest/globals';
+import { advance } from './advance.js';
+import type { EngineCommand, EngineEvent } from './commands.js';
+import type { Program } from './program-nodes.js';
+import { initialState, type EngineState } from './state.js';
+import { counts, program, type StepSource } from './testing.js';
+
+const control = (id: string, extra: object = {}): StepSource => ({ id, uses: 'http.request', ...extra });
+const target = (id: string, extra: object = {}): StepSource => ({ id, uses: 'ssh.run', ...extra });
+
+/** Plays events and gives the commands of each in short: `run a`, `segment b`, `cancel a`, `finish succeeded`. */
+class Play {
+  readonly log: string[] = [];
+  commands: readonly EngineCommand[] = [];
+  state: EngineState;
+
+  constructor(
+    readonly of: Program,
+    pending = 2,
+    inputs = {},
+  ) {
+    this.state = initialState(of);
+    this.feed({ kind: 'started', inputs, targetCounts: counts({ pending }) });
+  }
+
+  feed(event: EngineEvent): this {
+    const next = advance(this.of, JSON.parse(JSON.stringify(this.state)) as EngineState, event);
+    this.state = next.state;
+    this.commands = next.commands;
+    this.log.push(next.commands.map(short).join(', '));
+    return this;
+  }
+
+  ends(path: string, output: null | Record<string, number | string> = null): this {
+    return this.feed({ kind: 'ended', path, state: 'succeeded', output });
+  }
+
+  fails(path: string, code = 'boom'): this {
+    return this.feed({ kind: 'ended', path, state: 'failed', error: { code, message: 'it broke' } });
+  }
+
+  segment(path: string, given: Parameters<typeof counts>[0] = { pending: 2 }): this {
+    return this.feed({ kind: 'segment-ended', path, counts: counts(given) });
+  }
+}
+
+function short(command: EngineCommand): string {
+  const shielded = 'shielded' in command && command.shielded === true ? '!' : '';
+  switch (command.kind) {
+    case 'run-control':
+      return `run ${command.path}${command.generation > 1 ? ` ${command.generation}` : ''}${shielded}`;
+    case 'dispatch-segment':
+      return `segment ${command.path} ${command.enters ? 'enters ' : ''}${command.first}-${command.last}${command.isLast ? ' last' : ''}${shielded}`;
+    case 'note':
+      return `${command.note} ${command.path}`;
+    case 'finish':
+      return `finish ${command.state}${command.error === undefined ? '' : ` ${command.error.code}`}`;
+    default:
+      return `${command.kind} ${command.path}${shielded}`;
+  }
+}
+
+describe('parallel', () => {
+  const of = program([
+    { id: 'both', parallel: { a: [control('a1'), control('a2')], b: [control('b1')] } },
+    control('after', { with: { url: '${{ steps.a1.x }}${{ steps.b1.x }}' } }),
+  ]);
+
+  it('runs branches beside each other and goes on when all have ended', () => {
+    const play = new Play(of, 0).ends('b1', { x: 1 }).ends('a1', { x: 2 }).ends('a2').ends('after');
+    expect(play.log).toEqual(['run a1, run b1', '', 'run a2', 'run after', 'finish succeeded']);
+  });
+
+  it('lets the other branches end when one fails, or cancels them', () => {
+    expect(new Play(of, 0).fails('b1').ends('a1').ends('a2').log).toEqual([
+      'run a1, run b1',
+      '',
+      'run a2',
+      'finish failed boom',
+    ]);
+    const fast = program([
+      { id: 'both', failFast: true, parallel: { a: [control('a1'), control('a2')], b: [control('b1')] } },
+    ]);
+    const play = new Play(fast, 0).fails('b1').feed({ kind: 'ended', path: 'a1', state: 'cancelled' });
+    expect(play.log).toEqual(['run a1, run b1', 'cancel a1', 'finish failed boom']);
+  });
+
+  it('gives segments of its branches their turn one after the other', () => {
+    const turns = program([
+      { id: 'both', parallel: { a: [target('a1'), control('a2')], b: [target('b1')] } },
+      target('after'),
+    ]);
+    const play = new Play(turns).segment('a1').segment('b1').ends('a2').segment('after', { succeeded: 2 });
+    expect(play.log).toEqual([
+      'segment a1 0-0',
+      'run a2, segment b1 1-1',
+      '',
+      'segment after 2-2 last',
+      'finish succeeded',
+    ]);
+  });
+});
+
+describe('forEach', () => {
+  const loop = (extra: object, steps: readonly StepSource[] = [control('go', { with: { url: '${{ item.site }}' } })]) =>
+    program([{ id: 'each', forEach: { as: 'site', ...extra, steps } }]);
+
+  it('goes over a list one after the other, over inputs, and over nothing', () => {
+    const play = new Play(loop({ items: 'inputs.sites' }), 0, { sites: ['ber', 'muc'] });
+    expect(play.commands).toContainEqual(expect.objectContaining({ kind: 'run-control', input: { url: 'ber' } }));
+    play.ends('each[ber]/go').ends('each[muc]/go');
+    expect(play.log).toEqual([
+      'iteration-started each[ber], run each[ber]/go',
+      'iteration-started each[muc], run each[muc]/go',
+      'finish succeeded',
+    ]);
+    expect(new Play(loop({ items: [] }), 0).log).toEqual(['finish succeeded']);
+    expect(new Play(loop({ items: 'inputs.none' }), 0).log).toEqual(['fail-step each, finish failed invalid-items']);
+  });
+
+  it('keeps to its concurrency, stops at a failure, or goes on', () => {
+    const wide = new Play(loop({ items: [1, 2, 3], concurrency: 2 }), 0);
+    expect(wide.log[0]).toBe('iteration-started each[1], run each[1]/go, iteration-started each[2], run each[2]/go');
+    wide.ends('each[2]/go').fails('each[1]/go').feed({ kind: 'ended', path: 'each[3]/go', state: 'cancelled' });
+    expect(wide.log.slice(1)).toEqual([
+      'iteration-started each[3], run each[3]/go',
+      'cancel each[3]/go',
+      'finish failed boom',
+    ]);
+    const lenient = new Play(loop({ items: [1, 2], failFast: false }), 0).fails('each[1]/go').ends('each[2]/go');
+    expect(lenient.log.slice(1)).toEqual(['iteration-started each[2], run each[2]/go', 'finish failed boom']);
+  });
+
+  it('leaves what its outputs say, and forgets its iterations', () => {
+    const of = program([
+      {
+        id: 'each',
+        forEach: { items: ['a', 'b'], as: 'x', steps: [control('go')] },
+        outputs: { sum: 'result[0].outputs.go.n + result[1].outputs.go.n', keys: 'result.map(r, r.key)' },
+      },
+      control('after', { with: { url: '${{ steps.each.sum }}' } }),
+    ]);
+    const play = new Play(of, 0).ends('each[a]/go', { n: 1 }).ends('each[b]/go', { n: 2 });
+    expect(play.commands).toEqual([expect.objectContaining({ kind: 'run-control', input: { url: 3 } })]);
+    expect(play.state.outputs).toEqual({ each: { sum: 3, keys: ['a', 'b'] } });
+    expect(play.state.done).toEqual({ each: { state: 'ok' } });
+  });
+
+  it('moves targets back to the segment of its body', () => {
+    const play = new Play(loop({ items: ['a', 'b'] }, [target('go')])).segment('each[a]/go').segment('each[b]/go');
+    expect(play.log).toEqual([
+      'iteration-started each[a], segment each[a]/go 0-0',
+      'iteration-started each[b], segment each[b]/go enters 0-0',
+      'finish succeeded',
+    ]);
+    expect(play.commands).toEqual([expect.objectContaining({ isComplete: true })]);
+  });
+});
+
+describe('choose', () => {
+  const of = program([
+    {
+      id: 'pick',
+      choose: [
+        { when: 'inputs.mode == "a"', steps: [control('a1')] },
+        { when: 'inputs.mode == "b"', steps: [target('b1')] },
+      ],
+    },
+    target('after'),
+  ]);
+
+  it('takes the first branch that fits, or none', () => {
+    expect(new Play(of, 2, { mode: 'a' }).ends('a1').log).toEqual([
+      'branch-chosen pick, run a1',
+      'segment after enters 1-1 last',
+    ]);
+    expect(new Play(of, 2, { mode: 'b' }).segment('b1').log[1]).toBe('segment after 1-1 last');
+    expect(new Play(of, 2, { mode: 'c' }).log).toEqual(['skip-step pick, segment after enters 1-1 last']);
+    expect(new Play(of, 2, {}).log).toEqual(['fail-step pick, finish failed condition-undetermined']);
+  });
+});
+
+describe('try', () => {
+  const of = program([
+    {
+      id: 'guard',
+      try: [control('body'), control('more')],
+      catch: [control('mend', { with: { url: '${{ error.code }} ${{ error.step }}' } })],
+      finally: [control('last')],
+    },
+    control('after'),
+  ]);
+
+  it('catches a failure with its reason and always comes to finally', () => {
+    const play = new Play(of, 0).fails('body');
+    expect(play.commands).toContainEqual(expect.objectContaining({ path: 'mend', input: { url: 'boom body' } }));
+    play.ends('mend').ends('last').ends('after');
+    expect(play.log).toEqual([
+      'run body',
+      'failure-caught guard, run mend',
+      'run last!',
+      'run after',
+      'finish succeeded',
+    ]);
+    expect(new Play(of, 0).ends('body').ends('more').log[2]).toBe('run last!');
+    const bad = new Play(of, 0).fails('body').fails('mend', 'worse').ends('last');
+    expect(bad.log.at(-1)).toBe('finish failed worse');
+  });
+
+  it('comes to finally when the run is cancelled, and to nothing else', () => {
+    const play = new Play(of, 0).feed({ kind: 'cancel-requested' });
+    play.feed({ kind: 'ended', path: 'body', state: 'cancelled' }).ends('last');
+    expect(play.log).toEqual(['run body', 'cancel body', 'run last!', 'finish cancelled']);
+  });
+
+  it('lets finally end although the cancel comes in the midst of it', () => {
+    const play = new Play(of, 0).ends('body').ends('more').feed({ kind: 'cancel-requested' }).ends('last');
+    expect(play.log.slice(2)).toEqual(['run last!', '', 'finish cancelled']);
+  });
+
+  it('is what a handler is, and stands in the path of its steps', () => {
+    const handled = program([control('risky', { onError: 'recover' }), control('after')], {
+      handlers: { recover: [control('mend')] },
+    });
+    const play = new Play(handled, 0).fails('risky').ends('risky!recover/mend').ends('after');
+    expect(play.log).toEqual([
+      'run risky',
+      'failure-caught risky!recover, run risky!recover/mend',
+      'run after',
+      'finish succeeded',
+    ]);
+  });
+
+  it('joins a segment where it holds steps on targets only', () => {
+    const joined = program([
+      target('one'),
+      { id: 'guard', try: [target('two')], finally: [target('three')] },
+      target('four'),
+    ]);
+    expect(new Play(joined).log).toEqual(['segment one 0-3 last']);
+  });
+});
+
+describe('waits, calls, approvals and capacity', () => {
+  it('pause, wait for a moment, a signal, another runbook and a person', () => {
+    const of = program([
+      { id: 'pause', wait: { duration: '5m' } },
+      { id: 'until', wait: { until: '${{ inputs.at }}' } },
+      { id: 'signal', wait: { signal: 'go' }, outputs: { who: 'result.who' } },
+      { id: 'sub', call: { runbook: 'other', inputs: { x: '${{ inputs.at }}' } } },
+      { id: 'ask', approval: { roles: ['admin'], message: 'Really ${{ steps.sub.n }}?' } },
+    ]);
+    const at = '2026-01-01T00:00:00Z';
+    const play = new Play(of, 0, { at }).feed({ kind: 'waited', path: 'pause' });
+    expect(play.commands).toEqual([{ kind: 'wait-until', path: 'until', until: at }]);
+    play.feed({ kind: 'waited', path: 'until' }).ends('signal', { who: 'me' });
+    expect(play.commands).toEqual([expect.objectContaining({ kind: 'call', inputs: { x: at } })]);
+    play.ends('sub', { n: 7 });
+    expect(play.commands).toEqual([expect.objectContaining({ kind: 'ask-approval', message: 'Really 7?' })]);
+    play.fails('ask', 'approval-rejected');
+    expect(play.log.at(-1)).toBe('finish failed approval-rejected');
+  });
+
+  const poll = program([
+    { id: 'healthy', wait: { uses: 'http.request', condition: 'result.status == 200', every: '5s', timeout: '1m' } },
+  ]);
+  const looked = (holds: boolean, generation: number): EngineEvent => ({
+    kind: 'ended',
+    path: 'healthy',
+    state: 'succeeded',
+    output: { status: holds ? 200 : 500 },
+    holds,
+    generation,
+  });
+
+  it('look again until the condition holds; a look that fails is one that does not hold', () => {
+    const play = new Play(poll, 0)
+      .feed(looked(false, 1))
+      .feed({ kind: 'waited', path: 'healthy#pause' })
+      .fails('healthy');
+    play.feed({ kind: 'waited', path: 'healthy#pause' }).feed(looked(true, 3));
+    play.feed({ kind: 'ended', path: 'healthy#deadline', state: 'cancelled' });
+    expect(play.log).toEqual([
+      'run healthy, wait healthy#deadline',
+      'wait healthy#pause',
+      'run healthy 2',
+      'wait healthy#pause',
+      'run healthy 3',
+      'cancel healthy#deadline',
+      'finish succeeded',
+    ]);
+    expect(play.state.outputs).toEqual({ healthy: { status: 200 } });
+  });
+
+  it('fail when the time is over, with what the last look said', () => {
+    const play = new Play(poll, 0).fails('healthy').feed({ kind: 'waited', path: 'healthy#deadline' });
+    play.feed({ kind: 'ended', path: 'healthy#pause', state: 'cancelled' });
+    expect(play.log.slice(1)).toEqual(['wait healthy#pause', 'cancel healthy#pause', 'finish failed wait-timeout']);
+    expect(play.commands).toEqual([
+      expect.objectContaining({ error: expect.objectContaining({ message: expect.stringContaining('it broke') }) }),
+    ]);
+  });
+
+  it('take capacity before the step and give it back after it, also when it fails or is cancelled', () => {
+    const of = program([
+      control('use', { capacity: ['db:${{ inputs.db }}', { key: 'site:ber', units: 2 }], onError: 'continue' }),
+      control('after'),
+    ]);
+    const play = new Play(of, 0, { db: 'billing' });
+    expect(play.commands).toEqual([
+      {
+        kind: 'take-capacity',
+        path: 'use#capacity',
+        wants: [
+          { key: 'db:billing', units: 1 },
+          { key: 'site:ber', units: 2 },
+        ],
+        within: [],
+      },
+    ]);
+    play.ends('use#capacity').fails('use').ends('after');
+    expect(play.log.slice(1)).toEqual([
+      'run use',
+      'free-capacity use#capacity, failure-passed use, run after',
+      'finish succeeded',
+    ]);
+    const waiting = new Play(of, 0, { db: 'x' }).feed({ kind: 'cancel-requested' });
+    waiting.feed({ kind: 'ended', path: 'use#capacity', state: 'cancelled' });
+    expect(waiting.log.slice(1)).toEqual(['cancel use#capacity', 'finish cancelled']);
+  });
+});
+
+describe('outputs and summary of the run', () => {
+  it('are read from steps, and fail the run where they cannot be determined', () => {
+    const of = program([control('a')], { outputs: { n: 'steps.a.n' }, summary: 'Got ${{ steps.a.n }}.' });
+    expect(new Play(of, 0).ends('a', { n: 5 }).commands).toEqual([
+      { kind: 'finish', state: 'succeeded', isComplete: true, outputs: { n: 5 }, summary: 'Got 5.' },
+    ]);
+    expect(new Play(of, 0).ends('a').commands).toEqual([
+      expect.objectContaining({ state: 'failed', summary: expect.stringContaining('cannot be determined') }),
+    ]);
+  });
+});
+
+describe('rollback', () => {
+  const undo = (text: string): object => ({ rollback: { uses: 'http.request', with: { url: text } } });
+  const targetUndo = { rollback: { uses: 'ssh.run', with: { argv: ['true'] } } };
+  const of = program([
+    control('order', undo('cancel ${{ steps.order.n }}')),
+    target('change', targetUndo),
+    control('announce', undo('recall')),
+    control('plain'),
+    target('last', targetUndo),
+  ]);
+  const ended = (path: string, state: 'succeeded' | 'failed' = 'succeeded'): EngineEvent => ({
+    kind: 'ended',
+    path,
+    state,
+  });
+
+  it('undoes what was begun, the last first, with what each step left, when the run breaks off', () => {
+    const play = new Play(of).ends('order', { n: 7 }).segment('change').fails('announce');
+    expect(play.commands).toEqual([
+      expect.objectContaining({ path: 'announce#undo', phase: 'undo', input: { url: 'recall' }, shielded: true }),
+    ]);
+    play.feed(ended('announce#undo', 'failed'));
+    expect(play.commands).toEqual([
+      expect.objectContaining({ kind: 'undo-segment', path: 'change#undo', first: 0, last: 0, which: 'unfinished' }),
+    ]);
+    play.feed({ kind: 'cancel-requested' }).feed(ended('change#undo'));
+    expect(play.commands).toEqual([expect.objectContaining({ path: 'order#undo', input: { url: 'cancel 7' } })]);
+    play.feed(ended('order#undo'));
+    expect(play.commands).toEqual([
+      expect.objectContaining({
+        state: 'failed',
+        error: expect.objectContaining({ code: 'boom' }),
+        rollback: { undone: ['change', 'order'], failed: ['announce'] },
+      }),
+    ]);
+  });
+
+  it('undoes on failed targets only where the way was gone to its end, and nothing after success', () => {
+    const play = new Play(of).ends('order').segment('change').ends('announce').ends('plain');
+    play.segment('last', { succeeded: 1, failed: 1 });
+    expect(play.commands).toEqual([expect.objectContaining({ path: 'last#undo', which: 'failed' })]);
+    play.feed(ended('last#undo')).feed(ended('change#undo'));
+    expect(play.log.at(-1)).toBe('finish failed targets-failed');
+    const well = new Play(of).ends('order').segment('change').ends('announce').ends('plain');
+    expect(well.segment('last', { succeeded: 2 }).log.at(-1)).toBe('finish succeeded');
+  });
+
+  it('comes after finally, also on a cancel, and leaves to a person what nobody knows', () => {
+    const guarded = program([{ id: 'guard', try: [control('order', undo('cancel'))], finally: [control('close')] }]);
+    const play = new Play(guarded, 0).feed({ kind: 'cancel-requested' });
+    play.feed({ kind: 'ended', path: 'order', state: 'cancelled' }).ends('close').feed(ended('order#undo'));
+    expect(play.log).toEqual(['run order', 'cancel order', 'run close!', 'run order#undo!', 'finish cancelled']);
+    const unknown = new Play(guarded, 0).feed({ kind: 'ended', path: 'order', state: 'unknown' }).ends('close');
+    expect(unknown.log.at(-1)).toBe('not-undone order, finish failed step-unknown');
+  });
+
+  it('is everything, or nothing, where the runbook says so', () => {
+    const steps = [control('order', undo('cancel')), target('last', targetUndo)];
+    const all = new Play(program(steps, { rollback: 'all' }))
+      .ends('order')
+      .segment('last', { succeeded: 1, failed: 1 });
+    expect(all.commands).toEqual([expect.objectContaining({ path: 'last#undo', which: 'all' })]);
+    expect(all.feed(ended('last#undo')).log.at(-1)).toBe('run order#undo!');
+    const none = new Play(program(steps, { rollback: 'nothing' })).fails('order');
+    expect(none.log.at(-1)).toBe('finish failed boom');
+  });
+});

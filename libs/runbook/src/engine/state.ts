@@ -1,0 +1,137 @@
+import { FettleError, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
+import type { JsonObject, JsonValue } from '../json.js';
+import type { EngineCommand, RollbackReport, RunError, WaveReference } from './commands.js';
+import type { StepError } from './decide-step.js';
+import type { ControlRollback, Program } from './program-nodes.js';
+
+/** What became of an instance of a node. */
+export interface Outcome {
+  readonly state: 'ok' | 'skipped' | 'failed' | 'cancelled';
+  readonly error?: RunError | undefined;
+  /** Outputs of the steps of an iteration by id, where the loop's own outputs read them. */
+  readonly outputs?: JsonObject | undefined;
+}
+
+/** An awaited command that was given and not answered yet. */
+export interface OpenCommand {
+  readonly isCancelling?: true | undefined;
+}
+
+/** The segment whose turn it is: targets do one thing at a time. */
+export interface OpenSegment {
+  readonly path: string;
+  readonly wave?: WaveReference | undefined;
+  /** The time between two waves passes. */
+  readonly isSoaking?: true | undefined;
+}
+
+/** Something that was begun and can be undone; registered before it is dispatched. */
+export type Undo =
+  | {
+      readonly kind: 'targets';
+      readonly path: string;
+      readonly prefix: string;
+      readonly item: JsonObject;
+      readonly first: number;
+      readonly last: number;
+    }
+  | {
+      readonly kind: 'control';
+      readonly path: string;
+      readonly action: Pick<ControlRollback, 'uses' | 'actionVersion' | 'retry' | 'timeoutMs'>;
+      /** Rendered when the step ended; null: it has not, or could not be. */
+      readonly input: JsonObject | null;
+      readonly error?: StepError | undefined;
+      /** Nobody knows whether it happened: a person decides. */
+      readonly isUnknown?: true | undefined;
+    };
+
+/** A run that undoes what it did before it finishes. */
+export interface Unwinding extends RollbackReport {
+  readonly ending: Ending;
+  /** What is still to be undone, the next one last. */
+  readonly left: readonly Undo[];
+}
+
+export type Ending = Omit<Extract<EngineCommand, { kind: 'finish' }>, 'kind'>;
+
+/**
+ * What the run level knows: JSON. Instances are named by their path; what has ended within a node that has ended itself is
+ * forgotten, so that the state grows with what is open and with outputs, not with what was done.
+ */
+export interface EngineState {
+  readonly phase: 'created' | 'running' | 'ended';
+  readonly inputs: JsonObject;
+  /** What expressions read as `run`, besides `run.counts`. */
+  readonly run: JsonObject;
+  readonly counts: TargetCounts;
+  /** Outputs of the control steps that succeeded, by path. */
+  readonly outputs: JsonObject;
+  readonly done: Readonly<Record<string, Outcome>>;
+  readonly open: Readonly<Record<string, OpenCommand>>;
+  /** Decisions that must not be made again: branches, items, that a node was entered. */
+  readonly marks: JsonObject;
+  readonly segment: OpenSegment | null;
+  /** Index of the target step that all open targets stand at; null: they are scattered. */
+  readonly position: number | null;
+  /** Segments dispatched so far. */
+  readonly ordinal: number;
+  /** Why the run is being ended from outside. */
+  readonly stop: 'cancelled' | 'timed-out' | null;
+  /** In the order in which it was begun. */
+  readonly undo: readonly Undo[];
+  readonly unwinding: Unwinding | null;
+}
+
+export const noCounts: TargetCounts = Object.freeze(
+  Object.fromEntries(targetStates.map((state) => [state, 0])) as Record<TargetState, number>,
+);
+
+/** The state of a run before its `started` event. Throws FettleError `unavailable` for a program of another release. */
+export function initialState(program: Program): EngineState {
+  // A program that was stored by another release may have any number here.
+  const format: number = program.format;
+  if (format !== 2) {
+    const message = `the run's program has format ${String(format)}, this worker knows format 2`;
+    throw new FettleError({ code: 'unavailable', message, remedy: 'Update the worker.' });
+  }
+  return {
+    phase: 'created',
+    inputs: {},
+    run: {},
+    counts: noCounts,
+    outputs: {},
+    done: {},
+    open: {},
+    marks: {},
+    segment: null,
+    position: 0,
+    ordinal: 0,
+    stop: null,
+    undo: [],
+    unwinding: null,
+  };
+}
+
+/** The state while one event is worked in: the same, with members that can be set. */
+export interface Draft {
+  phase: EngineState['phase'];
+  inputs: JsonObject;
+  run: JsonObject;
+  counts: TargetCounts;
+  outputs: Record<string, JsonValue>;
+  done: Record<string, Outcome>;
+  open: Record<string, OpenCommand>;
+  marks: Record<string, JsonValue>;
+  segment: OpenSegment | null;
+  position: number | null;
+  ordinal: number;
+  stop: EngineState['stop'];
+  undo: readonly Undo[];
+  unwinding: Unwinding | null;
+}
+
+export function draftOf(state: EngineState): Draft {
+  const { outputs, done, open, marks } = state;
+  return { ...state, outputs: { ...outputs }, done: { ...done }, open: { ...open }, marks: { ...marks } };
+}
