@@ -144,11 +144,7 @@ function kindsOf(value: unknown): readonly StepKind[] {
 }
 
 /** A step is told by one member; with it, only what is wrong with that kind of step is of interest. */
-function stepFindings(
-  branches: readonly (readonly Issue[])[],
-  path: JsonPath,
-  context: Context,
-): readonly Finding[] {
+function stepFindings(branches: readonly (readonly Issue[])[], path: JsonPath, context: Context): readonly Finding[] {
   const value = valueAt(context.value, path);
   const kinds = kindsOf(value);
   const [kind] = kinds;
