@@ -93,7 +93,7 @@ describe('AttemptLog', () => {
   });
 
   it('keeps to the limit that the runbook declares, and names it', () => {
-    const log = new AttemptLog(identity, undefined, 8192);
+    const log = new AttemptLog(identity, undefined, undefined, 8192);
     log.write('stdout', Buffer.from('a'.repeat(4096)));
     log.write('stdout', Buffer.from('b'.repeat(1000)));
     log.write('stdout', Buffer.from('c'.repeat(4096)));

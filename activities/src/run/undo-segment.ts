@@ -193,7 +193,7 @@ class Undoing {
     await this.#write((transaction) => startUndo(transaction, this.#claim, started));
     const secrets = this.#secrets.forAttempt();
     const identity = { assetId, step: `${path}#undo`, generation };
-    const log = new AttemptLog(identity, () => secrets.redactions, this.#run.logBytes);
+    const log = new AttemptLog(identity, () => secrets.redactions, undefined, this.#run.logBytes);
     // Nothing ends a rollback from outside: a cancel is what began it.
     const { signal } = new AbortController();
     const outcome = await executeAttempt(this.#services, {
