@@ -109,7 +109,7 @@ describe('implementations', () => {
         exitCode: null,
         error: null,
         output: { value: await secret(given[from]) },
-      })).execute({ bearer: 'declared', other: 'hidden' }, context);
+      })).execute({ bearer: 'declared', other: 'hidden' }, { ...context, stepToken: 't' });
     expect(await taking('bearer')).toMatchObject({ output: { value: 'value of declared' } });
     await expect(taking('other')).rejects.toMatchObject({
       code: 'undeclared-secret',

@@ -23,12 +23,13 @@ import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './ru
 import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
+export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
-export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
 export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
+export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
 /** What the workflow needs to drive a run: ids, the run level and counters. */
 export interface ClaimedRun {

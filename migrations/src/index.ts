@@ -11,8 +11,9 @@ import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-com
 import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 import { AddFlowSteps1790000000012 } from './1790000000012-add-flow-steps.js';
-import { AddCapacity1790000000015 } from './1790000000015-add-capacity.js';
+import { CreateNotifications1790000000014 } from './1790000000014-create-notifications.js';
 import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
+import { AddCapacity1790000000015 } from './1790000000015-add-capacity.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -29,6 +30,7 @@ export const migrations = [
   AddStepEffect1790000000010,
   AddRollout1790000000011,
   AddFlowSteps1790000000012,
-  AddCapacity1790000000015,
+  CreateNotifications1790000000014,
   AddRollback1790000000017,
+  AddCapacity1790000000015,
 ];

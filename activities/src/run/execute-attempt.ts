@@ -130,6 +130,7 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
   let dispatched = false;
   try {
     const asset = request.asset!;
+    await request.secrets.declare(request.run.declaredSecrets);
     const context = await targetContext(services, request, asset, prepared);
     dispatched = true;
     const end = request.secrets.maskedEnd(await prepared.action.execute(prepared.input, context));
@@ -221,7 +222,7 @@ async function targetContext(
     timeoutMs: Math.min(wantedMs, contract.maxTimeoutMs),
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),
-    secret: (name) => request.secrets.value(name, 'password'),
+    secret: (name, kinds = ['password']) => request.secrets.value(name, kinds),
     redactor: () => request.secrets.redactions.redactor(),
     saveFacts: (gathered) => {
       const { facts, identifiers } = request.secrets.maskedFacts(gathered);

@@ -1,10 +1,14 @@
-import { effects } from '@fettle/contracts';
+import { effects, nameSchema } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema } from './become.contract.js';
 
+const variableSchema = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/);
+
 /** Input that all actions have that run a command on a target. */
 export const commandInput = {
-  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(32_768)).default({}),
+  environment: z.record(variableSchema, z.string().max(32_768)).default({}),
+  /** Variables whose values are secrets: the names of credentials of kind `password` or `token`. Stronger than `environment`. */
+  secretEnvironment: z.record(variableSchema, nameSchema).optional(),
   workingDirectory: z.string().min(1).max(4096).optional(),
   become: becomeSchema.optional(),
   /** Exit codes that count as success. */
@@ -29,7 +33,7 @@ export const commandContract = {
   output: commandOutputSchema,
   scope: 'target',
   maxTimeoutMs: 6 * 3_600_000,
-  secretInputs: ['become.credential'],
+  secretInputs: ['become.credential', 'secretEnvironment.*'],
   compensation: null,
   probe: false,
 } as const;

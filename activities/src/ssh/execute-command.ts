@@ -1,12 +1,14 @@
 import { Buffer } from 'node:buffer';
 import type { Rendered } from '@fettle/contracts';
 import { MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from '../contracts.js';
+import { withSecretEnvironment } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import { driverBecome, type ActionEnd, type TargetContext } from '../implementation.js';
 
 /** What the input of every action has that runs a command. */
 export interface CommandInput {
   readonly environment: Readonly<Record<string, string>>;
+  readonly secretEnvironment?: Readonly<Record<string, string>> | undefined;
   readonly workingDirectory?: string | undefined;
   readonly become?: BecomeInput | undefined;
   readonly successCodes: readonly number[];
@@ -59,10 +61,13 @@ export async function executeCommand(
   context: TargetContext,
 ): Promise<ActionEnd<CommandOutput>> {
   const become = await driverBecome(rendered.becomeUser, input.become, context.secret);
+  const command = withSecretEnvironment(
+    { argv: rendered.argv[0] ?? [], stdin: standardInput },
+    await secretVariables(input, context),
+  );
   const kept = { stdout: new KeptOutput(context.redactor()), stderr: new KeptOutput(context.redactor()) };
   const result = await context.ssh.exec(context.endpoint, context.credential, {
-    argv: rendered.argv[0] ?? [],
-    stdin: standardInput,
+    ...command,
     env: input.environment,
     cwd: input.workingDirectory,
     become,
@@ -90,4 +95,18 @@ export async function executeCommand(
   }
   const message = `The command ended with exit code ${result.exitCode} on ${context.asset.name}.`;
   return { state: 'failed', exitCode: result.exitCode, error: { code: 'command-failed', message }, output };
+}
+
+/** Values by variable; opened before any output comes, so that all of it is masked. */
+async function secretVariables(
+  { secretEnvironment }: CommandInput,
+  context: TargetContext,
+): Promise<Readonly<Record<string, string>>> {
+  const variables: [string, string][] = [];
+  for (const [variable, name] of Object.entries(secretEnvironment ?? {})) {
+    // A value read from a file often ends in a newline, which no program wants in a variable.
+    const value = await context.secret(name, ['password', 'token']);
+    variables.push([variable, value.replace(/\r?\n$/, '')]);
+  }
+  return Object.fromEntries(variables);
 }

@@ -14,6 +14,7 @@ import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
+import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -39,6 +40,7 @@ export const controllers = [
   AssetsController,
   InventoryController,
   CredentialsController,
+  RunbookInputsController,
   CapacityController,
 ];
 

@@ -51,7 +51,7 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
   /**
-   * Paths in the input that name credentials, e.g. `become.credential`. The worker opens these for the implementation and no
+   * Paths in the input that name credentials, e.g. `become.credential`; `*` stands for every member of a map or list. The worker opens these for the implementation and no
    * others; their values are never stored.
    */
   readonly secretInputs: readonly string[];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { capacitySpecSchema } from './capacity.js';
 import { durationSchema } from './duration.js';
+import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
@@ -43,6 +43,19 @@ export const rolloutSchema = z.strictObject({
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
 
+/** States of a run that somebody may be told of. */
+export const notifyStates = ['waiting-approval', 'running', 'succeeded', 'failed', 'cancelled', 'timed-out'] as const;
+
+/** Tells somebody when the run comes into one of the states. */
+export const notificationSchema = z.strictObject({
+  on: z.array(z.enum(notifyStates)).min(1).max(notifyStates.length),
+  /** An action that notifies: `notify.webhook` or `notify.mail`. */
+  uses: z.string().min(1).max(100),
+  /** The action's input; what happened is filled in where the action asks for it and it is not given. */
+  with: z.record(z.string(), z.unknown()).default({}),
+});
+export type Notification = z.infer<typeof notificationSchema>;
+
 export const runbookSpecSchema = z.strictObject({
   description: z.string().max(10_000).optional(),
   /** JSON Schema (draft 2020-12) of an object. */
@@ -69,6 +82,8 @@ export const runbookSpecSchema = z.strictObject({
   rollback: z.enum(['unfinished', 'all', 'nothing']).optional(),
   /** `exclusive`: at most one run changes an asset at a time. */
   assetLock: z.enum(['exclusive', 'shared']).optional(),
+  /** Absent: nobody is told. */
+  notify: z.array(notificationSchema).min(1).max(20).optional(),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 

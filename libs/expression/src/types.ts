@@ -26,8 +26,8 @@ export const assetFields: ReadonlyMap<string, StaticType> = new Map<string, Stat
 
 export const expressionEnvironments = ['selector', 'target', 'run'] as const;
 /**
- * `selector`: `asset`. `target`: `asset`, `inputs`, `steps`, `run`, `result` (the output of the step itself), `item` (of the loops
- * around), `error` (in a `catch`). `run`: `inputs`, `run`, `steps` (of control steps), `item`, `error`.
+ * `selector`: `asset`. `run`: `inputs`, `run`, `steps` (of control steps), `item` (of the iterations around), `error` (in a
+ * `catch`), `result` (the output of the step itself). `target`: the same, `steps` of targets too, and `asset`.
  */
 export type ExpressionEnvironment = (typeof expressionEnvironments)[number];
 
@@ -49,6 +49,7 @@ export const environmentVariables: Readonly<Record<ExpressionEnvironment, Readon
     ['inputs', documentType],
     ['run', documentType],
     ['steps', documentType],
+    ['result', dynType],
     ['item', documentType],
     ['error', documentType],
   ]),

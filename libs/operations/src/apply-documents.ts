@@ -103,8 +103,8 @@ async function previewOne(
   const current = known === undefined ? await findDocument(context.transaction, key) : known;
   const { document, digest } = checked;
   if (document.kind === 'Schedule') {
-    const isTogether = all.some(({ key: other }) => isRunbookOf(other, document));
-    await checkScheduleRunbook(context.transaction, checked, document, isTogether);
+    const together = all.find(({ key: other }) => isRunbookOf(other, document))?.checked.document;
+    await checkScheduleRunbook(context, checked, document, together?.kind === 'Runbook' ? together : null);
   }
   if (document.kind === 'Capacity') await checkCapacityKey(context.transaction, checked, document);
   const item = { ...key, version: digest };

@@ -46,5 +46,7 @@ export * from './retire-asset.js';
 export * from './enrol-asset.js';
 export * from './settle-enrolment.js';
 export * from './ansible-inventory.js';
+export * from './check-input-names.js';
+export * from './describe-inputs.js';
 export { getCapacity, listCapacity } from './read-capacity.js';
 export * from './free-ended-capacity.js';

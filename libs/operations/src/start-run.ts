@@ -20,11 +20,13 @@ import {
   insertRun,
   readTargetSet,
   type StoredDocument,
+  saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
+import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
 import { resolveClosure } from './resolve-closure.js';
@@ -161,7 +163,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   const { transaction } = context;
   const { spec, space } = request;
   const { parent } = request.options;
-  const inputs = checkedInputs(request);
+  const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
   if (selector === null) requireUnnarrowed(context, request.permission, space);
@@ -194,6 +196,13 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       })
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  if (spec.notify !== undefined) {
+    await saveNotifiedStates(
+      transaction,
+      id,
+      spec.notify.map(({ on }) => on),
+    );
+  }
   const detail = {
     runbook: request.runbook,
     version: request.version,
@@ -219,14 +228,18 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   return runSummary((await findRunRow(transaction, id))!);
 }
 
-function checkedInputs({ runbook, spec, inputs }: AcceptRequest): Readonly<Record<string, unknown>> {
-  const checked = validateInputs(spec, inputs);
-  if (checked.inputs !== null) return checked.inputs;
+async function checkedInputs(
+  context: OperationContext,
+  { runbook, space, spec, inputs: given }: AcceptRequest,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { inputs, findings: misfits } = validateInputs(spec, given);
+  const findings = inputs === null ? misfits : await checkInputNames(context, { space, spec, inputs });
+  if (inputs !== null && findings.length === 0) return inputs;
   throw new FettleError({
     code: 'invalid-inputs',
-    message: `The inputs do not fit runbook "${runbook}": ${checked.findings[0]?.message ?? 'invalid'}.`,
-    remedy: `See what it takes with: fettle document show Runbook ${runbook}`,
-    detail: { findings: checked.findings },
+    message: `The inputs do not fit runbook "${runbook}": ${findings[0]?.message ?? 'invalid'}.`,
+    remedy: `See what it takes with: fettle run inputs ${runbook}`,
+    detail: { findings },
   });
 }
 

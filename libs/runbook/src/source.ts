@@ -7,3 +7,5 @@ export { formatFinding } from './document/format-finding.js';
 export { diffDocuments, formatDiffLine, type DiffLine } from './document/diff-documents.js';
 export { closestName } from './document/closest-name.js';
 export { DocumentPlaces } from './document/document-places.js';
+export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
+export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';

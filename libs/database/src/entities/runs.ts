@@ -34,6 +34,8 @@ export class RunEntity {
   /** The wave that was started last, from 1. */
   @Column('integer', { nullable: true }) wave!: number | null;
   @Column('text', { name: 'wave_mark', nullable: true }) waveMark!: string | null;
+  /** For each notification of the runbook the states that it is about. */
+  @Column('jsonb', { nullable: true }) notify!: readonly (readonly string[])[] | null;
   @Column('jsonb') counts!: TargetCounts;
   @Column('bigint') seq!: number;
   @Column('text', { name: 'idempotency_key', nullable: true }) idempotencyKey!: string | null;

@@ -13,6 +13,8 @@ export interface CapacityTake {
   readonly wants: readonly { readonly key: string; readonly units: number }[];
   /** The higher comes first; absent: that of the run's document. */
   readonly priority?: number;
+  /** Paths of the steps of this run that it stands in and that hold capacity; absent: told by the run's document. */
+  readonly within?: readonly string[];
 }
 
 export type CapacityTaken = { readonly kind: 'granted' } | ({ readonly kind: 'queued' } & QueuePlace);
@@ -126,7 +128,7 @@ async function readKeys(transaction: Transaction, runId: string, path: string): 
 async function insertRequest(transaction: Transaction, take: CapacityTake, space: string): Promise<void> {
   const { runId, path, wants } = take;
   const keys = wants.map((want) => want.key);
-  const covered = await readCovered(transaction, runId, path, keys);
+  const covered = await readCovered(transaction, take, keys);
   const left = wants
     .map(({ key, units }) => ({ key, units: units - (covered.get(key) ?? 0) }))
     .filter(({ units }) => units > 0);

@@ -142,8 +142,8 @@ export async function endRun(
     run,
     lost.map((row) => row.step),
   );
-  const rollback = outcome.rollback === undefined ? {} : { rollback: outcome.rollback };
-  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error, ...rollback } }]);
+  const rolledBack = outcome.rollback === undefined ? {} : { rollback: outcome.rollback };
+  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error, ...rolledBack } }]);
   await saveLockedRun(transaction, run);
   const [ended] = await updateRows<{ parent_run_id: string | null; parent_path: string | null }>(
     transaction,

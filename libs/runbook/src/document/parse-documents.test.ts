@@ -93,15 +93,14 @@ describe('wrong shapes', () => {
       '11:11 invalid-value spec.steps[0].id [1st]',
       '12:13 wrong-type spec.steps[0].uses [3]',
       '13:13 wrong-type spec.steps[0].with [[touch, /tmp/x]]',
-      '14:16 invalid-value spec.steps[0].onError [fial] fail',
       '15:29 wrong-type spec.steps[0].retry.maxAttempts [2.5]',
       '16:16 wrong-type spec.steps[0].timeout [true]',
       '17:18 invalid-value spec.steps[0].outputs.Size [Size]',
-      '18:7 missing-field spec.steps[1].uses []',
+      '18:7 step-kind spec.steps[1] [id: second]',
       '19:7 wrong-type spec.steps[2] [just text]',
     ]);
     expect(findings[8]?.message).toBe('"with" must be an object, not a list');
-    expect(findings[11]?.message).toBe('"timeout" must be a number or text, not true');
+    expect(findings[10]?.message).toBe('"timeout" must be a number or text, not true');
   });
 
   it('tells a missing or unknown kind apart', () => {

@@ -1,4 +1,4 @@
-import type { Finding } from '@fettle/contracts';
+import { stepKinds, stepShapes, type Finding, type StepKind } from '@fettle/contracts';
 import { z } from 'zod';
 import { isRecord, type JsonPath, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
@@ -84,8 +84,9 @@ function onlyOne(known: readonly string[]): string | undefined {
 
 function unknownField(key: string, path: JsonPath, context: Context): Finding {
   const full = [...context.base, ...path, key];
-  const known = fieldNames(schemaAt(context.schema, path));
   const given = valueAt(context.value, path);
+  const schema = schemaAt(context.schema, path, context.value);
+  const known = fieldNames(schema === undefined ? undefined : meantShape(schema, given));
   const unused = known.filter((name) => !isRecord(given) || !Object.hasOwn(given, name));
   const owner = context.base.length + path.length === 0 ? 'a document' : nameOf([...context.base, ...path]);
   const list = known.length === 0 || known.length > 20 ? '' : `; known fields are ${known.join(', ')}`;
@@ -104,11 +105,10 @@ function missingField(path: JsonPath, context: Context): Finding {
   return finding('missing-field', `the field "${String(full.at(-1))}" is missing`, { path: full, position });
 }
 
-/** Of a choice between shapes, the one whose type fits says what is wrong; if none fits, all expected types are named. */
+/** Of a choice between shapes, the one that was probably meant says what is wrong; if none fits, all expected types are named. */
 function unionFindings(branches: readonly (readonly Issue[])[], path: JsonPath, context: Context): readonly Finding[] {
-  const fitting = branches.find(
-    (issues) => !issues.some((issue) => issue.code === 'invalid_type' && issue.path.length === 0),
-  );
+  if (isStepChoice(branches, path, context)) return stepFindings(path, context);
+  const fitting = meantBranch(branches);
   if (fitting !== undefined)
     return fitting.flatMap((issue) => issueFindings(issue, [...path, ...pathOf(issue)], context));
   const full = [...context.base, ...path];
@@ -119,6 +119,54 @@ function unionFindings(branches: readonly (readonly Issue[])[], path: JsonPath, 
     .flatMap((issue) => (issue.code === 'invalid_type' ? [describeExpected(issue.expected)] : []));
   const message = `${nameOf(full)} must be ${[...new Set(expected)].join(' or ')}, not ${describeFound(found)}`;
   return [finding('wrong-type', message, { path: full, ...context.places.valueAt(full) })];
+}
+
+/** Of the shapes whose type fits, the one with the fewest members that it does not know, then the one with the least wrong. */
+function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+  const unknownKeys = (issues: readonly Issue[]): number =>
+    issues.reduce(
+      (sum, issue) => sum + (issue.code === 'unrecognized_keys' && issue.path.length === 0 ? issue.keys.length : 0),
+      0,
+    );
+  return branches
+    .filter((issues) => !issues.some((issue) => issue.code === 'invalid_type' && issue.path.length === 0))
+    .sort((a, b) => unknownKeys(a) - unknownKeys(b) || a.length - b.length)[0];
+}
+
+/** Whether the choice is that between the kinds of steps: each shape lacks its telling member, or is wrong inside of it. */
+function isStepChoice(branches: readonly (readonly Issue[])[], path: JsonPath, { value, schema }: Context): boolean {
+  const isStep = branches.length === stepKinds.length && isStepSchema(schemaAt(schema, path, value));
+  return isStep && isRecord(valueAt(value, path));
+}
+
+function kindsOf(value: unknown): readonly StepKind[] {
+  return isRecord(value) ? stepKinds.filter((kind) => Object.hasOwn(value, kind)) : [];
+}
+
+/** A step is told by one member; with it, only what is wrong with that kind of step is of interest. */
+function stepFindings(path: JsonPath, context: Context): readonly Finding[] {
+  const value = valueAt(context.value, path);
+  const kinds = kindsOf(value);
+  const [kind] = kinds;
+  if (kind !== undefined && kinds.length === 1) {
+    const result = stepShapes[kind].safeParse(value);
+    const issues = result.success ? [] : result.error.issues;
+    return issues.flatMap((issue) => issueFindings(issue, [...path, ...pathOf(issue)], context));
+  }
+  const full = [...context.base, ...path];
+  const list = stepKinds.join(', ');
+  if (kinds.length > 1) {
+    const second = [...full, kinds[1] ?? ''];
+    const message = `a step is one thing: of ${kinds.join(' and ')} it may have one`;
+    return [finding('step-kind', message, { path: second, ...context.places.keyAt(second) })];
+  }
+  const written = isRecord(value) ? Object.keys(value) : [];
+  const slip = written.find((key) => !(key in stepShapes.uses.shape) && closestName(key, stepKinds) !== undefined);
+  const message = `a step has one of ${list}`;
+  if (slip === undefined) return [finding('step-kind', message, { path: full, ...context.places.valueAt(full) })];
+  const at = [...full, slip];
+  const suggestion = closestName(slip, stepKinds);
+  return [finding('step-kind', message, { path: at, ...context.places.keyAt(at), suggestion })];
 }
 
 function describeExpected(expected: string): string {
@@ -177,27 +225,55 @@ function valueAt(value: unknown, path: JsonPath): unknown {
   return current;
 }
 
-/** The schema of a path inside a schema, as far as objects, lists and records lead. */
-function schemaAt(schema: z.core.$ZodType, path: JsonPath): z.core.$ZodType | undefined {
+/** The schema of a path inside a schema, as far as objects, lists and records lead; of a choice, the shape that is meant. */
+function schemaAt(schema: z.core.$ZodType, path: JsonPath, root: unknown): z.core.$ZodType | undefined {
   let current: z.core.$ZodType | undefined = unwrap(schema);
+  let value: unknown = root;
   for (const part of path) {
-    if (current instanceof z.ZodObject) current = (current.shape as Readonly<Record<string, z.core.$ZodType>>)[part];
-    else if (current instanceof z.ZodArray) current = current.element;
-    else if (current instanceof z.ZodRecord) current = current.valueType;
+    const shape = meantShape(current, value);
+    if (shape instanceof z.ZodObject) current = (shape.shape as Readonly<Record<string, z.core.$ZodType>>)[part];
+    else if (shape instanceof z.ZodArray) current = shape.element;
+    else if (shape instanceof z.ZodRecord) current = shape.valueType;
     else return undefined;
     if (current === undefined) return undefined;
     current = unwrap(current);
+    value = valueAt(value, [part]);
   }
   return current;
 }
 
+function isStepSchema(schema: z.core.$ZodType | undefined): boolean {
+  return schema instanceof z.ZodUnion && schema.options.includes(stepShapes.try);
+}
+
+/** Of a choice, the list where there is one, else the object that knows most of the members. */
+function meantShape(schema: z.core.$ZodType, value: unknown): z.core.$ZodType {
+  if (!(schema instanceof z.ZodUnion)) return schema;
+  if (isStepSchema(schema)) {
+    const [kind] = kindsOf(value);
+    return kind === undefined ? schema : stepShapes[kind];
+  }
+  const options = schema.options.map((option) => unwrap(option));
+  const known = (option: z.core.$ZodType): number =>
+    option instanceof z.ZodObject
+      ? Object.keys(isRecord(value) ? value : {}).filter((key) => key in option.shape).length
+      : -1;
+  const list = Array.isArray(value) ? options.find((option) => option instanceof z.ZodArray) : undefined;
+  return (
+    list ?? options.reduce((best, option) => (known(option) > known(best) ? option : best), schema as z.core.$ZodType)
+  );
+}
+
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let current = schema;
-  while (current instanceof z.ZodDefault || current instanceof z.ZodOptional || current instanceof z.ZodNullable) {
+  while (
+    current instanceof z.ZodDefault ||
+    current instanceof z.ZodOptional ||
+    current instanceof z.ZodNullable ||
+    current instanceof z.ZodLazy
+  ) {
     current = current.unwrap();
   }
-  // Of a choice, the object is the one that has fields.
-  if (current instanceof z.ZodUnion) return current.options.find((option) => option instanceof z.ZodObject) ?? current;
   return current;
 }
 

@@ -1,43 +1,42 @@
-import type { ActionContract, Finding, ActionStep } from '@fettle/contracts';
+import type { Finding } from '@fettle/contracts';
 import { findReferences, type Expression, type Reference } from '@fettle/expression';
-import { z } from 'zod';
-import { isRecord } from '../json.js';
+import { formatPath, isRecord, type JsonPath } from '../json.js';
 import { closestName } from './closest-name.js';
 import { expressionFinding, type ExpressionPlace } from './expression-findings.js';
-
-/** A step of a runbook with its action, where that is known. */
-export interface KnownStep {
-  readonly step: ActionStep;
-  readonly index: number;
-  readonly action: ActionContract | undefined;
-}
+import { outputNames, type KnownStep, type KnownSteps } from './known-steps.js';
+import type { RunbookLookup } from './runbook-context.js';
+import type { StepScope } from './step-scope.js';
 
 export interface ReferenceScope {
-  readonly steps: readonly KnownStep[];
-  /** The step the expression belongs to. */
-  readonly reader: KnownStep;
+  readonly steps: KnownSteps;
+  /** The step the expression belongs to; null: the runbook itself. */
+  readonly known: KnownStep | null;
+  readonly scope: StepScope;
+  readonly level: 'run' | 'target';
   /** `outputs`: reads `result` only. */
-  readonly use: 'if' | 'with' | 'outputs';
+  readonly use: 'value' | 'outputs';
   readonly inputs: Readonly<Record<string, unknown>>;
+  readonly runbooks: RunbookLookup;
 }
 
-/** What an expression of a step may not read, although its type is right: steps that have not ended, unknown inputs. */
+/** What an expression may not read where it stands, although its type is right: steps that have not ended, unknown inputs. */
 export function referenceFindings(
   expression: Expression,
   scope: ReferenceScope,
   place: ExpressionPlace,
 ): readonly Finding[] {
   return findReferences(expression).flatMap((reference) => {
-    const problem = referenceProblem(reference, scope);
+    const problem = referenceProblem(reference, expression.source, scope);
     if (problem === null) return [];
-    const { code, message, suggestion } = problem;
+    const { code, message, suggestion, severity } = problem;
     const { position, text } = wholeReference(reference, place.source);
-    return [expressionFinding(code, message, place, position, { text, suggestion })];
+    const found = expressionFinding(code, message, place, position, { text, suggestion });
+    return [severity === undefined ? found : { ...found, severity }];
   });
 }
 
 /** The place of a reference's first key, where the keys are written with dots; that of its last key otherwise. */
-function wholeReference(
+export function wholeReference(
   { keys, path, position }: Reference,
   source: string,
 ): Pick<Reference, 'position'> & { text: string } {
@@ -52,27 +51,33 @@ interface Problem {
   readonly code: string;
   readonly message: string;
   readonly suggestion?: string | undefined;
+  readonly severity?: Finding['severity'] | undefined;
 }
 
-function referenceProblem(reference: Reference, scope: ReferenceScope): Problem | null {
-  const [variable = '', name] = reference.keys;
+function referenceProblem(reference: Reference, source: string, scope: ReferenceScope): Problem | null {
+  const [variable = '', name, member] = reference.keys;
   if (scope.use === 'outputs') {
     if (variable === 'result') return null;
-    const message = `"outputs" reads only "result", what the action returned, not "${variable}"`;
+    const message = `this is read of "result", what the step came to, and not of "${variable}"`;
     return { code: 'invalid-expression', message, suggestion: 'result' };
   }
-  if (variable === 'result') {
-    return {
-      code: 'invalid-expression',
-      message: '"result" is known only in "outputs"; earlier steps are read as steps.<id>.<name>',
-    };
+  switch (variable) {
+    case 'result': {
+      const message = '"result" is known only in "outputs"; earlier steps are read as steps.<id>.<name>';
+      return { code: 'invalid-expression', message };
+    }
+    case 'inputs':
+      return name === undefined ? null : inputProblem(name, scope.inputs);
+    case 'item':
+      return itemProblem(name, scope);
+    case 'error':
+      return errorProblem(name, scope);
+    case 'steps':
+      if (name !== undefined) return stepProblem(name, member, source, scope);
+      return { code: 'unknown-step', message: 'name the step that is read: steps.<id>.<name>' };
+    default:
+      return null;
   }
-  if (variable === 'inputs' && name !== undefined) return inputProblem(name, scope.inputs);
-  if (variable !== 'steps') return null;
-  if (name === undefined) {
-    return { code: 'unknown-step', message: 'name the step that is read: steps.<id>.<name>' };
-  }
-  return stepProblem(name, reference.keys[2], scope);
 }
 
 function inputProblem(name: string, schema: Readonly<Record<string, unknown>>): Problem | null {
@@ -89,35 +94,103 @@ function inputProblem(name: string, schema: Readonly<Record<string, unknown>>): 
   return { code: 'unknown-input', message: `there is no input "${name.slice(0, 60)}"; ${known}`, suggestion };
 }
 
-function stepProblem(id: string, output: string | undefined, { steps, reader }: ReferenceScope): Problem | null {
-  const read = steps.find(({ step }) => step.id === id);
-  const isControl = reader.action?.scope === 'control';
-  const readable = steps.filter(
-    ({ index, action }) => index < reader.index && (!isControl || action?.scope === 'control'),
+function itemProblem(name: string | undefined, { scope }: ReferenceScope): Problem | null {
+  const known = [...scope.items];
+  if (known.length === 0) return { code: 'unknown-item', message: '"item" is known only inside of "forEach"' };
+  if (name === undefined || scope.items.has(name)) return null;
+  const list = known.map((one) => `item.${one}`).join(', ');
+  const message = `there is no item "${name.slice(0, 60)}" here; known is ${list}`;
+  return { code: 'unknown-item', message, suggestion: closestName(name, known) };
+}
+
+const errorMembers = ['code', 'message', 'step'];
+
+function errorProblem(name: string | undefined, { scope }: ReferenceScope): Problem | null {
+  if (!scope.hasError) {
+    return { code: 'error-outside-catch', message: '"error" is known only inside of a "catch" and of handlers' };
+  }
+  if (name === undefined || errorMembers.includes(name)) return null;
+  const message = `an error has no member "${name.slice(0, 60)}"; it has ${errorMembers.join(', ')}`;
+  return { code: 'invalid-expression', message, suggestion: closestName(name, errorMembers) };
+}
+
+function stepProblem(id: string, output: string | undefined, source: string, scope: ReferenceScope): Problem | null {
+  const { steps, known: reader, scope: inside } = scope;
+  const read = steps.byId.get(id);
+  const readable = [...inside.readable.values()].filter(
+    ({ known }) => scope.level === 'target' || known.level !== 'target',
   );
   const suggestion = closestName(
     id,
-    readable.map(({ step }) => step.id),
+    readable.map(({ known }) => known.step.id),
   );
   if (read === undefined) return { code: 'unknown-step', message: `there is no step "${id.slice(0, 60)}"`, suggestion };
-  if (isControl && read.action?.scope === 'target') {
-    const message = `"${reader.step.id}" runs once for the run and cannot read the output of "${id}", which differs by target; it may read run.counts`;
+  if (scope.level === 'run' && read.level === 'target') {
+    const who = reader === null ? 'this' : `"${reader.step.id}"`;
+    const message = `${who} is of the run level and cannot read the output of "${id}", which differs by target; it may read run.counts`;
     return { code: 'target-output-at-run-level', message };
   }
-  if (read.index >= reader.index) {
-    const why = read.index === reader.index ? 'is this step itself' : 'comes later';
-    return { code: 'unknown-step', message: `the step "${id}" ${why}; only earlier steps can be read`, suggestion };
+  const found = inside.readable.get(id);
+  if (found === undefined) {
+    const message = `the step "${id}" ${whyNot(reader, read)}`;
+    return { code: 'unknown-step', message };
   }
+  return outputProblem(read, output, scope) ?? maybeProblem(found.maybe, id, source, inside);
+}
+
+function outputProblem(read: KnownStep, output: string | undefined, scope: ReferenceScope): Problem | null {
   if (output === undefined) return null;
-  const outputs = outputNames(read);
+  const { id } = read.step;
+  const outputs = outputNames(read, (step) => calledOutputs(step, scope));
   if (outputs === null || outputs.includes(output)) return null;
-  const known = outputs.length === 0 ? 'it has none' : `known outputs are ${outputs.join(', ')}`;
+  const known = outputs.length === 0 ? noOutputs(read) : `known outputs are ${outputs.join(', ')}`;
   const message = `the step "${id}" has no output "${output.slice(0, 60)}"; ${known}`;
   return { code: 'unknown-output', message, suggestion: closestName(output, outputs) };
 }
 
-/** What later steps can read of a step; null where it is not known beforehand. */
-function outputNames({ step, action }: KnownStep): readonly string[] | null {
-  if (step.outputs !== undefined) return Object.keys(step.outputs);
-  return action?.output instanceof z.ZodObject ? Object.keys(action.output.shape) : null;
+function noOutputs({ step }: KnownStep): string {
+  return 'forEach' in step ? 'say with "outputs" what is read of its iterations' : 'it has none';
+}
+
+function calledOutputs(step: KnownStep['step'], { runbooks }: ReferenceScope): readonly string[] | null {
+  if (!('call' in step) || step.call.version !== undefined) return null;
+  const called = runbooks.find(step.call.runbook);
+  return called === undefined ? null : Object.keys(called.outputs ?? {});
+}
+
+/** A value that is there only on some ways is asked for first, in the expression or in a condition around it. */
+function maybeProblem(maybe: string | null, id: string, source: string, { guards }: StepScope): Problem | null {
+  if (maybe === null) return null;
+  const asked = new RegExp(`\\bhas\\(\\s*steps\\.${id}\\b`);
+  if ([source, ...guards].some((text) => asked.test(text))) return null;
+  const message = `the output of "${id}" may be missing, because ${maybe}; ask first: has(steps.${id}.<name>)`;
+  return { code: 'output-may-be-missing', message, severity: 'warning' };
+}
+
+/** Why a step cannot be read from where the reader stands. */
+function whyNot(reader: KnownStep | null, read: KnownStep): string {
+  if (read.path[1] === 'handlers' && reader?.path[2] !== read.path[2]) {
+    return 'belongs to a handler, and only the handler itself can read it';
+  }
+  if (reader === null) return hiddenIn(read.path);
+  if (read === reader) return 'is this step itself; only earlier steps can be read';
+  const a = reader.path;
+  const b = read.path;
+  const at = b.findIndex((part, index) => part !== a[index]);
+  if (at < 0) return 'is around this one, and only steps that have ended can be read';
+  // Below the step that both stand in, the names of its members tell them apart.
+  if (b[at - 1] === 'parallel' && typeof b[at] === 'string') {
+    return 'is in another branch, which goes on beside this one';
+  }
+  if (b[at - 1] === 'choose' && b[at + 1] === 'steps')
+    return 'is in another branch, and only one of them is carried out';
+  const [mine, its] = [a[at], b[at]];
+  if (typeof mine === 'number' && typeof its === 'number' && its < mine) return hiddenIn(b.slice(at));
+  return 'comes later; only earlier steps can be read';
+}
+
+function hiddenIn(path: JsonPath): string {
+  return path.includes('forEach')
+    ? 'is inside of a "forEach", whose own "outputs" say what is read of its iterations'
+    : `cannot be read from here (${formatPath(path)})`;
 }

@@ -1,50 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { defineAction, effects, FettleError, type Finding } from '@fettle/contracts';
+import { FettleError, type Finding } from '@fettle/contracts';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
-import type { ActionRegistry } from '../engine/program-nodes.js';
 import { formatFinding } from './format-finding.js';
 import { parseDocuments } from './parse-documents.js';
+import { testActions as actions } from './testing.js';
 import { validateDocuments } from './validate-documents.js';
-
-const common = {
-  version: 1,
-  defaultTimeoutMs: 60_000,
-  maxTimeoutMs: 3_600_000,
-  secretInputs: [],
-  compensation: null,
-  probe: false,
-};
-const actions = {
-  'ssh.run': defineAction({
-    ...common,
-    name: 'ssh.run',
-    summary: 'Runs a command.',
-    scope: 'target',
-    input: z.strictObject({
-      argv: z.array(z.string()).min(1),
-      become: z
-        .union([z.boolean(), z.strictObject({ user: z.string().min(1), credential: z.string().optional() })])
-        .optional(),
-      successCodes: z.array(z.int().min(0).max(255)).default([0]),
-      effect: z.enum(effects).default('mutating'),
-    }),
-    output: z.object({ exitCode: z.int(), stdout: z.string() }),
-    effect: (input) => input.effect,
-    render: (input) => ({ argv: [input.argv], files: [], calls: [] }),
-  }),
-  'http.request': defineAction({
-    ...common,
-    name: 'http.request',
-    summary: 'Calls a service.',
-    scope: 'control',
-    input: z.strictObject({ url: z.url(), body: z.unknown().optional() }),
-    output: z.object({ status: z.int() }),
-    effect: () => 'read-only',
-    render: (input) => ({ argv: [], files: [], calls: [{ method: 'GET', url: input.url }] }),
-  }),
-} as const satisfies ActionRegistry;
 
 const fixture = (name: string): string =>
   readFileSync(fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url)), 'utf8');
@@ -164,7 +125,7 @@ describe('validateDocuments', () => {
         'unknown-output spec.steps[3].with.argv[0] steps.go.stdin',
         'unknown-step spec.steps[3].with.argv[1] steps',
         'unknown-step spec.steps[5].if steps.late.status',
-        'invalid-expression spec.steps[5].with.url asset',
+        'asset-at-run-level spec.steps[5].with.url asset.name',
       ].map((line) => expect.stringContaining(line)),
     );
   });

@@ -1,4 +1,4 @@
-import type { Finding, ScheduleDocument } from '@fettle/contracts';
+import type { Finding, RunbookSpec, ScheduleDocument } from '@fettle/contracts';
 import { parseSelector } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { checkExpression } from './expression-findings.js';
@@ -6,6 +6,7 @@ import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
+import { validateNotify } from './validate-notify.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -14,6 +15,8 @@ export interface ValidateOptions {
   readonly validateCron?: ((cron: string) => unknown) | undefined;
   /** Throws FettleError for a zone that is not known (`assertTimeZone` of the calendar room). */
   readonly validateTimeZone?: ((timeZone: string) => unknown) | undefined;
+  /** Runbooks that are known besides the documents: what a `call` of one that is not among them is checked against. */
+  readonly findRunbook?: ((space: string, name: string) => RunbookSpec | undefined) | undefined;
 }
 
 /**
@@ -24,6 +27,7 @@ export interface ValidateOptions {
 export function validateDocuments(documents: readonly ParsedDocument[], options: ValidateOptions): readonly Finding[] {
   const findings: Finding[] = [];
   const seen = new Map<string, ParsedDocument>();
+  const runbooks = runbooksOf(documents);
   for (const parsed of documents) {
     const { document, places } = parsed;
     if (document === null) {
@@ -34,12 +38,26 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
     const first = seen.get(key);
     if (first === undefined) seen.set(key, parsed);
     else findings.push(duplicate(parsed, first, key));
-    if (document.kind === 'Runbook') validateRunbook(document.spec, places, options.actions, findings);
-    else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
+    if (document.kind === 'Runbook') {
+      const { space, name } = document.metadata;
+      const find = (called: string) => runbooks.get(`${space}/${called}`) ?? options.findRunbook?.(space, called);
+      validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
+      validateNotify(document.spec, places, options.actions, findings);
+    } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];
   return files.flatMap((file) => orderedFindings(findings.filter((found) => found.position?.file === file)));
+}
+
+/** By space and name, wherever they stand: a runbook may call one that comes later. */
+function runbooksOf(documents: readonly ParsedDocument[]): ReadonlyMap<string, RunbookSpec> {
+  return new Map(
+    documents.flatMap(({ document }) => {
+      if (document?.kind !== 'Runbook') return [];
+      return [[`${document.metadata.space}/${document.metadata.name}`, document.spec] as const];
+    }),
+  );
 }
 
 function duplicate(parsed: ParsedDocument, first: ParsedDocument, key: string): Finding {

@@ -1,11 +1,13 @@
-import type { Finding, ActionStep } from '@fettle/contracts';
+import { stepIdSchema, type ActionStep, type Finding } from '@fettle/contracts';
 import { findExpressions, parseExpression, parseSelector } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
 import { likelyKind } from './document-kind.js';
 import { checkExpression } from './expression-findings.js';
 import type { ParsedDocument } from './parse-documents.js';
-import { checkAction } from './validate-runbook.js';
+import { membersOf, report } from './runbook-context.js';
+import { checkAction } from './validate-action.js';
+import { unknownHandler } from './validate-handlers.js';
 
 export interface DraftChecks {
   readonly actions: ActionRegistry;
@@ -35,9 +37,10 @@ export function validateDraft(parsed: ParsedDocument, checks: DraftChecks, findi
     checkText(context, ['spec', 'timeZone'], spec.timeZone, (text) => checks.validateTimeZone?.(text));
     return;
   }
-  if (!Array.isArray(spec.steps)) return;
-  for (const [index, step] of (spec.steps as readonly unknown[]).entries())
-    if (isRecord(step)) checkStep(context, step, ['spec', 'steps', index]);
+  checkSteps(context, spec.steps, ['spec', 'steps']);
+  const { handlers } = spec;
+  if (!isRecord(handlers)) return;
+  for (const [name, steps] of Object.entries(handlers)) checkSteps(context, steps, ['spec', 'handlers', name]);
 }
 
 /** Only text of a sensible length: whatever else it is, its shape was found wrong. */
@@ -51,18 +54,73 @@ function checkText(
   checkExpression({ places: parsed.places, path, offset: 0, source: value }, findings, () => check(value));
 }
 
-function checkStep(context: Context, step: Readonly<Record<string, unknown>>, base: JsonPath): void {
+/** The lists of steps directly inside of a value that is meant to be a step, with where they stand in it. */
+function listsInside(step: Readonly<Record<string, unknown>>): readonly (readonly [JsonPath, unknown])[] {
+  const { parallel, forEach, choose } = step;
+  const lists: (readonly [JsonPath, unknown])[] = (['try', 'catch', 'finally'] as const).map((key) => [
+    [key],
+    step[key],
+  ]);
+  if (isRecord(parallel))
+    lists.push(...Object.keys(parallel).map((name) => [['parallel', name], parallel[name]] as const));
+  if (isRecord(forEach)) lists.push([['forEach', 'steps'], forEach.steps]);
+  for (const [index, branch] of Array.isArray(choose) ? (choose as unknown[]).entries() : []) {
+    if (isRecord(branch)) lists.push([['choose', index, 'steps'], branch.steps]);
+  }
+  return lists;
+}
+
+function checkSteps(context: Context, steps: unknown, base: JsonPath): void {
+  if (!Array.isArray(steps)) return;
+  for (const [index, step] of (steps as readonly unknown[]).entries()) {
+    if (!isRecord(step)) continue;
+    const path = [...base, index];
+    checkHandlerName(context, step.onError, [...path, 'onError']);
+    if (typeof step.uses === 'string') checkUse(context, step, path);
+    else checkFlow(context, step, path);
+    for (const [inside, list] of listsInside(step)) checkSteps(context, list, [...path, ...inside]);
+  }
+}
+
+/** A misspelt `fail` or `continue` looks like the name of a handler. */
+function checkHandlerName({ parsed, findings }: Context, onError: unknown, path: JsonPath): void {
+  if (typeof onError !== 'string' || !stepIdSchema.safeParse(onError).success) return;
+  const spec = isRecord(parsed.value) ? parsed.value.spec : undefined;
+  const handlers = isRecord(spec) && isRecord(spec.handlers) ? Object.keys(spec.handlers) : [];
+  if (['fail', 'continue', ...handlers].includes(onError)) return;
+  report({ places: parsed.places, findings }, ...unknownHandler(onError, handlers, path));
+}
+
+function checkUse(context: Context, step: Readonly<Record<string, unknown>>, base: JsonPath): void {
   const { parsed, checks, findings } = context;
   const { uses } = step;
   const input = step.with ?? {};
-  if (typeof uses === 'string' && uses !== '') {
-    // Only these two members are looked at, and a `with` that is no object was found wrong before.
-    const draft: Pick<ActionStep, 'uses' | 'with'> = { uses, with: isRecord(input) ? input : {} };
-    const action = checkAction(draft, isRecord(input), base, checks.actions, { places: parsed.places, findings });
-    const environment = action?.scope === 'control' ? 'run' : 'target';
-    checkText(context, [...base, 'if'], step.if, (text) => parseExpression(text, environment, { expect: 'bool' }));
-    checkTemplates(context, input, [...base, 'with'], environment);
+  if (typeof uses !== 'string' || uses === '') return;
+  // Only these two members are looked at, and a `with` that is no object was found wrong before.
+  const draft: Pick<ActionStep, 'uses' | 'with'> = { uses, with: isRecord(input) ? input : {} };
+  const action = checkAction(draft, isRecord(input), base, checks.actions, { places: parsed.places, findings });
+  const environment = action?.scope === 'control' ? 'run' : 'target';
+  checkText(context, [...base, 'if'], step.if, (text) => parseExpression(text, environment, { expect: 'bool' }));
+  checkTemplates(context, input, [...base, 'with'], environment);
+}
+
+/** What flow steps decide once for the run. */
+function checkFlow(context: Context, step: Readonly<Record<string, unknown>>, base: JsonPath): void {
+  const condition = (text: string) => parseExpression(text, 'run', { expect: 'bool' });
+  checkText(context, [...base, 'if'], step.if, condition);
+  const { choose, forEach, call, wait, approval } = step;
+  for (const [index, branch] of Array.isArray(choose) ? (choose as unknown[]).entries() : []) {
+    if (isRecord(branch)) checkText(context, [...base, 'choose', index, 'when'], branch.when, condition);
   }
+  if (isRecord(forEach)) {
+    checkText(context, [...base, 'forEach', 'items'], forEach.items, (text) => parseExpression(text, 'run'));
+  }
+  if (isRecord(call)) checkTemplates(context, call.inputs, [...base, 'call', 'inputs'], 'run');
+  if (isRecord(approval)) checkTemplates(context, approval.message, [...base, 'approval', 'message'], 'run');
+  if (!isRecord(wait)) return;
+  if (typeof wait.uses === 'string') checkUse(context, wait, [...base, 'wait']);
+  checkText(context, [...base, 'wait', 'condition'], wait.condition, condition);
+  checkTemplates(context, wait.until, [...base, 'wait', 'until'], 'run');
 }
 
 function checkTemplates(context: Context, value: unknown, path: JsonPath, environment: 'run' | 'target'): void {
@@ -74,7 +132,5 @@ function checkTemplates(context: Context, value: unknown, path: JsonPath, enviro
       checkExpression({ ...place, offset, source }, findings, () => parseExpression(source, environment));
     return;
   }
-  const members = Array.isArray(value) ? [...value.entries()] : isRecord(value) ? Object.entries(value) : [];
-  for (const [key, member] of members as [string | number, unknown][])
-    checkTemplates(context, member, [...path, key], environment);
+  for (const [key, member] of membersOf(value)) checkTemplates(context, member, [...path, key], environment);
 }

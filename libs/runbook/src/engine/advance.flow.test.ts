@@ -315,6 +315,7 @@ describe('waits, calls, approvals and capacity', () => {
           { key: 'db:billing', units: 1 },
           { key: 'site:ber', units: 2 },
         ],
+        within: [],
       },
     ]);
     play.ends('use#capacity').fails('use').ends('after');

@@ -5,6 +5,7 @@ import type { Session } from '../../session/session.js';
 import { cancelRun } from './cancel-run.js';
 import { followExistingRun } from './follow-existing-run.js';
 import { listRuns } from './list-runs.js';
+import { showInputs } from './show-inputs.js';
 import { showLogs } from './show-logs.js';
 import { showRun } from './show-run.js';
 import { startRun } from './start-run.js';
@@ -16,7 +17,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .argument('<runbook>', 'name of the runbook')
     .option(
       '--input <name=value>',
-      'an input; text, unless the runbook says number, boolean, array or object; name:=JSON forces JSON (repeatable)',
+      'an input; text, unless the runbook says number, boolean, array or object; name:=JSON forces JSON; repeat the name for several values',
       collect,
     )
     .option('--inputs-file <file>', 'inputs as a YAML or JSON object; "-" reads standard input')
@@ -30,6 +31,11 @@ export function addRunCommands(program: Command, session: Session): void {
       'wait for its end and show progress; exit 6 failed or cancelled, 7 timed out, 8 waiting for approval',
     )
     .action(session.act(startRun));
+  withSpace(run.command('inputs'))
+    .description('show what a runbook takes, and the values that may be given')
+    .argument('<runbook>', 'name of the runbook')
+    .option('--runbook-version <version>', 'number or digest of a version; default: the current one')
+    .action(session.act(showInputs));
   withSpace(run.command('list'))
     .alias('ls')
     .description('list runs, newest first')
