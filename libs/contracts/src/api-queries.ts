@@ -4,6 +4,7 @@ import {
   type followQuerySchema,
   type listRunsQuerySchema,
   type logsQuerySchema,
+  type signalRunRequestSchema,
   type createdTokenSchema,
   documentDetailSchema,
   documentSummarySchema,
@@ -102,3 +103,5 @@ export type ListRunsQuery = z.infer<typeof listRunsQuerySchema>;
 export type LogsQuery = z.infer<typeof logsQuerySchema>;
 export type FollowQuery = z.infer<typeof followQuerySchema>;
 export type CancelRunRequest = z.infer<typeof cancelRunRequestSchema>;
+export type SignalRunRequest = z.infer<typeof signalRunRequestSchema>;
+export const signalParamSchema = z.object({ id: idSchema, name: nameSchema });

@@ -127,6 +127,8 @@ export const runSummarySchema = z.object({
   createdAt: time,
   startedAt: nullableTime,
   endedAt: nullableTime,
+  /** The step of another run that called this one; absent: nobody did. */
+  calledBy: z.object({ runId: idSchema, step: stepPathSchema }).optional(),
 });
 export type RunSummary = z.infer<typeof runSummarySchema>;
 export const runStepSchema = z.object({
@@ -164,6 +166,23 @@ export const runDetailSchema = runSummarySchema.extend({
     .optional(),
   /** Capacities that it holds or waits for; absent: none. */
   capacity: z.array(runCapacitySchema).optional(),
+  /** What the runbook says a run came to, and what a run that called this one reads of it. */
+  summary: z.string().nullable(),
+  outputs: z.record(z.string(), z.unknown()).nullable(),
+  /** Runs that its steps called, and those below them, at most 200: each before what it called itself. Absent: none. */
+  subRuns: z
+    .array(
+      z.object({
+        id: idSchema,
+        /** How far below this run, from 1. */
+        depth: z.int(),
+        step: stepPathSchema,
+        runbook: z.string(),
+        state: runStateSchema,
+        counts: countsSchema,
+      }),
+    )
+    .optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
@@ -174,7 +193,11 @@ export type RunDetail = z.infer<typeof runDetailSchema>;
 export const listRunsQuerySchema = pageQuerySchema.extend({
   state: runStateSchema.optional(),
   runbook: nameSchema.optional(),
+  /** Those that steps of other runs called, too. */
+  subRuns: z.stringbool().default(false),
 });
+/** The payload fits the JSON Schema of the step that waits for the signal. */
+export const signalRunRequestSchema = z.strictObject({ payload: z.record(z.string(), z.unknown()).default({}) });
 export const cancelRunRequestSchema = z.strictObject({ reason: z.string().max(500).optional() });
 
 export const entrySchema = z.object({

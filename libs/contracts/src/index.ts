@@ -14,3 +14,5 @@ export * from './api-inputs.js';
 export * from './capacity.js';
 export * from './capacity-views.js';
 export * from './api-capacity.js';
+export * from './dispatch-room.js';
+export * from './rehearsal.js';

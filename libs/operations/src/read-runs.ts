@@ -16,6 +16,7 @@ import {
   listLogRows,
   listRunRows,
   listStepRows,
+  listSubRunRows,
   listTargetRows,
   readRunTail,
   RUN_CONDITION_FIRST_PARAMETER,
@@ -31,6 +32,8 @@ import { requireRunInScope } from './select-targets.js';
 
 /** Targets that `getRun` gives at once; the rest is paged. */
 const FIRST_TARGETS = 1000;
+/** Runs below a run that `getRun` gives. */
+const SHOWN_SUB_RUNS = 200;
 
 function notFound(runId: string): FettleError {
   return notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
@@ -45,6 +48,8 @@ export async function listRuns(
     readonly after?: string | undefined;
     readonly state?: RunState | undefined;
     readonly runbook?: string | undefined;
+    /** Those that steps of other runs called, too. */
+    readonly subRuns?: boolean | undefined;
   },
 ): Promise<Page<RunSummary>> {
   const cursor = decodeCursor(query.after, ['uuid']);
@@ -55,6 +60,7 @@ export async function listRuns(
     limit: query.limit + 1,
     state: query.state ?? null,
     runbook: query.runbook ?? null,
+    subRuns: query.subRuns ?? false,
     targetsWithin: assetCondition(null, allowed, RUN_CONDITION_FIRST_PARAMETER),
   });
   return pageFrom(rows, query.limit, runSummary, (row) => [row.id]);
@@ -72,6 +78,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
   const capacity = await readRunCapacity(transaction, runId);
+  const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
     ...runSummary(row),
     inputs: row.inputs,
@@ -79,6 +86,9 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
     ...(capacity.length > 0 ? { capacity } : {}),
+    summary: row.summary,
+    outputs: row.outputs,
+    ...(subRuns.length === 0 ? {} : { subRuns }),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
     targets: [...targets.items],
     targetsNext: targets.next,

@@ -21,6 +21,7 @@ export function runSummary(row: RunRow): RunSummary {
     createdAt: row.createdAt.toISOString(),
     startedAt: isoOrNull(row.startedAt),
     endedAt: isoOrNull(row.endedAt),
+    ...(row.parentRunId === null ? {} : { calledBy: { runId: row.parentRunId, step: row.parentPath ?? '' } }),
   };
 }
 

@@ -18,7 +18,7 @@ import {
   saveLockedRun,
   wakeRun,
 } from '@fettle/database';
-import { digestOf, type JsonValue } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';

@@ -9,3 +9,8 @@ export { closestName } from './document/closest-name.js';
 export { DocumentPlaces } from './document/document-places.js';
 export { declaredInputs, type DeclaredInput } from './document/declared-inputs.js';
 export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';
+export { rehearse, type RehearsedCase, type RehearseOptions, type RehearseReport } from './rehearse/rehearse.js';
+export { shareOf, type Coverage, type CoveragePoint, type CoverageShare } from './rehearse/coverage.js';
+export { simulate, type SimulateRequest, type Simulation } from './rehearse/simulate.js';
+export type { RehearsedEntry } from './rehearse/journal.js';
+export type { Script, ScriptedCall, ScriptedEnd } from './rehearse/script.js';

@@ -1,5 +1,5 @@
 import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
-import { retryDelayMs, type EngineEvent, type JsonValue, type WorkCommand } from '@fettle/runbook';
+import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
 import { CancellationScope, CancelledFailure, condition, isCancellation, sleep } from '@temporalio/workflow';
 import { local, remote } from './activities.js';
 

@@ -9,6 +9,7 @@ import { addDocumentCommands } from './document/index.js';
 import { addExecCommand } from './exec/index.js';
 import { addInventoryCommand } from './inventory/index.js';
 import { addPrincipalCommands } from './principal/index.js';
+import { addRehearseCommand } from './rehearse/index.js';
 import { addRunCommands } from './run/index.js';
 import { addScheduleCommands } from './schedule/index.js';
 import { addStackCommands } from './stack/index.js';
@@ -28,7 +29,7 @@ export interface CommandGroup {
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
   { title: 'Work:', commands: [addRunCommands, addExecCommand, addScheduleCommands, addCapacityCommands] },
-  { title: 'Documents:', commands: [addDocumentCommands] },
+  { title: 'Documents:', commands: [addDocumentCommands, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
     title: 'Who, and what they did:',

@@ -17,10 +17,9 @@ interface Level {
  */
 export async function readCovered(
   transaction: Transaction,
-  step: { readonly runId: string; readonly path: string; readonly within?: readonly string[] },
+  { runId, path }: { readonly runId: string; readonly path: string },
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
-  const { runId, path, within } = step;
   const levels: Level[] = await transaction.query(
     `WITH RECURSIVE line (id, calls, depth) AS (
        SELECT $1::uuid, NULL::text, 0
@@ -34,8 +33,7 @@ export async function readCovered(
   const places = levels.flatMap(({ id, calls, parsed }) => {
     const own = calls ?? path;
     // The whole run asks before anything of it is held.
-    const around = (calls === null ? within : undefined) ?? enclosingPaths(parsed as RunbookDocument, own);
-    const paths = own === '' ? [] : ['', ...around];
+    const paths = own === '' ? [] : ['', ...enclosingPaths(parsed as RunbookDocument, own)];
     return [...paths, ...(calls === null ? [] : [calls])].map((one) => ({ run_id: id, path: one }));
   });
   const rows: { key: string; units: number }[] = await transaction.query(

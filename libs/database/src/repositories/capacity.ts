@@ -13,8 +13,6 @@ export interface CapacityTake {
   readonly wants: readonly { readonly key: string; readonly units: number }[];
   /** The higher comes first; absent: that of the run's document. */
   readonly priority?: number;
-  /** Paths of the steps of this run that it stands in and that hold capacity; absent: told by the run's document. */
-  readonly within?: readonly string[];
 }
 
 export type CapacityTaken = { readonly kind: 'granted' } | ({ readonly kind: 'queued' } & QueuePlace);

@@ -1,6 +1,5 @@
-import { countFailures } from '@fettle/contracts';
+import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import { dispatchRoom } from './dispatch-room.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
 import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
 import { updateTargets, type ClaimedTarget, type JournaledEffect, type LaneClaim } from './run-lanes.js';

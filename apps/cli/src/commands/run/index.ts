@@ -8,6 +8,7 @@ import { listRuns } from './list-runs.js';
 import { showInputs } from './show-inputs.js';
 import { showLogs } from './show-logs.js';
 import { showRun } from './show-run.js';
+import { signalRun } from './signal-run.js';
 import { startRun } from './start-run.js';
 
 export function addRunCommands(program: Command, session: Session): void {
@@ -43,6 +44,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .addOption(new Option('--runbook <name>', 'only runs of this runbook').argParser(parseName))
     .addOption(limitOption('at most so many', 20))
     .option('--all', 'all of them')
+    .option('--sub-runs', 'also those that steps of other runs called')
     .action(session.act(listRuns));
   withApi(run.command('show'))
     .description('show a run and its targets')
@@ -61,6 +63,12 @@ export function addRunCommands(program: Command, session: Session): void {
     .argument('<id>', 'id of the run')
     .option('--logs', 'with what the hosts write')
     .action(session.act(followExistingRun));
+  withApi(run.command('signal'))
+    .description('send a signal to the step of a run that waits for it')
+    .argument('<id>', 'id of the run')
+    .argument('<name>', 'name of the signal')
+    .option('--payload <json>', 'a JSON object that fits the schema of the step; "-" reads standard input')
+    .action(session.act(signalRun));
   withApi(run.command('cancel'))
     .description('cancel a run: ends what is under way on the hosts')
     .argument('<id>', 'id of the run')
