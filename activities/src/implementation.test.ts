@@ -96,8 +96,9 @@ describe('implementations', () => {
     const { context } = noting();
     const input = actionContracts['ssh.run'].input.parse({ argv: ['id'], become: { credential: 'sudo' } });
     await expect(actions['ssh.run'].execute(input, context)).resolves.toMatchObject({ state: 'succeeded' });
+    const { sample: _sample, ...request } = actionContracts['http.request'];
     const contract = defineAction({
-      ...actionContracts['http.request'],
+      ...request,
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
       effect: () => 'read-only',

@@ -12,8 +12,8 @@ import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 import { AddFlowSteps1790000000012 } from './1790000000012-add-flow-steps.js';
 import { CreateNotifications1790000000014 } from './1790000000014-create-notifications.js';
-import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 import { AddCapacity1790000000015 } from './1790000000015-add-capacity.js';
+import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -31,6 +31,6 @@ export const migrations = [
   AddRollout1790000000011,
   AddFlowSteps1790000000012,
   CreateNotifications1790000000014,
-  AddRollback1790000000017,
   AddCapacity1790000000015,
+  AddRollback1790000000017,
 ];

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
-import { capacityWait } from './capacity.js';
 import { callWait } from './call-wait.js';
+import { capacityWait } from './capacity-wait.js';
 import { signalWait } from './signal-wait.js';
 import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } from './wait-report.js';
 

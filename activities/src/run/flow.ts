@@ -8,7 +8,7 @@ import {
   type SegmentEntrance,
 } from '@fettle/database';
 import type { DataSource } from 'typeorm';
-import { capacityPath } from './capacity.js';
+import { capacityPath } from './capacity-wait.js';
 import { endWaitEarly, lookAtWait } from './external-waits.js';
 import type { ExternalWait, WaitReport } from './wait-report.js';
 import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
@@ -42,8 +42,8 @@ export function flowActivities(dataSource: DataSource) {
     },
 
     /** Gives back what a step held; again is the same as once. */
-    async freeCapacity({ runId, path }: { readonly runId: string; readonly path: string }): Promise<void> {
-      await dataSource.transaction((transaction) => freeCapacity(transaction, runId, capacityPath(path)));
+    async freeCapacity(held: { readonly runId: string; readonly path: string }): Promise<void> {
+      await dataSource.transaction((transaction) => freeCapacity(transaction, held.runId, capacityPath(held.path)));
     },
 
     /** Opens a wait for something outside of the run where it is not open yet, and tells how it stands. */

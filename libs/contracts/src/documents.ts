@@ -73,6 +73,8 @@ export const runbookSpecSchema = z.strictObject({
   summary: z.string().max(4096).optional(),
   /** Held from the start of the run to its end. */
   capacity: capacitySchema.optional(),
+  /** The higher comes first where runs wait for a capacity; 0 without. */
+  priority: z.int().min(-100).max(100).optional(),
   /**
    * What is undone when the run does not succeed, step by step in reverse order. `unfinished`: targets that did not come through, and
    * steps of the run where it was broken off. `all`: everything that was done. `nothing`: a person decides.

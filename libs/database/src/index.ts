@@ -40,6 +40,7 @@ export * from './repositories/run-undo.js';
 export * from './repositories/asset-names.js';
 export * from './repositories/notifications.js';
 export { freeCapacity, freeRun, takeCapacity, type CapacityTake, type CapacityTaken } from './repositories/capacity.js';
+export { capacityWait } from './repositories/capacity-queue.js';
 export type { CapacityHolder, CapacityShortage, QueuePlace } from './repositories/capacity-queue.js';
 export { listFreeableRuns } from './repositories/capacity-end.js';
 export * from './repositories/capacity-limits.js';

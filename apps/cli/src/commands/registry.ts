@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Session } from '../session/session.js';
 import { addAssetCommands } from './asset/index.js';
 import { addAuditCommands } from './audit/index.js';
+import { addCapacityCommands } from './capacity/index.js';
 import { addCompletionCommands } from './completion/index.js';
 import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
@@ -27,7 +28,7 @@ export interface CommandGroup {
 /** Every command there is, in the order of the help. */
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
-  { title: 'Work:', commands: [addRunCommands, addExecCommand, addScheduleCommands] },
+  { title: 'Work:', commands: [addRunCommands, addExecCommand, addScheduleCommands, addCapacityCommands] },
   { title: 'Documents:', commands: [addDocumentCommands, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {

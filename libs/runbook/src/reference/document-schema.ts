@@ -56,7 +56,7 @@ function jsonSchemaOf(schema: z.core.$ZodType): Draft {
     unrepresentable: 'any',
     cycles: 'ref',
   });
-  return draft as Draft;
+  return draft;
 }
 
 /** The one thing that refers to itself is the step; zod numbers such things, here it gets its name. */
@@ -86,7 +86,7 @@ function at(value: unknown, ...path: readonly (string | number)[]): Draft {
   let current: unknown = value;
   for (const part of path) current = (current as Record<string | number, unknown> | undefined)?.[part];
   if (!isRecord(current)) throw new TypeError(`the schema of documents has no ${path.join('.')}`);
-  return current as Draft;
+  return current;
 }
 
 /** Wherever `uses` names an action, `with` is its input. */
@@ -118,7 +118,8 @@ function inputSchema(action: ActionContract): JsonSchema {
   const { $defs, ...schema } = jsonSchemaOf(action.input);
   const members = withTemplates(schema) as Draft;
   // The input itself is an object with members; only what is inside may be yielded by an expression.
-  const own = Array.isArray(members['anyOf']) && !('anyOf' in schema) ? members['anyOf'][0] : members;
+  const own =
+    Array.isArray(members['anyOf']) && !('anyOf' in schema) ? (members['anyOf'] as readonly unknown[])[0] : members;
   return { ...(own as Draft), description: action.summary, ...($defs === undefined ? {} : { $defs }) };
 }
 

@@ -72,6 +72,11 @@ export const findingCodes: Readonly<Record<string, FindingCode>> = {
     'use `run.counts`, or do it on the targets',
   ),
   'asset-at-run-level': error('the run level reads `asset`', 'put the condition in `if` of the steps on targets'),
+  'counts-at-target-level': error(
+    'a step on targets reads `run.counts`, which changes while it runs',
+    'ask in a step of the run, or in the `if` of a flow step around it',
+  ),
+  'limit-exceeded': error('an expression beyond the limits of the language', 'make it shorter'),
   'unknown-item': error('`item` outside of `forEach`, or of another name', 'use the name in `as`'),
   'item-shadowed': error('the `as` of a `forEach` around', 'choose another name'),
   'error-outside-catch': error('`error` outside of `catch` and handlers', 'read it there'),
