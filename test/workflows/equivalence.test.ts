@@ -138,7 +138,9 @@ const brokenEngines: Readonly<Record<string, typeof advance>> = {
   },
   'forgets to move targets': (program, state, event) => {
     const { commands, ...next } = advance(program, state, event);
-    const moved = commands.map((command) => (command.kind === 'dispatch-segment' ? { ...command, enters: false } : command));
+    const moved = commands.map((command) =>
+      command.kind === 'dispatch-segment' ? { ...command, enters: false } : command,
+    );
     return { ...next, commands: moved };
   },
 };
@@ -225,7 +227,9 @@ describe('generated runbooks', () => {
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, serve));
-      process.stdout.write(`equivalence.test.ts: ${executed.length} runbooks: ${JSON.stringify(Object.fromEntries(kinds))}\n`);
+      process.stdout.write(
+        `equivalence.test.ts: ${executed.length} runbooks: ${JSON.stringify(Object.fromEntries(kinds))}\n`,
+      );
       if (different.length > 0) {
         const shown = different.slice(0, 3).join('\n\n');
         throw new Error(`${different.length} of ${executed.length} are not the same (FETTLE_SEED=${seed}):\n${shown}`);

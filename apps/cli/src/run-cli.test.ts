@@ -40,7 +40,6 @@ describe('the command line', () => {
     [['run', 'list', '--limit', '0'], /whole number/],
     [['run', 'list', '--space', 'Not A Name'], /lower-case/],
     [['run', 'start', 'x', '--input', 'novalue'], /name=value/],
-    [['run', 'start', 'x', '--input', 'a=1', '--input', 'a=2'], /given twice/],
     [['exec', '--', 'ls'], /--on/],
     [['exec', '--on', 'true'], /missing required argument/],
     [['exec', '--on', 'true', '--timeout', 'soon', '--', 'ls'], /30s/],

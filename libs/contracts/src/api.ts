@@ -153,10 +153,15 @@ export const runTargetSchema = z.object({
   error: errorSchema,
   /** Present while it waits for an asset that another run changes. */
   waits: assetLockWaitSchema.optional(),
+  /** What became of undoing its steps; absent: nothing was to be undone. */
+  rollback: z.enum(['undone', 'incomplete']).optional(),
+  /** Attempts to undo a step have `#undo` behind its path. */
   steps: z.array(runStepSchema),
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
 export const runDetailSchema = runSummarySchema.extend({
+  /** Paths of what was undone and of what could not be; absent: there was no rollback. */
+  rollback: z.object({ undone: z.array(z.string()), failed: z.array(z.string()) }).optional(),
   inputs: z.record(z.string(), z.unknown()),
   selector: z.string().nullable(),
   targetSetDigest: z.string(),

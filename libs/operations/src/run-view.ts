@@ -30,7 +30,7 @@ export function stepView(row: StepRow): RunTarget['steps'][number] {
 }
 
 export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: AssetLockWait): RunTarget {
-  const { asset, assetId, wave, state, error } = row;
+  const { asset, assetId, wave, state, error, rollback } = row;
   return {
     asset,
     assetId,
@@ -38,6 +38,7 @@ export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: As
     state,
     error,
     ...(waits === undefined ? {} : { waits }),
+    ...(rollback === null ? {} : { rollback }),
     steps: steps.map(stepView),
   };
 }

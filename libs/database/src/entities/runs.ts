@@ -63,6 +63,8 @@ export class RunEntity {
   @Column('text', { nullable: true }) summary!: string | null;
   @Column('integer', { name: 'segment_mark' }) segmentMark!: number;
   @Column('integer', { name: 'decision_mark' }) decisionMark!: number;
+  /** Paths of what was undone and of what could not be; null: there was no rollback. */
+  @Column('jsonb', { nullable: true }) rollback!: { readonly undone: string[]; readonly failed: string[] } | null;
 }
 
 @Entity('run_target')
@@ -76,6 +78,8 @@ export class RunTargetEntity {
   @Column('integer') generation!: number;
   /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
   @Column('integer') failing!: number;
+  /** What became of undoing its steps; null: nothing was to be undone. */
+  @Column('text', { nullable: true }) rollback!: 'undone' | 'incomplete' | null;
   @Column('integer', { nullable: true }) lane!: number | null;
   @Column('integer', { name: 'lane_epoch', nullable: true }) laneEpoch!: number | null;
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;

@@ -25,6 +25,8 @@ export interface RunRow {
   readonly selector: string | null;
   readonly targetSetDigest: string;
   readonly waveCount: number;
+  /** Paths; null: there was no rollback. */
+  readonly rollback: { readonly undone: string[]; readonly failed: string[] } | null;
   readonly wave: number | null;
   /** Null: no run called it. */
   readonly parentRunId: string | null;
@@ -36,7 +38,7 @@ export interface RunRow {
 const runColumns = `r.id, r.space, r.runbook, r.version, r.state, r.counts, r.target_count AS "targetCount",
   r.undetermined_count AS "undeterminedCount", p.name AS "requestedBy", r.reason, s.name AS schedule, r.fire_at AS "fireAt", r.error,
   r.created_at AS "createdAt", r.started_at AS "startedAt", r.ended_at AS "endedAt", r.inputs, r.selector,
-  r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave, r.parent_run_id AS "parentRunId",
+  r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave, r.rollback, r.parent_run_id AS "parentRunId",
   r.parent_path AS "parentPath", r.outputs, r.summary`;
 const runSource = `run r JOIN principal p ON p.id = r.requested_by LEFT JOIN schedule s ON s.id = r.schedule_id`;
 
@@ -128,6 +130,8 @@ export interface TargetRow {
   readonly wave: number | null;
   readonly state: TargetState;
   readonly error: StoredError | null;
+  /** What became of undoing its steps; null: nothing was to be undone. */
+  readonly rollback: 'undone' | 'incomplete' | null;
 }
 
 /** Targets by name, after the pair given. */
@@ -138,7 +142,7 @@ export async function listTargetRows(
   limit: number,
 ): Promise<TargetRow[]> {
   return transaction.query(
-    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error
+    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error, t.rollback
      FROM run_target t JOIN run r ON r.id = t.run_id
      WHERE t.run_id = $1 AND ($2::text IS NULL OR (t.asset_name, t.asset_id) > ($2, $3::uuid))
      ORDER BY t.asset_name, t.asset_id LIMIT $4`,
@@ -153,9 +157,9 @@ export async function listStepRows(
   assetIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly StepRow[]>> {
   const rows: (StepRow & { assetId: string })[] = await transaction.query(
-    `SELECT asset_id AS "assetId", step, generation AS attempt, state, exit_code AS "exitCode", error, started_at AS "startedAt",
+    `SELECT asset_id AS "assetId", CASE phase WHEN 'undo' THEN step || '#undo' ELSE step END AS step, generation AS attempt, state, exit_code AS "exitCode", error, started_at AS "startedAt",
        ended_at AS "endedAt"
-     FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) ORDER BY asset_id, started_at, step, generation`,
+     FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) ORDER BY asset_id, started_at, run_step.step, generation`,
     [runId, assetIds],
   );
   const steps = new Map<string, StepRow[]>();

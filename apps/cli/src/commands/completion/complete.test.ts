@@ -24,7 +24,7 @@ describe('completion', () => {
     expect(candidates('run', 'start', '--idem')).toEqual(['--idempotency-key']);
     expect(candidates('run', 'list', '-o', '')).toEqual(['table', 'json', 'yaml']);
     expect(candidates('run', 'list', '--state', 'f')).toEqual(['failed']);
-    expect(candidates('document', 'show', '')).toEqual(['Runbook', 'Schedule']);
+    expect(candidates('document', 'show', '')).toEqual(['Runbook', 'Schedule', 'Capacity']);
     expect(candidates('')).not.toContain('__complete');
   });
 
@@ -87,7 +87,7 @@ describe('completion', () => {
 
 describe('every command', () => {
   it('says what it is for, and takes -o and --data-dir where it talks to the API', () => {
-    const offline = new Set(['up', 'down', 'doctor', 'completion', '__complete', 'inventory']);
+    const offline = new Set(['up', 'down', 'doctor', 'completion', '__complete', 'inventory', 'schema']);
     for (const { path, command } of leaves(program)) {
       if (path[0] !== '__complete') expect(`${path.join(' ')}: ${command.description()}`).toMatch(/: .{8}/);
       if (offline.has(path[0] ?? '')) continue;

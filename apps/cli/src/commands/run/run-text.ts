@@ -75,8 +75,16 @@ function tookOf({ steps }: RunTarget): string {
 
 function detailOf(target: RunTarget): string {
   if (target.waits !== undefined) return assetWaitText(target.waits);
+  const undone = { undone: ' (rolled back)', incomplete: ' (not rolled back whole: see its steps)' } as const;
+  const rollback = target.rollback === undefined ? '' : undone[target.rollback];
   const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
-  return error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
+  return error === null
+    ? rollback.trim()
+    : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}${rollback}`;
+}
+
+function listOrNull(paths: readonly string[] | undefined): string | null {
+  return paths === undefined || paths.length === 0 ? null : paths.join(', ');
 }
 
 function targetsText({ counts, selector, targetCount }: RunDetail): string {
@@ -109,6 +117,8 @@ export function runFields(output: Output, run: RunDetail): string {
       ['took', took === null ? null : duration(took)],
       ['called by', run.calledBy === undefined ? null : `step ${run.calledBy.step} of run ${run.calledBy.runId}`],
       ['summary', run.summary],
+      ['rolled back', listOrNull(run.rollback?.undone)],
+      ['not undone', listOrNull(run.rollback?.failed)],
       ['outputs', run.outputs === null ? null : JSON.stringify(run.outputs)],
       ['error', run.error === null ? null : `${run.error.message} (${run.error.code})`],
     ],
