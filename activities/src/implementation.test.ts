@@ -103,6 +103,7 @@ describe('implementations', () => {
       detached: () => false,
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
+      sample: () => ({}),
       effect: () => 'read-only',
       render: () => ({ argv: [], files: [], calls: [] }),
     });

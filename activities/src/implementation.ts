@@ -1,5 +1,5 @@
 import { FettleError, type ActionContract, type Endpoint, type Rendered } from '@fettle/contracts';
-import type { Become, SshCredential, SshEndpoint, SshPool } from '@fettle/drivers';
+import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
 import type { BecomeInput } from './contracts.js';
@@ -186,6 +186,7 @@ export async function driverBecome(
 }
 
 /** The driver's form of an asset's endpoint. */
-export function driverEndpoint(endpoint: Endpoint, username: string): SshEndpoint {
-  return { host: endpoint.address, port: endpoint.port, user: username, hostKeys: endpoint.hostKeys };
+export function driverEndpoint(endpoint: Endpoint, username: string, jump?: SshJump): SshEndpoint {
+  const { address: host, port, hostKeys } = endpoint;
+  return { host, port, user: username, hostKeys, ...(jump === undefined ? {} : { jump }) };
 }

@@ -1,12 +1,12 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Named capacities that runs share, the locks of assets that runs change, and the command that wakes a waiting run. */
+/** Named capacities that runs share, documents that limit them, and the locks of assets that runs change. */
 export class AddCapacity1790000000015 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await this.#createCapacity(runner);
     await this.#createAssetLocks(runner);
     // Added to whatever the check allows by now, so that no other migration's kinds are lost.
-    await changeOutboxKinds(runner, `replace(kinds, ']', ', ''wake-run''::text]')`);
+    await changeDocumentKinds(runner, `replace(kinds, ']', ', ''Capacity''::text]')`);
   }
 
   async #createCapacity(runner: QueryRunner): Promise<void> {
@@ -89,20 +89,22 @@ export class AddCapacity1790000000015 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query(`DELETE FROM outbox WHERE kind = 'wake-run'`);
-    await changeOutboxKinds(runner, `replace(kinds, ', ''wake-run''::text', '')`);
+    await runner.query(`UPDATE document SET current_version_id = NULL WHERE kind = 'Capacity'`);
+    await runner.query(`DELETE FROM document_version WHERE kind = 'Capacity'`);
+    await runner.query(`DELETE FROM document WHERE kind = 'Capacity'`);
+    await changeDocumentKinds(runner, `replace(kinds, ', ''Capacity''::text', '')`);
     await runner.query(`DROP TABLE asset_lock_wait, asset_lock, capacity_want, capacity_request, capacity_limit`);
   }
 }
 
 /** `kinds` is the text of the check as it stands. */
-async function changeOutboxKinds(runner: QueryRunner, expression: string): Promise<void> {
+async function changeDocumentKinds(runner: QueryRunner, expression: string): Promise<void> {
   await runner.query(`
     DO $$ DECLARE kinds text;
     BEGIN
       SELECT pg_get_constraintdef(oid) INTO STRICT kinds FROM pg_constraint
-      WHERE conrelid = 'outbox'::regclass AND conname = 'outbox_kind_check';
-      ALTER TABLE outbox DROP CONSTRAINT outbox_kind_check;
-      EXECUTE 'ALTER TABLE outbox ADD CONSTRAINT outbox_kind_check ' || ${expression};
+      WHERE conrelid = 'document'::regclass AND conname = 'document_kind_check';
+      ALTER TABLE document DROP CONSTRAINT document_kind_check;
+      EXECUTE 'ALTER TABLE document ADD CONSTRAINT document_kind_check ' || ${expression};
     END $$`);
 }

@@ -1,10 +1,13 @@
 import { TextDecoder } from 'node:util';
+import { sizeText } from '@fettle/contracts';
 import type { LogChunk } from '@fettle/database';
 import { RedactionSet, type Redactor } from '@fettle/security';
 
-/** Of one attempt's output the first and the last half MiB are kept (of both streams together); what lies between is counted. */
-export const MAX_HEAD_BYTES = 524_288;
-export const MAX_TAIL_BYTES = 524_288;
+/**
+ * Of one attempt's output so much is kept where the runbook says nothing else: its first and its last half (of both streams
+ * together); what lies between is counted.
+ */
+export const DEFAULT_LOG_BYTES = 1_048_576;
 /** A chunk ends at the last newline below this; a longer line continues in the next chunk. */
 export const MAX_CHUNK_CHARACTERS = 16_384;
 /** Small pieces of the tail are joined up to this: half a million buffers of one byte would weigh a hundred times their content. */
@@ -33,6 +36,7 @@ export class AttemptLog {
   readonly #identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>;
   readonly #streams: Readonly<Record<Stream, StreamState>>;
   readonly #redactions: () => RedactionSet;
+  readonly #halfBytes: number;
   #isSilent = true;
   readonly #ready: LogChunk[] = [];
   #headBytes = 0;
@@ -49,7 +53,9 @@ export class AttemptLog {
     identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>,
     redactions: () => RedactionSet = () => nothingToMask,
     logged: Readonly<Record<Stream, number>> = { stdout: 0, stderr: 0 },
+    maxBytes = DEFAULT_LOG_BYTES,
   ) {
+    this.#halfBytes = maxBytes / 2;
     this.#identity = identity;
     this.#streams = { stdout: newStream(logged.stdout), stderr: newStream(logged.stderr) };
     this.#redactions = redactions;
@@ -72,14 +78,14 @@ export class AttemptLog {
   }
 
   #keep(stream: Stream, chunk: Buffer): void {
-    const room = MAX_HEAD_BYTES - this.#headBytes;
+    const room = this.#halfBytes - this.#headBytes;
     if (chunk.length <= room) {
       this.#headBytes += chunk.length;
       this.#decode(stream, chunk);
       return;
     }
     if (room > 0) {
-      this.#headBytes = MAX_HEAD_BYTES;
+      this.#headBytes = this.#halfBytes;
       this.#decode(stream, chunk.subarray(0, room));
     }
     this.#keepTail(stream, chunk.subarray(Math.max(0, room)));
@@ -108,7 +114,9 @@ export class AttemptLog {
     if (this.#tailBytes > 0) {
       for (const stream of ['stdout', 'stderr'] as const) this.#cut(stream, true);
       if (this.#droppedBytes > 0)
-        this.note(`... ${this.#droppedBytes} bytes of output are not kept (limit 1 MiB an attempt) ...\n`);
+        this.note(
+          `... ${this.#droppedBytes} bytes of output are not kept (limit ${sizeText(2 * this.#halfBytes)} an attempt) ...\n`,
+        );
       for (const stream of ['stdout', 'stderr'] as const) this.#streams[stream].line += this.#droppedLines[stream];
       for (const { stream, chunk } of this.#tail) this.#decode(stream, chunk);
       this.#flushDecoders();
@@ -131,7 +139,7 @@ export class AttemptLog {
   #keepTail(stream: Stream, chunk: Buffer): void {
     if (chunk.length === 0) return;
     // A copy: the driver's buffer may be a slice of a larger one, which would stay in memory with it.
-    const kept = Buffer.from(chunk.subarray(Math.max(0, chunk.length - MAX_TAIL_BYTES)));
+    const kept = Buffer.from(chunk.subarray(Math.max(0, chunk.length - this.#halfBytes)));
     this.#drop(stream, chunk.subarray(0, chunk.length - kept.length));
     const last = this.#tail.at(-1);
     if (last?.stream === stream && last.chunk.length < MIN_TAIL_PIECE_BYTES) {
@@ -140,10 +148,14 @@ export class AttemptLog {
       this.#tail.push({ stream, chunk: kept });
     }
     this.#tailBytes += kept.length;
-    while (this.#tailBytes > MAX_TAIL_BYTES) {
-      const first = this.#tail.shift()!;
-      this.#tailBytes -= first.chunk.length;
-      this.#drop(first.stream, first.chunk);
+    while (this.#tailBytes > this.#halfBytes) {
+      const { stream: from, chunk: first } = this.#tail[0]!;
+      const dropped = first.subarray(0, Math.min(first.length, this.#tailBytes - this.#halfBytes));
+      // Only part of a piece: with a small limit a whole one would be most of the tail.
+      if (dropped.length === first.length) this.#tail.shift();
+      else this.#tail[0] = { stream: from, chunk: first.subarray(dropped.length) };
+      this.#tailBytes -= dropped.length;
+      this.#drop(from, dropped);
     }
   }
 

@@ -22,6 +22,7 @@ import {
 import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
+import { jumpPath } from './jump-path.js';
 import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
 import type { AttemptSecrets } from './secrets.js';
@@ -284,7 +285,11 @@ async function targetContext(
   const { started } = request;
   return {
     asset: { id: asset.id, name: asset.name, space: asset.space },
-    endpoint: driverEndpoint(endpoint, user),
+    endpoint: driverEndpoint(
+      endpoint,
+      user,
+      await jumpPath({ name: asset.name, jump: endpoint.jump }, request.secrets),
+    ),
     credential,
     ssh: services.ssh,
     token: request.token,

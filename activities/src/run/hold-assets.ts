@@ -11,7 +11,9 @@ import {
 } from '@fettle/database';
 import { journaledEffect } from './execute-attempt.js';
 import type { Decided } from './lane-turn.js';
-import type { LoadedRun } from './load-run.js';
+
+/** `isLast`: no segment comes after this one. */
+type SegmentPlace = ClaimRequest & { readonly isLast?: boolean };
 
 /**
  * Of attempts that were decided, those that may go on: whoever changes an asset holds its lock. The rest goes back, due a little
@@ -20,7 +22,7 @@ import type { LoadedRun } from './load-run.js';
 export async function holdAssets(
   transaction: Transaction,
   run: LockedRun,
-  request: ClaimRequest,
+  request: SegmentPlace,
   claim: ClaimResult,
   attempts: readonly Decided[],
 ): Promise<{ readonly claim: ClaimResult; readonly attempts: readonly Decided[] }> {
@@ -34,7 +36,7 @@ export async function holdAssets(
     ...request,
     mode: first.run.assetLock,
     rootRunId: first.run.rootRunId,
-    reach: reachOf(first.run, run, request, changing),
+    reach: reachOf(run, request, changing),
     targets: changing.map(({ target }) => target),
   });
   const refused = new Set(changing.filter(({ target }) => !held.has(target.assetId)));
@@ -64,13 +66,10 @@ export async function holdAssets(
  * segment follows.
  */
 function reachOf(
-  loaded: LoadedRun,
   { strategy }: LockedRun,
-  { lastStep }: ClaimRequest,
+  { lastStep, isLast }: SegmentPlace,
   changing: readonly Decided[],
 ): AssetLockRequest['reach'] {
-  const last = loaded.targetSteps.length - 1;
-  if (lastStep < last) return 'run';
-  if (strategy === 'free' || changing.every(({ target }) => target.stepIndex === last)) return 'asset';
-  return 'wave';
+  if (isLast !== true) return 'run';
+  return strategy === 'free' || changing.every(({ target }) => target.stepIndex === lastStep) ? 'asset' : 'wave';
 }

@@ -234,7 +234,7 @@ export class Lane {
     const secrets = this.#secrets.forAttempt();
     const identity = { assetId: target.assetId, step: path, generation: target.generation };
     const output: ParkedOutput = parkedHere.take(attempt.token, attempt.logged) ?? {
-      log: new AttemptLog(identity, () => secrets.redactions, attempt.logged),
+      log: new AttemptLog(identity, () => secrets.redactions, attempt.logged, this.#run.logBytes),
       memory: { consumed: { stdout: 0, stderr: 0 }, kept: undefined },
     };
     this.#inFlight.set(target.assetId, output.log);

@@ -192,7 +192,8 @@ class Undoing {
     const started = { assetId, path, generation, token, effect };
     await this.#write((transaction) => startUndo(transaction, this.#claim, started));
     const secrets = this.#secrets.forAttempt();
-    const log = new AttemptLog({ assetId, step: `${path}#undo`, generation }, () => secrets.redactions);
+    const identity = { assetId, step: `${path}#undo`, generation };
+    const log = new AttemptLog(identity, () => secrets.redactions, undefined, this.#run.logBytes);
     // Nothing ends a rollback from outside: a cancel is what began it.
     const { signal } = new AbortController();
     const outcome = await executeAttempt(this.#services, {

@@ -18,3 +18,4 @@ export {
 } from './transport/ssh/detached/detached.js';
 export { sendMail, type MailRequest, type MailServer } from './transport/smtp/send-mail.js';
 export { renderMail, type Mail } from './transport/smtp/mail-message.js';
+export { MAX_JUMPS } from './transport/ssh/jump-hosts.js';

@@ -1,7 +1,8 @@
-import { FettleError, notFoundError } from '@fettle/contracts';
+import { FettleError, notFoundError, type RunSummary } from '@fettle/contracts';
 import { findRunRow, freeRun, listFreeableRuns, type Transaction } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
+import { runSummary } from './run-view.js';
 import { requireRunInScope } from './select-targets.js';
 
 /** Runs that have ended and whose capacity nothing on a host can need any more. */
@@ -21,7 +22,7 @@ export async function freeCapacityOfRun(
   context: OperationContext,
   runId: string,
   request: { readonly reason: string },
-): Promise<void> {
+): Promise<RunSummary> {
   const { transaction } = context;
   const run = await findRunRow(transaction, runId);
   if (!run) throw notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
@@ -40,4 +41,5 @@ export async function freeCapacityOfRun(
     object: { kind: 'run', name: runId, id: runId },
     detail: { reason: request.reason },
   });
+  return runSummary(run);
 }

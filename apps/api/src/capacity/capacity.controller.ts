@@ -6,9 +6,10 @@ import {
   freeCapacityRequestSchema,
   idParamSchema,
   pageQuerySchema,
+  runSummarySchema,
   spaceQuerySchema,
 } from '@fettle/contracts';
-import type { CapacityOfKey, Page, PageQuery, SpaceQuery } from '@fettle/contracts';
+import type { CapacityOfKey, Page, PageQuery, RunSummary, SpaceQuery } from '@fettle/contracts';
 import { freeCapacityOfRun, getCapacity, listCapacity } from '@fettle/operations';
 import { Answers, Resource } from '../common/openapi.js';
 import { OperationRunner } from '../common/operation-runner.js';
@@ -39,14 +40,14 @@ export class CapacityController {
 
   /** Gives back what is kept for a run that has ended with a step that may still be at work: somebody has looked. */
   @Post('runs/:id/free-capacity')
-  @HttpCode(204)
+  @HttpCode(200)
   @RequirePermission('run:cancel', { space: 'run' })
-  @Answers(204, undefined, 'Given back')
-  async free(
+  @Answers(200, runSummarySchema)
+  free(
     @CurrentCaller() caller: Caller,
     @Param({ schema: idParamSchema }) { id }: { id: string },
     @Body({ schema: freeCapacityRequestSchema }) body: { reason: string },
-  ): Promise<void> {
-    await this.runner.write(caller, (context) => freeCapacityOfRun(context, id, body));
+  ): Promise<RunSummary> {
+    return this.runner.write(caller, (context) => freeCapacityOfRun(context, id, body));
   }
 }

@@ -189,11 +189,10 @@ export async function listAssetWaits(
 /** The run that called it, and so on up; itself where nobody did. */
 export async function readRootRun(transaction: Transaction, runId: string): Promise<string> {
   const rows: { id: string }[] = await transaction.query(
-    // By its name in the row's JSON, so that this works with a schema whose runs do not call each other yet.
     `WITH RECURSIVE line (id, depth) AS (
        SELECT $1::uuid, 0
-       UNION ALL SELECT (to_jsonb(r) ->> 'parent_run_id')::uuid, line.depth + 1 FROM run r JOIN line ON line.id = r.id
-         WHERE to_jsonb(r) ->> 'parent_run_id' IS NOT NULL AND line.depth < 50)
+       UNION ALL SELECT r.parent_run_id, line.depth + 1 FROM run r JOIN line ON line.id = r.id
+         WHERE r.parent_run_id IS NOT NULL AND line.depth < 50)
      SELECT id FROM line ORDER BY depth DESC LIMIT 1`,
     [runId],
   );

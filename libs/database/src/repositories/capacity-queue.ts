@@ -52,19 +52,21 @@ async function grantWaiting(
   );
 }
 
-/** Grants, and wakes the runs that got something: all but the one that asks. */
+/** Grants, and wakes the runs that got something: all but the step that asks. */
 export async function settleCapacity(
   transaction: Transaction,
   space: string,
   keys: readonly string[],
-  askingRunId: string | null,
+  asking: { readonly runId: string; readonly path: string } | null,
 ): Promise<void> {
   if (keys.length === 0) return;
-  const granted = await grantWaiting(transaction, space, keys);
-  for (const { runId, path } of granted) {
-    // The command of the run that takes capacity has its own path.
-    if (runId !== askingRunId) await wakeRun(transaction, runId, `${path}#capacity`);
-  }
+  for (const { runId, path } of await grantWaiting(transaction, space, keys))
+    if (runId !== asking?.runId || path !== asking.path) await wakeRun(transaction, runId, capacityWait(path));
+}
+
+/** What waits for a step's capacity, in commands of the engine and in wakes. */
+export function capacityWait(path: string): string {
+  return `${path}#capacity`;
 }
 
 /** Who holds units of a key. */

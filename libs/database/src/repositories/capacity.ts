@@ -1,6 +1,7 @@
 import { FettleError } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
+import { readCovered } from './capacity-cover.js';
 import { lockCapacity, readQueuePlace, settleCapacity, type QueuePlace } from './capacity-queue.js';
 import { appendEntries, lockRun, notifyRun, saveLockedRun, type LockedRun } from './run-entries.js';
 
@@ -10,17 +11,15 @@ export interface CapacityTake {
   readonly path: string;
   /** Each key once, sorted: `readWants` of the runbook room gives them so. */
   readonly wants: readonly { readonly key: string; readonly units: number }[];
-  /** The higher comes first. */
-  readonly priority: number;
-  /** Steps of this run that this one stands in: what they hold, this one need not take again. What the whole run holds counts in any case. */
-  readonly within?: readonly string[];
+  /** The higher comes first; absent: that of the run's document. */
+  readonly priority?: number;
 }
 
 export type CapacityTaken = { readonly kind: 'granted' } | ({ readonly kind: 'queued' } & QueuePlace);
 
 /**
  * Takes all that a step wants, or a place in the queue and nothing. Asking again for the same step of the run gives the same grant,
- * or the place that it has come to. What a calling run holds covers the called one. The run's entries say when it was queued and
+ * or the place that it has come to. What is held around the step covers it: see `readCovered`. The run's entries say when it was queued and
  * when it got what it waited for.
  * @throws FettleError `capacity-impossible` where a key never has as many units, `run-ended`
  */
@@ -36,7 +35,7 @@ export async function takeCapacity(transaction: Transaction, take: CapacityTake)
   const isNew = known === null;
   if (isNew) await insertRequest(transaction, take, space);
   if (known?.isGranted !== true) {
-    await settleCapacity(transaction, space, await readKeys(transaction, runId, path), runId);
+    await settleCapacity(transaction, space, await readKeys(transaction, runId, path), { runId, path });
     known = await readRequest(transaction, runId, path);
   }
   const seqBefore = run.seq;
@@ -125,9 +124,9 @@ async function readKeys(transaction: Transaction, runId: string, path: string): 
 
 /** The request with what is left to take of it: units that an enclosing step or a calling run holds are its own already. */
 async function insertRequest(transaction: Transaction, take: CapacityTake, space: string): Promise<void> {
-  const { runId, path, wants, priority } = take;
+  const { runId, path, wants } = take;
   const keys = wants.map((want) => want.key);
-  const covered = await readCovered(transaction, runId, ['', ...(take.within ?? [])], keys);
+  const covered = await readCovered(transaction, take, keys);
   const left = wants
     .map(({ key, units }) => ({ key, units: units - (covered.get(key) ?? 0) }))
     .filter(({ units }) => units > 0);
@@ -135,39 +134,15 @@ async function insertRequest(transaction: Transaction, take: CapacityTake, space
   await transaction.query(
     // Nothing left to take: it is granted as it comes.
     `INSERT INTO capacity_request (run_id, path, space, priority, granted_at)
-     VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN clock_timestamp() END)`,
-    [runId, path, space, priority, left.length === 0],
+     SELECT r.id, $2, $3, coalesce($4, (v.parsed -> 'spec' ->> 'priority')::integer, 0), CASE WHEN $5 THEN clock_timestamp() END
+     FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
+    [runId, path, space, take.priority ?? null, left.length === 0],
   );
   await transaction.query(
     `INSERT INTO capacity_want (run_id, path, space, key, units)
      SELECT $1, $2, $3, w.key, w.units FROM jsonb_to_recordset($4::jsonb) AS w (key text, units integer)`,
     [runId, path, space, JSON.stringify(left)],
   );
-}
-
-/** More runs than this do not call each other. */
-const MAX_DEPTH = 50;
-
-/** Units of the keys that steps around this one hold: of this run those at `paths`, of calling runs all. */
-async function readCovered(
-  transaction: Transaction,
-  runId: string,
-  paths: readonly string[],
-  keys: readonly string[],
-): Promise<Map<string, number>> {
-  const rows: { key: string; units: number }[] = await transaction.query(
-    // By its name in the row's JSON, so that this works with a schema whose runs do not call each other yet.
-    `WITH RECURSIVE line (id, depth) AS (
-       SELECT $1::uuid, 0
-       UNION ALL SELECT (to_jsonb(r) ->> 'parent_run_id')::uuid, line.depth + 1 FROM run r JOIN line ON line.id = r.id
-         WHERE to_jsonb(r) ->> 'parent_run_id' IS NOT NULL AND line.depth < ${MAX_DEPTH})
-     SELECT w.key, sum(w.units) AS units FROM line
-       JOIN capacity_want w ON w.run_id = line.id AND w.key = ANY ($3)
-       JOIN capacity_request q ON q.run_id = w.run_id AND q.path = w.path AND q.granted_at IS NOT NULL
-     WHERE line.depth > 0 OR w.path = ANY ($2) GROUP BY w.key`,
-    [runId, paths, keys],
-  );
-  return new Map(rows.map((row) => [row.key, Number(row.units)]));
 }
 
 async function requirePossible(transaction: Transaction, { wants, path }: CapacityTake, space: string): Promise<void> {
@@ -222,5 +197,5 @@ export async function freeLocked(
         data: { path, keys, was: was_granted ? 'held' : 'queued' },
       })),
   );
-  await settleCapacity(transaction, space, [...new Set(freed.flatMap((one) => one.keys))], run.id);
+  await settleCapacity(transaction, space, [...new Set(freed.flatMap((one) => one.keys))], null);
 }

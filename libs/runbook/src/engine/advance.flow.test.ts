@@ -315,7 +315,6 @@ describe('waits, calls, approvals and capacity', () => {
           { key: 'db:billing', units: 1 },
           { key: 'site:ber', units: 2 },
         ],
-        within: [],
       },
     ]);
     play.ends('use#capacity').fails('use').ends('after');

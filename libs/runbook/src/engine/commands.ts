@@ -129,8 +129,6 @@ export type WorkCommand = Shielded &
         readonly kind: 'take-capacity';
         readonly path: string;
         readonly wants: readonly { readonly key: string; readonly units: number }[];
-        /** Paths of the steps around it that hold capacity: what they hold need not be taken again. */
-        readonly within: readonly string[];
       }
   );
 

@@ -23,8 +23,6 @@ export interface Place {
   readonly isCancelling: boolean;
   /** Inside of `finally`. */
   readonly isShielded: boolean;
-  /** Paths of the steps around it that hold capacity. */
-  readonly within: readonly string[];
 }
 
 export const ok: Outcome = { state: 'ok' };
@@ -104,7 +102,7 @@ export abstract class WalkBase {
         const { key, units } = typeof want === 'string' ? { key: want, units: 1 } : want;
         return { key: String(renderTemplate(key, 'run', variables)), units };
       });
-      return this.open(place, { kind: 'take-capacity', path: gate, wants, within: place.within });
+      return this.open(place, { kind: 'take-capacity', path: gate, wants });
     } catch (error) {
       return this.refused(path, stepError(error));
     }

@@ -30,7 +30,7 @@ export class Walk extends WalkLeaves {
   run(): Result {
     const { nodes, capacity } = this.program;
     const isCancelling = this.draft.stop !== null;
-    const top: Place = { prefix: '', item: {}, error: null, isCancelling, isShielded: false, within: [] };
+    const top: Place = { prefix: '', item: {}, error: null, isCancelling, isShielded: false };
     const root: NodeBase = { id: 'run', if: null, onError: 'fail', capacity };
     if (capacity !== null) {
       const held = this.capacity(root, top, '');
@@ -64,8 +64,7 @@ export class Walk extends WalkLeaves {
     if (known !== undefined) return known;
     const begun = this.begin(node, place, path);
     if (begun !== null) return begun;
-    const inside = node.capacity === null ? place : { ...place, within: [...place.within, path] };
-    const result = this.carryOn(node, inside, path);
+    const result = this.carryOn(node, place, path);
     if (result === 'pending') return result;
     if (node.capacity !== null) this.free(path);
     return this.settle(node, place, path, result);

@@ -1,4 +1,10 @@
-import { documentKinds, stepKinds, type ActionContract, type StepKind } from '@fettle/contracts';
+import {
+  documentKinds,
+  rehearsalDocumentSchema,
+  stepKinds,
+  type ActionContract,
+  type StepKind,
+} from '@fettle/contracts';
 import { z } from 'zod';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord } from '../json.js';
@@ -15,15 +21,18 @@ const template: JsonSchema = {
   description: 'Text with ${{ CEL }}, which yields the value.',
 };
 
+/** What files hold: documents, and the rehearsals beside them. */
+const writtenKinds = { ...documentKinds, Rehearsal: rehearsalDocumentSchema };
+
 /**
  * The JSON Schema (draft 2020-12) of all kinds of documents, for editors: fields with their meaning, and the input of each action by
  * `uses`. It knows shapes only; `fettle validate` checks as well what expressions read and what fits together.
  */
 export function documentSchema(actions: ActionRegistry): JsonSchema {
-  const kinds = Object.keys(documentKinds) as (keyof typeof documentKinds)[];
+  const kinds = Object.keys(writtenKinds) as (keyof typeof writtenKinds)[];
   const definitions: Draft = { template };
   for (const kind of kinds) {
-    const { $defs, ...document } = withNamedStep(jsonSchemaOf(documentKinds[kind]));
+    const { $defs, ...document } = withNamedStep(jsonSchemaOf(writtenKinds[kind]));
     Object.assign(definitions, stepDefinitions($defs, actions));
     definitions[kind] = document;
   }
@@ -56,7 +65,7 @@ function jsonSchemaOf(schema: z.core.$ZodType): Draft {
     unrepresentable: 'any',
     cycles: 'ref',
   });
-  return draft as Draft;
+  return draft;
 }
 
 /** The one thing that refers to itself is the step; zod numbers such things, here it gets its name. */
@@ -86,7 +95,7 @@ function at(value: unknown, ...path: readonly (string | number)[]): Draft {
   let current: unknown = value;
   for (const part of path) current = (current as Record<string | number, unknown> | undefined)?.[part];
   if (!isRecord(current)) throw new TypeError(`the schema of documents has no ${path.join('.')}`);
-  return current as Draft;
+  return current;
 }
 
 /** Wherever `uses` names an action, `with` is its input. */
@@ -118,7 +127,8 @@ function inputSchema(action: ActionContract): JsonSchema {
   const { $defs, ...schema } = jsonSchemaOf(action.input);
   const members = withTemplates(schema) as Draft;
   // The input itself is an object with members; only what is inside may be yielded by an expression.
-  const own = Array.isArray(members['anyOf']) && !('anyOf' in schema) ? members['anyOf'][0] : members;
+  const own =
+    Array.isArray(members['anyOf']) && !('anyOf' in schema) ? (members['anyOf'] as readonly unknown[])[0] : members;
   return { ...(own as Draft), description: action.summary, ...($defs === undefined ? {} : { $defs }) };
 }
 
@@ -176,10 +186,13 @@ export function sectionProperties(definitions: JsonSchema): Readonly<Record<Sect
     metadata: [
       at(definitions, 'Runbook', 'properties', 'metadata', 'properties'),
       at(definitions, 'Schedule', 'properties', 'metadata', 'properties'),
+      at(definitions, 'Capacity', 'properties', 'metadata', 'properties'),
     ],
     runbook: [spec],
     rollout: [at(spec, 'rollout', 'properties')],
     schedule: [at(definitions, 'Schedule', 'properties', 'spec', 'properties')],
+    notification: [at(spec, 'notify', 'items', 'properties')],
+    capacityLimit: [at(definitions, 'Capacity', 'properties', 'spec', 'properties')],
     step: steps.map((properties) => only(properties, ['id', 'name', 'if', 'onError', 'capacity'])),
     uses: [only(uses, ['uses', 'with', 'retry', 'timeout', 'outputs', 'rollback'])],
     retry: retries.map((retry) => at(retry, 'properties')),
@@ -206,8 +219,7 @@ function describeFields(definitions: Draft): void {
     for (const properties of places) {
       for (const [field, schema] of Object.entries(properties)) {
         const description = (fields as Readonly<Record<string, string>>)[field];
-        if (description === undefined) throw new TypeError(`nobody says what ${name}.${field} means`);
-        if (isRecord(schema)) (schema as Draft)['description'] = description;
+        if (description !== undefined && isRecord(schema)) (schema as Draft)['description'] = description;
       }
     }
   }

@@ -10,6 +10,8 @@ const requiredBy: Readonly<Partial<Record<SectionName, readonly string[]>>> = {
   metadata: ['name'],
   runbook: ['steps'],
   schedule: ['runbook', 'cron'],
+  notification: ['on', 'uses'],
+  capacityLimit: ['key', 'limit'],
   step: ['id'],
   uses: ['uses'],
   retry: ['maxAttempts'],
@@ -138,12 +140,12 @@ function defaultText(value: unknown): string {
 function typeText(schema: JsonSchema): string {
   const { anyOf, enum: values, const: only, type, $ref } = schema;
   if (typeof $ref === 'string') return $ref.endsWith('/step') || $ref.includes('step.') ? 'step' : '';
-  if (only !== undefined) return `\`${String(only)}\``;
+  if (typeof only === 'string') return `\`${only}\``;
   if (Array.isArray(values)) return (values as readonly unknown[]).map((value) => `\`${String(value)}\``).join(', ');
   if (Array.isArray(anyOf)) return choiceText(anyOf as readonly JsonSchema[]);
   switch (type) {
     case 'string':
-      return String(schema['pattern'] ?? '').endsWith('%$') ? 'percentage' : 'text';
+      return typeof schema['pattern'] === 'string' && schema['pattern'].endsWith('%$') ? 'percentage' : 'text';
     case 'integer':
       return `whole number${rangeText(schema['minimum'], schema['maximum'])}`;
     case 'number':

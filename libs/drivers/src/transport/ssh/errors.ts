@@ -9,6 +9,8 @@ export type SshErrorCode =
   | 'host-unreachable'
   | 'host-key-mismatch'
   | 'host-key-unpinned'
+  /** Of a host behind jump hosts: `detail.hop` names the one that failed, `detail.hopCode` says how. */
+  | 'jump-host-failed'
   | 'authentication-failed'
   | 'invalid-credential'
   | 'invalid-argument'
