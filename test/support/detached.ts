@@ -37,10 +37,10 @@ export async function marked(mark: string): Promise<number> {
   return Number(found.stdout);
 }
 
-/** Resolves when a condition holds; throws after half a minute. */
+/** Resolves when a condition holds; throws after a minute. */
 export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await holds()); tries += 1) {
-    if (tries > 600) throw new Error(`never: ${what}`);
+    if (tries > 1200) throw new Error(`never: ${what}`);
     await sleep(50);
   }
 }
