@@ -41,7 +41,8 @@ export const fieldSections = {
       capacity: 'held from the start of the run to its end',
       assetLock: '`exclusive`: at most one run changes an asset at a time; `shared`: others may at the same time',
       notify: 'who is told when the run comes into one of the states `on`, by the action `uses` with the input `with`',
-      logLimit: 'what is kept of the output of each attempt of a step, half from its beginning and half from its end: 8KiB to 16MiB, 1MiB where it is absent',
+      logLimit:
+        'what is kept of the output of each attempt of a step, half from its beginning and half from its end: 8KiB to 16MiB, 1MiB where it is absent',
     },
   },
   rollout: {
