@@ -47,6 +47,9 @@ export const fieldSections = {
         'how much is kept of the output of each attempt of a step, half from its beginning and half from its end',
       notify: 'who is told when the run comes into a state; absent: nobody',
       assetLock: '`exclusive`: at most one run changes an asset at a time; `shared`: others may at the same time',
+      notify: 'who is told when the run comes into one of the states `on`, by the action `uses` with the input `with`',
+      logLimit:
+        'what is kept of the output of each attempt of a step, half from its beginning and half from its end: 8KiB to 16MiB, 1MiB where it is absent',
     },
   },
   rollout: {
