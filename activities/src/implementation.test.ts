@@ -101,6 +101,7 @@ describe('implementations', () => {
       ...request,
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
+      sample: () => ({}),
       effect: () => 'read-only',
       render: () => ({ argv: [], files: [], calls: [] }),
     });

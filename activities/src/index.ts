@@ -14,7 +14,9 @@ import type { TargetCounts } from '@fettle/contracts';
 import type { Program, JsonObject } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
+import { lookAtWait } from './run/external-waits.js';
 import { flowActivities } from './run/flow.js';
+import type { ExternalWait, WaitReport } from './run/wait-report.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
 import type { LaneInput } from './run/lane-input.js';
 import { LANE_SLOTS, serveLane, type LaneReport } from './run/serve-lane.js';
@@ -128,6 +130,12 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     async undoSegment(input: UndoSegmentInput): Promise<UndoSegmentReport> {
       const hooks = { cancel: () => undefined, abandon: () => undefined };
       return whileBeating(hooks, async () => undoSegment(services, await loadRun(services, input.runId), input));
+    },
+
+    /** Opens an approval where it is not open yet, and tells how it stands; see `lookAtWait`. */
+    async lookAtApproval(wait: ExternalWait): Promise<WaitReport> {
+      const hooks = { cancel: () => undefined, abandon: () => undefined };
+      return whileBeating(hooks, () => lookAtWait(dataSource, wait));
     },
 
     /** Local activity: journals a control step that was decided without being executed. */

@@ -59,6 +59,8 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   readonly compensation: string | null;
   /** Whether the implementation can tell, by its token, if an effect happened; without it, what is uncertain stays `unknown`. */
   readonly probe: boolean;
+  /** Set where it renews the asset's facts: what a plan knows of them need not hold for the steps after it. */
+  readonly changesFacts?: boolean;
   /** Members of the output that a rehearsal makes up where nothing is mocked, in place of empty texts, 0 and false. */
   sample?(input: z.output<Input>): Readonly<Record<string, string | number | boolean>>;
   /** Shown by `plan` and executed by the implementation, which is given it with its input. */

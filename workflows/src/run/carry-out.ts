@@ -11,6 +11,8 @@ export interface Work {
   readonly isResting: boolean;
   /** The run was cancelled; what found out first tells. */
   noticeCancel(): void;
+  /** The step of that path has asked people, and nothing of it is under way. */
+  noticeAsked(path: string): void;
   hasWake(path: string): boolean;
   /** True: the step of that path was woken since this was asked last. */
   takeWake(path: string): boolean;
@@ -263,11 +265,14 @@ async function awaitOutside(run: Work, { command, deadlineMs }: OpenOf<ExternalC
   const wait = { runId: run.runId, command };
   for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(2 * lookMs, LONGEST_LOOK_MS)) {
     run.takeWake(path);
-    const report = await local.lookAtWait(wait);
+    // It plans the whole run, which may take longer than a local activity should.
+    const report = await (command.kind === 'ask-approval' ? remote.lookAtApproval(wait) : local.lookAtWait(wait));
     if (report.state !== 'open') return outsideEnded(run, path, report);
+    if (command.kind === 'ask-approval') run.noticeAsked(path);
+    const nextMs = report.nextMs ?? Number.POSITIVE_INFINITY;
     const leftMs = deadlineMs === null ? Number.POSITIVE_INFINITY : deadlineMs - Date.now();
     if (leftMs <= 0) return outsideEnded(run, path, await local.endWaitEarly(wait, 'timeout'));
-    await condition(() => run.isResting || run.hasWake(path), Math.max(1, Math.min(lookMs, leftMs)));
+    await condition(() => run.isResting || run.hasWake(path), Math.max(1, Math.min(lookMs, leftMs, nextMs)));
     if (run.isResting && !run.hasWake(path)) return 'resting';
   }
 }
