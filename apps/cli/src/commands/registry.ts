@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Session } from '../session/session.js';
+import { addApprovalCommands } from './approval/index.js';
 import { addAssetCommands } from './asset/index.js';
 import { addAuditCommands } from './audit/index.js';
 import { addCompletionCommands } from './completion/index.js';
@@ -28,7 +29,10 @@ export interface CommandGroup {
 /** Every command there is, in the order of the help. */
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
-  { title: 'Work:', commands: [addRunCommands, addPlanCommand, addExecCommand, addScheduleCommands] },
+  {
+    title: 'Work:',
+    commands: [addRunCommands, addApprovalCommands, addPlanCommand, addExecCommand, addScheduleCommands],
+  },
   { title: 'Documents:', commands: [addDocumentCommands, addLintCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
