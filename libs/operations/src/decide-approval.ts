@@ -5,10 +5,12 @@ import {
   findApproval,
   findPrincipalById,
   findRunRow,
+  hasOpenRound,
   insertDecision,
   lockRun,
   notifyRun,
   saveLockedRun,
+  setWaitingApproval,
   wakeRun,
   type ApprovalRow,
   type RunRow,
@@ -72,7 +74,11 @@ export async function decideApproval(
   else if (decision === 'reject') await endApproval(transaction, approvalId, 'rejected');
   else if (now.approvals >= now.rule.quorum) await endApproval(transaction, approvalId, 'approved');
   const after = (await findApproval(transaction, approvalId))!;
-  if (after.state !== 'open') await wakeRun(transaction, runId, path);
+  if (after.state !== 'open') {
+    await wakeRun(transaction, runId, path);
+    // Whoever follows it from here on sees that it goes on, even where no worker is there to take it up yet.
+    if (!(await hasOpenRound(transaction, runId))) await setWaitingApproval(transaction, runId, false);
+  }
   await notifyRun(transaction, runId);
   return approvalView(after);
 }

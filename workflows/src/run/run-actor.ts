@@ -41,6 +41,8 @@ export class RunActor implements Work {
   #isResting = false;
   /** As the database has it: nothing is under way but questions to people. */
   #isWaiting: boolean;
+  /** The database may have it otherwise meanwhile. */
+  #mustRestate = false;
   /** Paths of the steps that have asked. */
   readonly #asked = new Set<string>();
   #isCancelNoticed: boolean;
@@ -77,6 +79,8 @@ export class RunActor implements Work {
   }
 
   noticeAsked(path: string): void {
+    // A decision that turned out to be void may have taken the run out of waiting: it is said again.
+    if (this.#asked.has(path)) this.#mustRestate = true;
     this.#asked.add(path);
   }
 
@@ -96,12 +100,12 @@ export class RunActor implements Work {
   async drive(): Promise<Ended | Resume> {
     for (;;) {
       await condition(
-        () =>
-          this.#events.length > 0 || this.#fault !== null || this.#hasComeToRest || this.#onlyAsks !== this.#isWaiting,
+        () => this.#events.length > 0 || this.#fault !== null || this.#hasComeToRest || this.#isMisstated,
       );
       if (this.#fault !== null) throw this.#fault.error;
-      if (this.#onlyAsks !== this.#isWaiting) {
+      if (this.#isMisstated) {
         this.#isWaiting = this.#onlyAsks;
+        this.#mustRestate = false;
         await local.setWaitingApproval({ runId: this.runId, isWaiting: this.#isWaiting });
         continue;
       }
@@ -121,6 +125,10 @@ export class RunActor implements Work {
   async abandon(): Promise<void> {
     for (const path of [...this.#open.keys()]) this.#cancel(path);
     await condition(() => [...this.#open.values()].every((work) => work.scope === null));
+  }
+
+  get #isMisstated(): boolean {
+    return this.#onlyAsks !== this.#isWaiting || (this.#mustRestate && this.#onlyAsks);
   }
 
   /** While it rests, whatever held before holds. */

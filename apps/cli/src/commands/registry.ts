@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Session } from '../session/session.js';
+import { addApprovalCommands } from './approval/index.js';
 import { addAssetCommands } from './asset/index.js';
 import { addAuditCommands } from './audit/index.js';
 import { addCapacityCommands } from './capacity/index.js';
@@ -30,7 +31,7 @@ export interface CommandGroup {
 /** Every command there is, in the order of the help. */
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
-  { title: 'Work:', commands: [addRunCommands, addPlanCommand, addExecCommand, addScheduleCommands, addCapacityCommands] },
+  { title: 'Work:', commands: [addRunCommands, addApprovalCommands, addPlanCommand, addExecCommand, addScheduleCommands, addCapacityCommands] },
   { title: 'Documents:', commands: [addDocumentCommands, addLintCommand, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {

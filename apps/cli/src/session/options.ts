@@ -50,6 +50,14 @@ export function parseDurationSeconds(text: string): number {
   throw new InvalidArgumentError('It must be a number of seconds above 0, or text such as 30s, 5m, 2h, 1d.');
 }
 
+/** For commands that follow a run. */
+export function waitApprovalOption(): Option {
+  return new Option(
+    '--wait-approval <duration>',
+    'with --follow: wait so long for an approval, each time, before exit 8; default: not at all',
+  ).argParser(parseDurationSeconds);
+}
+
 export function parseName(text: string): string {
   if (nameSchema.safeParse(text).success) return text;
   throw new InvalidArgumentError(

@@ -162,6 +162,15 @@ export async function insertDecision(
   return rows.length > 0;
 }
 
+/** Whether a run asks for anything now. */
+export async function hasOpenRound(transaction: Transaction, runId: string): Promise<boolean> {
+  const rows: unknown[] = await transaction.query(
+    `SELECT 1 FROM approval WHERE run_id = $1 AND state = 'open' LIMIT 1`,
+    [runId],
+  );
+  return rows.length > 0;
+}
+
 /** First number of a parameter in the condition that `listApprovalRows` takes. */
 export const APPROVAL_CONDITION_FIRST_PARAMETER = 6;
 

@@ -12,7 +12,7 @@ export async function setWaitingApproval(transaction: Transaction, runId: string
     : ['waiting-approval', 'running', 'run-went-on'];
   if (run.state !== from) return;
   await transaction.query(`UPDATE run SET state = $2 WHERE id = $1`, [runId, to]);
-  await appendEntries(transaction, run, [{ kind: kind! }]);
+  await appendEntries(transaction, run, [{ kind }]);
   await saveLockedRun(transaction, run);
   await notifyRun(transaction, runId);
 }

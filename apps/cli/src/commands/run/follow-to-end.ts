@@ -1,5 +1,5 @@
 import type { Entry, RunDetail, RunState, RunSummary } from '@fettle/contracts';
-import type { ApiClient } from '../../client/api-client.js';
+import { ApiClient } from '../../client/api-client.js';
 import { followRun, type RunEvent } from '../../client/run-events.js';
 import { paintState } from '../../output/colours.js';
 import { LiveLine } from '../../output/live-line.js';
@@ -9,6 +9,7 @@ import { warnUndetermined } from '../../output/undetermined.js';
 import { InterruptedError, UnreachableError } from '../../session/errors.js';
 import { EXIT, exitCodeOfRun } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
+import { ApprovalPatience } from './approval-patience.js';
 import { LogPrinter } from './log-printer.js';
 import { readRun, readWholeRun } from './read-run.js';
 import { capacityNote } from './capacity-note.js';
@@ -23,6 +24,8 @@ export interface FollowView {
   readonly logs?: boolean | undefined;
   /** At the end, list only the targets that did not succeed: what the others said has been shown. */
   readonly onlyBad?: boolean | undefined;
+  /** How long to wait where the run waits for an approval; absent: not at all. */
+  readonly waitApprovalSeconds?: number | undefined;
 }
 
 export interface Followed {
@@ -46,7 +49,7 @@ export async function followToEnd(
 ): Promise<Followed> {
   const follower = new Follower(session, run, view);
   try {
-    const isOver = run.endedAt !== null || run.state === 'waiting-approval';
+    const isOver = run.endedAt !== null || (run.state === 'waiting-approval' && view.waitApprovalSeconds === undefined);
     if (!isOver || view.logs === true) await follower.follow(client);
   } catch (error) {
     follower.clear();
@@ -61,7 +64,9 @@ export async function followToEnd(
   follower.clear();
   const ended = await readWholeRun(client, run.id);
   follower.finish(ended);
-  return { state: ended.state, exitCode: exitCodeOfRun(ended.state) };
+  // It may have gone on in this very moment; it was left because it waited.
+  const state = ended.endedAt === null ? 'waiting-approval' : ended.state;
+  return { state, exitCode: exitCodeOfRun(state) };
 }
 
 class Follower {
@@ -90,13 +95,21 @@ class Follower {
     this.#output.note(`Run ${run.id} of ${run.runbook} ${targets}`);
     warnUndetermined(this.#output, run.undeterminedCount);
     const timer = setInterval(() => this.#draw(), REDRAW_MS);
+    const patience = new ApprovalPatience(this.view.waitApprovalSeconds);
+    const reader = new ApiClient(client.address, AbortSignal.any([client.signal, patience.signal]));
     try {
-      for await (const event of followRun(client, run.id, { logs: this.#logs !== null })) {
+      for await (const event of followRun(reader, run.id, { logs: this.#logs !== null })) {
         this.#take(event);
         await this.#output.drained();
-        if (event.type === 'entry' && mayWait(event.data) && (await isWaiting(client, run.id))) return;
+        if (event.type !== 'entry' || !mayWait(event.data)) continue;
+        const isWaiting = await readsWaiting(client, run.id);
+        if (isWaiting && patience.isOut) return;
+        if (patience.take(isWaiting)) this.#showNote(`It waits for an approval: fettle approval list --run ${run.id}`);
       }
+    } catch (error) {
+      if (!patience.signal.aborted || client.signal.aborted) throw error;
     } finally {
+      patience.end();
       clearInterval(timer);
       this.clear();
       this.#logs?.end();
@@ -182,7 +195,11 @@ class Follower {
     output.stderr.write(`Run ${run.id} ${state}${took}: ${paintCounts(output, run.counts, 'stderr')}\n`);
     if (run.error !== null && run.error.code !== 'targets-failed')
       output.stderr.write(`  ${oneLine(run.error.message)} (${oneLine(run.error.code)})\n`);
-    if (run.state === 'waiting-approval') output.note('It waits for an approval.');
+    for (const { id, message } of run.approvals ?? []) {
+      output.note(
+        `It waits for an approval${message === null ? '' : ` (${oneLine(message)})`}: fettle approval show ${id}`,
+      );
+    }
   }
 }
 
@@ -191,7 +208,7 @@ function mayWait({ asset, step, kind }: Entry): boolean {
   return asset === null && step === null && !['run-queued', 'run-started', 'run-ended'].includes(kind);
 }
 
-async function isWaiting(client: ApiClient, id: string): Promise<boolean> {
+async function readsWaiting(client: ApiClient, id: string): Promise<boolean> {
   return (await readRun(client, id)).state === 'waiting-approval';
 }
 

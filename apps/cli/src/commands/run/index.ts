@@ -1,6 +1,6 @@
 import { runStates } from '@fettle/contracts';
 import { Option, type Command } from 'commander';
-import { collect, limitOption, parseName, withApi, withSpace } from '../../session/options.js';
+import { collect, limitOption, parseName, waitApprovalOption, withApi, withSpace } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { cancelRun } from './cancel-run.js';
 import { followExistingRun } from './follow-existing-run.js';
@@ -32,6 +32,7 @@ export function addRunCommands(program: Command, session: Session): void {
       '-f, --follow',
       'wait for its end and show progress; exit 6 failed or cancelled, 7 timed out, 8 waiting for approval',
     )
+    .addOption(waitApprovalOption())
     .action(session.act(startRun));
   withSpace(run.command('inputs'))
     .description('show what a runbook takes, and the values that may be given')
@@ -63,6 +64,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .description('follow a run to its end, with the exit codes of "run start --follow"')
     .argument('<id>', 'id of the run')
     .option('--logs', 'with what the hosts write')
+    .addOption(waitApprovalOption())
     .action(session.act(followExistingRun));
   withApi(run.command('signal'))
     .description('send a signal to the step of a run that waits for it')

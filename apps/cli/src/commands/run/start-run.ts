@@ -11,6 +11,7 @@ interface StartOptions extends RequestOptions {
   readonly idempotencyKey?: string;
   readonly planDigest?: string;
   readonly follow?: boolean;
+  readonly waitApproval?: number;
 }
 
 export async function startRun(session: Session, runbook: string, options: StartOptions): Promise<number> {
@@ -23,7 +24,10 @@ export async function startRun(session: Session, runbook: string, options: Start
   const run = await tellDrift(session, () =>
     client.post('/api/v1/runs', runSummarySchema, { body, idempotencyKey: options.idempotencyKey ?? null }),
   );
-  if (options.follow === true) return (await followToEnd(session, client, run, { format: options.output })).exitCode;
+  if (options.follow === true)
+    return (
+      await followToEnd(session, client, run, { format: options.output, waitApprovalSeconds: options.waitApproval })
+    ).exitCode;
   tellAccepted(session.output, run, options.output, 'follow it with: fettle run follow');
   return EXIT.ok;
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { wholeNumber, withSpace } from '../../session/options.js';
+import { wholeNumber, withSpace, waitApprovalOption } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
@@ -29,6 +29,7 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .argument('<name>')
     .option('-f, --follow', 'wait for its end, with the exit codes of "run start --follow"')
     .option('--idempotency-key <key>', 'the same key gives the same run')
+    .addOption(waitApprovalOption())
     .action(session.act(triggerSchedule));
   withSpace(schedule.command('preview'))
     .description(

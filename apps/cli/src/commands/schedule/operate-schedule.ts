@@ -35,6 +35,7 @@ async function operate(
 
 interface TriggerOptions extends SpaceOptions {
   readonly follow?: boolean;
+  readonly waitApproval?: number;
   readonly idempotencyKey?: string;
 }
 
@@ -44,7 +45,10 @@ export async function triggerSchedule(session: Session, name: string, options: T
     query: { space: options.space },
     idempotencyKey: options.idempotencyKey ?? null,
   });
-  if (options.follow === true) return (await followToEnd(session, client, run, { format: options.output })).exitCode;
+  if (options.follow === true)
+    return (
+      await followToEnd(session, client, run, { format: options.output, waitApprovalSeconds: options.waitApproval })
+    ).exitCode;
   tellAccepted(session.output, run, options.output, 'follow it with: fettle run follow');
   return EXIT.ok;
 }
