@@ -3,6 +3,7 @@ import {
   freeCapacity,
   notifyRun,
   recordDecisions,
+  setWaitingApproval,
   type ControlEnd,
   type Decision,
   type SegmentEntrance,
@@ -44,6 +45,11 @@ export function flowActivities(dataSource: DataSource) {
     /** Gives back what a step held; again is the same as once. */
     async freeCapacity(held: { readonly runId: string; readonly path: string }): Promise<void> {
       await dataSource.transaction((transaction) => freeCapacity(transaction, held.runId, capacityPath(held.path)));
+    },
+
+    /** Whether a run has nothing under way but questions to people. */
+    async setWaitingApproval(input: { readonly runId: string; readonly isWaiting: boolean }): Promise<void> {
+      await dataSource.transaction((transaction) => setWaitingApproval(transaction, input.runId, input.isWaiting));
     },
 
     /** Opens a wait for something outside of the run where it is not open yet, and tells how it stands. */

@@ -10,7 +10,7 @@ import {
   type Transaction,
 } from '@fettle/database';
 import { journaledEffect } from './execute-attempt.js';
-import type { Attempt, Written } from './lane-turn.js';
+import type { Decided } from './lane-turn.js';
 
 /** `isLast`: no segment comes after this one. */
 type SegmentPlace = ClaimRequest & { readonly isLast?: boolean };
@@ -24,9 +24,12 @@ export async function holdAssets(
   run: LockedRun,
   request: SegmentPlace,
   claim: ClaimResult,
-  attempts: readonly Attempt[],
-): Promise<Written & { readonly claim: ClaimResult }> {
-  const changing = attempts.filter(({ prepared }) => !repeatableEffects.has(journaledEffect(prepared)));
+  attempts: readonly Decided[],
+): Promise<{ readonly claim: ClaimResult; readonly attempts: readonly Decided[] }> {
+  // What was begun holds its lock since.
+  const changing = attempts.filter(
+    ({ target, prepared }) => !target.isParked && !repeatableEffects.has(journaledEffect(prepared)),
+  );
   const first = changing[0];
   if (first === undefined) return { claim, attempts };
   const held = await lockAssets(transaction, run, {
@@ -65,7 +68,7 @@ export async function holdAssets(
 function reachOf(
   { strategy }: LockedRun,
   { lastStep, isLast }: SegmentPlace,
-  changing: readonly Attempt[],
+  changing: readonly Decided[],
 ): AssetLockRequest['reach'] {
   if (isLast !== true) return 'run';
   return strategy === 'free' || changing.every(({ target }) => target.stepIndex === lastStep) ? 'asset' : 'wave';

@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
+import { ApprovalsController } from './approvals/approvals.controller.js';
 import { AssetsController } from './assets/assets.controller.js';
 import { Enrolments } from './assets/enrolments.js';
 import { Imports } from './assets/imports.js';
@@ -15,6 +16,7 @@ import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
 import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
+import { PlansController } from './plans/plans.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -37,6 +39,8 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  PlansController,
+  ApprovalsController,
   AssetsController,
   InventoryController,
   CredentialsController,

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
+import { approvalSchema } from './api-approval.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
+import { planDigestSchema } from './api-plan.js';
 import { selectorSchema } from './documents.js';
 import { stepPathSchema } from './steps.js';
 import { effects, roles, runStateSchema, stepStates, targetStateSchema } from './states.js';
@@ -85,6 +87,8 @@ export const startRunRequestSchema = z.strictObject({
   on: selectorSchema.optional(),
   allowEmpty: z.boolean().default(false),
   reason: z.string().max(500).optional(),
+  /** The run does what the plan of this digest says, or is refused with `plan-drift`. */
+  planDigest: planDigestSchema.optional(),
 });
 export type StartRunRequest = z.infer<typeof startRunRequestSchema>;
 export const idempotencyKeySchema = z.string().min(1).max(200);
@@ -185,6 +189,8 @@ export const runDetailSchema = runSummarySchema.extend({
     .optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
+  /** What it asks people for now, those that it called included; absent: nothing. */
+  approvals: z.array(approvalSchema).optional(),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
   targets: z.array(runTargetSchema),
   targetsNext: z.string().nullable(),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { durationSchema } from './duration.js';
 import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
+import { sizeSchema } from './size.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
 export const API_VERSION = 'fettle/v1';
@@ -43,6 +44,20 @@ export const rolloutSchema = z.strictObject({
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
 
+/** Findings of `fettle lint` that are known and meant to be so; each with the reason why. */
+export const lintSettingsSchema = z.strictObject({
+  ignore: z
+    .array(
+      z.strictObject({
+        code: z.string().min(1).max(100),
+        /** Only for this step; absent: for the whole runbook. */
+        step: stepIdSchema.optional(),
+        reason: z.string().min(1).max(500),
+      }),
+    )
+    .max(200),
+});
+
 /** States of a run that somebody may be told of. */
 export const notifyStates = ['waiting-approval', 'running', 'succeeded', 'failed', 'cancelled', 'timed-out'] as const;
 
@@ -82,8 +97,12 @@ export const runbookSpecSchema = z.strictObject({
   rollback: z.enum(['unfinished', 'all', 'nothing']).optional(),
   /** `exclusive`: at most one run changes an asset at a time. */
   assetLock: z.enum(['exclusive', 'shared']).optional(),
+  lint: lintSettingsSchema.optional(),
+
   /** Absent: nobody is told. */
   notify: z.array(notificationSchema).min(1).max(20).optional(),
+  /** What is kept of the output of each attempt of a step, half from its beginning and half from its end; absent: 1 MiB. */
+  logLimit: sizeSchema('8KiB', '16MiB').optional(),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 

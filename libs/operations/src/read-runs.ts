@@ -12,6 +12,7 @@ import {
 import {
   findRunRow,
   listControlStepRows,
+  listOpenApprovals,
   listEntryRows,
   listLogRows,
   listRunRows,
@@ -23,6 +24,7 @@ import {
   readWaveCounts,
   type Transaction,
 } from '@fettle/database';
+import { approvalView } from './approval-view.js';
 import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
@@ -78,6 +80,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
   const capacity = await readRunCapacity(transaction, runId);
+  const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
   const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
     ...runSummary(row),
@@ -90,6 +93,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     outputs: row.outputs,
     ...(subRuns.length === 0 ? {} : { subRuns }),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
+    ...(approvals.length > 0 ? { approvals: approvals.map(approvalView) } : {}),
     targets: [...targets.items],
     targetsNext: targets.next,
   };

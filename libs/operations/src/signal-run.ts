@@ -48,7 +48,7 @@ export async function signalRun(
   await requireRunInScope(context, 'run:start', row);
   const run = await lockRun(transaction, runId);
   const waits = await waitsOf(context, runId);
-  if (run.state !== 'queued' && run.state !== 'running') {
+  if (!['queued', 'running', 'waiting-approval'].includes(run.state)) {
     throw new FettleError({ code: 'run-ended', message: `Run ${runId} has already ended as ${run.state}.` });
   }
   checkSignal(request, waits);

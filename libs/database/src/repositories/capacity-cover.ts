@@ -17,8 +17,7 @@ interface Level {
  */
 export async function readCovered(
   transaction: Transaction,
-  runId: string,
-  path: string,
+  { runId, path }: { readonly runId: string; readonly path: string },
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
   const levels: Level[] = await transaction.query(
@@ -31,7 +30,7 @@ export async function readCovered(
     [runId],
   );
   if (levels.length === 0) return new Map();
-  const around = levels.flatMap(({ id, calls, parsed }) => {
+  const places = levels.flatMap(({ id, calls, parsed }) => {
     const own = calls ?? path;
     // The whole run asks before anything of it is held.
     const paths = own === '' ? [] : ['', ...enclosingPaths(parsed as RunbookDocument, own)];
@@ -42,7 +41,7 @@ export async function readCovered(
        JOIN capacity_want w ON w.run_id = a.run_id AND w.path = a.path AND w.key = ANY ($2)
        JOIN capacity_request q ON q.run_id = w.run_id AND q.path = w.path AND q.granted_at IS NOT NULL
      GROUP BY w.key`,
-    [JSON.stringify(around), keys],
+    [JSON.stringify(places), keys],
   );
   return new Map(rows.map((row) => [row.key, Number(row.units)]));
 }

@@ -126,7 +126,7 @@ async function readKeys(transaction: Transaction, runId: string, path: string): 
 async function insertRequest(transaction: Transaction, take: CapacityTake, space: string): Promise<void> {
   const { runId, path, wants } = take;
   const keys = wants.map((want) => want.key);
-  const covered = await readCovered(transaction, runId, path, keys);
+  const covered = await readCovered(transaction, take, keys);
   const left = wants
     .map(({ key, units }) => ({ key, units: units - (covered.get(key) ?? 0) }))
     .filter(({ units }) => units > 0);

@@ -100,7 +100,8 @@ export async function endRun(
     transaction,
     `UPDATE run_step SET ended_at = clock_timestamp(), state = CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'unknown' END,
        error = jsonb_build_object('code', CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'effect-uncertain' END,
-         'message', 'The run ended while this step had no recorded end.')
+         'message', 'The run ended while this step had no recorded end.' ||
+           CASE WHEN detached THEN ' Its command may still run on the host.' ELSE '' END)
      WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step, state`,
     [runId, [...repeatableEffects]],
   );
@@ -113,7 +114,7 @@ export async function endRun(
   }[] = await updateRows(
     transaction,
     `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
-     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
+     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = false, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
                     WHEN $5 THEN CASE WHEN EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id
                       AND s.state NOT IN ('started', 'skipped')) THEN 'succeeded' ELSE 'skipped' END

@@ -35,7 +35,7 @@ type Draft = Readonly<Record<string, unknown>>;
 const common = fc.record({
   if: maybe(fc.oneof({ arbitrary: fc.constant('inputs.name == "x"'), weight: 5 }, reads)),
   onError: maybe(fc.constantFrom('fail', 'continue', 'continue', 'continue', 'h1', 'oops')),
-  capacity: maybe(fc.array(fc.constantFrom('a', 'b:${{ inputs.name }}'), { minLength: 1, maxLength: 2 })),
+  capacity: maybe(fc.array(fc.constantFrom('k:a', 'b:${{ inputs.name }}'), { minLength: 1, maxLength: 2 })),
 });
 const template = reads.map((source) => `\${{ ${source} }}`);
 const target = template.map((text): Draft => ({ uses: 'ssh.run', with: { argv: ['x', text] } }));

@@ -1,4 +1,10 @@
-import { documentKinds, stepKinds, type ActionContract, type StepKind } from '@fettle/contracts';
+import {
+  documentKinds,
+  rehearsalDocumentSchema,
+  stepKinds,
+  type ActionContract,
+  type StepKind,
+} from '@fettle/contracts';
 import { z } from 'zod';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord } from '../json.js';
@@ -15,15 +21,18 @@ const template: JsonSchema = {
   description: 'Text with ${{ CEL }}, which yields the value.',
 };
 
+/** What files hold: documents, and the rehearsals beside them. */
+const writtenKinds = { ...documentKinds, Rehearsal: rehearsalDocumentSchema };
+
 /**
  * The JSON Schema (draft 2020-12) of all kinds of documents, for editors: fields with their meaning, and the input of each action by
  * `uses`. It knows shapes only; `fettle validate` checks as well what expressions read and what fits together.
  */
 export function documentSchema(actions: ActionRegistry): JsonSchema {
-  const kinds = Object.keys(documentKinds) as (keyof typeof documentKinds)[];
+  const kinds = Object.keys(writtenKinds) as (keyof typeof writtenKinds)[];
   const definitions: Draft = { template };
   for (const kind of kinds) {
-    const { $defs, ...document } = withNamedStep(jsonSchemaOf(documentKinds[kind]));
+    const { $defs, ...document } = withNamedStep(jsonSchemaOf(writtenKinds[kind]));
     Object.assign(definitions, stepDefinitions($defs, actions));
     definitions[kind] = document;
   }
@@ -177,10 +186,13 @@ export function sectionProperties(definitions: JsonSchema): Readonly<Record<Sect
     metadata: [
       at(definitions, 'Runbook', 'properties', 'metadata', 'properties'),
       at(definitions, 'Schedule', 'properties', 'metadata', 'properties'),
+      at(definitions, 'Capacity', 'properties', 'metadata', 'properties'),
     ],
     runbook: [spec],
     rollout: [at(spec, 'rollout', 'properties')],
     schedule: [at(definitions, 'Schedule', 'properties', 'spec', 'properties')],
+    notification: [at(spec, 'notify', 'items', 'properties')],
+    capacityLimit: [at(definitions, 'Capacity', 'properties', 'spec', 'properties')],
     step: steps.map((properties) => only(properties, ['id', 'name', 'if', 'onError', 'capacity'])),
     uses: [only(uses, ['uses', 'with', 'retry', 'timeout', 'outputs', 'rollback'])],
     retry: retries.map((retry) => at(retry, 'properties')),
@@ -207,8 +219,7 @@ function describeFields(definitions: Draft): void {
     for (const properties of places) {
       for (const [field, schema] of Object.entries(properties)) {
         const description = (fields as Readonly<Record<string, string>>)[field];
-        if (description === undefined) throw new TypeError(`nobody says what ${name}.${field} means`);
-        if (isRecord(schema)) (schema as Draft)['description'] = description;
+        if (description !== undefined && isRecord(schema)) (schema as Draft)['description'] = description;
       }
     }
   }

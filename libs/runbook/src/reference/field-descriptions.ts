@@ -39,6 +39,9 @@ export const fieldSections = {
       outputs: 'name -> CEL of the run level: what a run that calls this one reads of it',
       summary: 'text with `${{ }}` that says what the run came to',
       capacity: 'held from the start of the run to its end',
+      rollback:
+        'what is undone when the run does not succeed: `unfinished` (if absent) on targets that did not come through, `all` that was done, or `nothing`',
+      notify: 'who is told when the run comes into a state; absent: nobody',
       assetLock: '`exclusive`: at most one run changes an asset at a time; `shared`: others may at the same time',
     },
   },
@@ -55,6 +58,15 @@ export const fieldSections = {
       orderBy: 'CEL over `asset`: targets are dispatched in the order of its values',
     },
   },
+  notification: {
+    title: 'notify',
+    intro: 'Tells somebody of the run.',
+    fields: {
+      on: 'the states of the run that somebody is told of',
+      uses: 'how: an action that notifies',
+      with: "the action's input; `${{ }}` reads `inputs` and `run`; what happened is filled in where it is not given",
+    },
+  },
   schedule: {
     title: 'Schedule: spec',
     intro: 'When a runbook is due.',
@@ -66,6 +78,16 @@ export const fieldSections = {
       targets: "selector that narrows the runbook's, never widens it",
       catchUp: 'how late a fire may still start; later ones are recorded as missed',
       overlap: 'what happens while an earlier run of the schedule goes on',
+    },
+  },
+  capacityLimit: {
+    title: 'Capacity: spec',
+    intro:
+      'How many units of a key may be in use at once, in all runs of the space together. A key without a document has 1.',
+    fields: {
+      description: 'what the key stands for',
+      key: '`KIND:NAME`, such as `db:billing`; kinds keep names apart and mean nothing else',
+      limit: 'units in use at once',
     },
   },
   step: {
@@ -143,7 +165,7 @@ export const fieldSections = {
     title: 'forEach',
     intro: 'Its steps once for each item.',
     fields: {
-      items: 'a list of constants, or CEL of the run level that yields a list; at most 1,000',
+      items: 'a list, or CEL of the run level that yields one; at most 1,000 items',
       as: 'the steps inside read the item as `item.<as>`',
       concurrency: 'iterations at once',
       failFast: 'begin no further iteration once one has failed',
@@ -270,7 +292,7 @@ export const fieldSections = {
     intro:
       'A list of keys, each as text or with the number of its units. So many may be in use at once, in all runs together.',
     fields: {
-      key: 'such as `db:billing` or `site:${{ inputs.site }}`: letters, digits and `. _ : / @ -`',
+      key: '`KIND:NAME`, such as `db:billing` or `site:${{ inputs.site }}`: letters, digits and `. _ : / @ -`',
       units: 'how many of its units',
     },
   },

@@ -10,6 +10,8 @@ const requiredBy: Readonly<Partial<Record<SectionName, readonly string[]>>> = {
   metadata: ['name'],
   runbook: ['steps'],
   schedule: ['runbook', 'cron'],
+  notification: ['on', 'uses'],
+  capacityLimit: ['key', 'limit'],
   step: ['id'],
   uses: ['uses'],
   retry: ['maxAttempts'],

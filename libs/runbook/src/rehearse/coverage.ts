@@ -25,9 +25,9 @@ export interface Coverage {
   readonly runbook: string;
   /** Steps and branches. */
   readonly steps: CoverageShare;
-  /** What is there for the case that something fails: `catch`, `finally` and handlers. */
+  /** What is there for the case that something fails: `catch`, `finally`, handlers and rollbacks. */
   readonly compensation: CoverageShare;
-  /** Rollbacks that are declared; a rehearsal does not carry them out yet, so that they count for nothing. */
+  /** Of these, the rollbacks of steps. */
   readonly rollbacks: CoverageShare;
   readonly points: readonly CoveragePoint[];
 }
@@ -53,7 +53,7 @@ export function coverageOf(runbook: string, spec: RunbookSpec, entries: readonly
   return {
     runbook,
     steps: share(['step', 'branch']),
-    compensation: share(['catch', 'finally', 'handler']),
+    compensation: share(['catch', 'finally', 'handler', 'rollback']),
     rollbacks: share(['rollback']),
     points: points.map(({ kind, step, branch, path, isTaken }) => ({
       kind,

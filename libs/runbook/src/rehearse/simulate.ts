@@ -34,6 +34,15 @@ export interface Simulation {
   /** End state of each target of the run. */
   readonly targets: Readonly<Record<string, TargetState>>;
   readonly durationMs: number;
+  /** The run and those that it called, by the numbers that entries have. */
+  readonly runs: readonly SimulatedEnd[];
+}
+
+export interface SimulatedEnd {
+  readonly number: number;
+  readonly runbook: string;
+  readonly finish: Finish | null;
+  readonly targets: Readonly<Record<string, TargetState>>;
 }
 
 /** Executes a runbook by its engine in a world that is made up: the same request gives the same entries. Throws FettleError. */
@@ -41,7 +50,7 @@ export function simulate(request: SimulateRequest): Simulation {
   const { runbook, spec, inputs, estate, actions, script, startAtMs } = request;
   const clock = new SimulatedClock(startAtMs);
   const entries: RehearsedEntry[] = [];
-  let runs = 0;
+  const runs: SimulatedRun[] = [];
   const world: World = {
     clock,
     script,
@@ -54,7 +63,7 @@ export function simulate(request: SimulateRequest): Simulation {
       const at = { seq: entries.length + 1, atMs: clock.nowMs - startAtMs, run: run.number, runbook: run.runbook };
       entries.push({ ...at, kind, target, step, data });
     },
-    nextRunNumber: () => (runs += 1),
+    register: (run) => runs.push(run),
   };
   const assets = selectedAssets(spec, estate);
   const run = new SimulatedRun(world, { runbook, spec, inputs, assets, depth: 0 }, () => undefined);
@@ -62,8 +71,12 @@ export function simulate(request: SimulateRequest): Simulation {
   for (const { name, payload, afterMs } of script.signals) clock.after(afterMs, () => run.signal(name, payload));
   clock.run(() => run.finish !== null);
   if (run.finish === null) throw hangs(entries);
-  const targets = Object.fromEntries(run.targets.map(({ name, state }) => [name, state]));
-  return { finish: run.finish, entries, targets, durationMs: clock.nowMs - startAtMs };
+  const ends = runs.map((one): SimulatedEnd => {
+    const targets = Object.fromEntries(one.targets.map(({ name, state }) => [name, state]));
+    return { number: one.number, runbook: one.runbook, finish: one.finish, targets };
+  });
+  const { targets } = ends[0]!;
+  return { finish: run.finish, entries, targets, durationMs: clock.nowMs - startAtMs, runs: ends };
 }
 
 function hangs(entries: readonly RehearsedEntry[]): FettleError {

@@ -43,7 +43,9 @@ export function calledSubject({ depth, targets, world }: Caller, command: Call):
   if (checked.inputs === null) {
     return { code: 'invalid-inputs', message: checked.findings[0]?.message ?? 'the inputs do not fit' };
   }
-  const still = new Set(targets.filter(isOpen).map(({ name }) => name));
+  // Those on which nothing failed.
+  const isWell = (target: TargetRow): boolean => isOpen(target) || target.state === 'succeeded' || target.state === 'skipped';
+  const still = new Set(targets.filter(isWell).map(({ name }) => name));
   const isOurs = ({ name }: AssetView): boolean => command.targets === 'own' || still.has(name ?? '');
   try {
     const assets = selectedAssets(spec, world.estate, command.on).filter(isOurs);
@@ -57,7 +59,8 @@ export function calledSubject({ depth, targets, world }: Caller, command: Call):
   }
 }
 
-function needsTargets({ steps, handlers = {} }: RunbookSpec, actions: ActionRegistry): boolean {
+/** Whether a step of it is about targets, its own or those of a run that it calls. */
+export function needsTargets({ steps, handlers = {} }: RunbookSpec, actions: ActionRegistry): boolean {
   return [steps, ...Object.values(handlers)].some((list) =>
     [...walkSteps(list)].some((step) =>
       isActionStep(step) ? actions[step.uses]?.scope === 'target' : 'call' in step && step.call.targets === 'inherit',

@@ -123,7 +123,7 @@ export class SimulatedControl {
     this.#answer({
       kind: 'ended',
       path,
-      state: this.#isCancelled ? 'cancelled' : state,
+      state,
       ...(state === 'succeeded' ? { output } : {}),
       ...(error === null ? {} : { error }),
       ...(holds === undefined ? {} : { holds }),

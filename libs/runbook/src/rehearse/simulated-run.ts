@@ -13,7 +13,7 @@ import type { SimulatedClock } from './clock.js';
 import type { NewEntry } from './journal.js';
 import { orderedRows } from './order-rows.js';
 import type { Script } from './script.js';
-import { calledEnd, calledSubject, type CalledEnd } from './simulated-call.js';
+import { calledEnd, calledSubject, needsTargets, type CalledEnd } from './simulated-call.js';
 import { SimulatedControl } from './simulated-control.js';
 import { SimulatedSegment, undispatchedError, type SegmentHost } from './simulated-segment.js';
 import { undoSegment } from './simulated-undo.js';
@@ -35,7 +35,8 @@ export interface World {
   /** Everything is executed by this; tests put a broken one in its place. */
   readonly advance: typeof advance;
   append(run: { readonly number: number; readonly runbook: string }, entry: NewEntry): void;
-  nextRunNumber(): number;
+  /** Takes up a new run and gives its number, from 1. */
+  register(run: SimulatedRun): number;
 }
 
 export interface RunSubject {
@@ -91,13 +92,13 @@ export class SimulatedRun implements SegmentHost {
     this.spec = spec;
     this.inputs = inputs;
     this.depth = depth;
-    this.number = world.nextRunNumber();
+    this.number = world.register(this);
     this.#program = program;
     this.#onEnd = onEnd;
     this.#state = initialState(program);
     this.codes = targetCodes;
     this.compiled = targetCodes.map(({ step }) => compileStep(step, 'target'));
-    this.targets = orderedRows(targetCodes.length === 0 ? [] : assets, spec, world.random);
+    this.targets = orderedRows(needsTargets(spec, world.actions) ? assets : [], spec, world.random);
     this.strategy = spec.rollout.strategy ?? 'linear';
     this.maxConcurrency = program.maxConcurrency;
     this.maxFailures = failureLimit(spec.rollout.maxFailures, this.targets.length);
@@ -276,11 +277,9 @@ export class SimulatedRun implements SegmentHost {
       target.state = last;
       this.append({ kind: 'target-ended', target: target.name, data: { state: last } });
     }
-    if (finish.rollback !== undefined) {
-      const { undone, failed } = finish.rollback;
-      this.append({ kind: 'rollback-ended', data: { undone, failed } });
-    }
-    this.append({ kind: 'run-ended', data: { state, error: error === null ? null : { ...error } } as JsonObject });
+    const rollback = finish.rollback === undefined ? {} : { rollback: { ...finish.rollback } };
+    const data = { state, error: error === null ? null : { ...error }, ...rollback } as JsonObject;
+    this.append({ kind: 'run-ended', data });
     this.#onEnd(this);
   }
 }

@@ -1,5 +1,7 @@
+import type { StepState } from '@fettle/contracts';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { compileStep, retryDelayMs, targetStepDecision } from '../engine/decide-step.js';
+import { ROLLBACK_RETRY, rollbackOf } from '../engine/program.js';
 import type { JsonObject } from '../json.js';
 import { outcomeOf, prepareInput, type Outcome } from './attempt.js';
 import type { SegmentHost } from './simulated-segment.js';
@@ -10,7 +12,10 @@ type UndoSegment = Extract<EngineCommand, { kind: 'undo-segment' }>;
 /** Undoes what was begun in a segment, on all its targets beside each other and on each the last step first. */
 export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (event: EngineEvent) => void): void {
   const { path, which } = command;
-  const targets = host.targets.filter((target) => isWanted(target, which));
+  const targets = host.targets
+    .filter((target) => isWanted(target, which))
+    .map((target) => ({ target, done: doneSteps(host, command, target) }))
+    .filter(({ done }) => done.length > 0);
   let left = targets.length;
   const incomplete: string[] = [];
   const end = (): void => {
@@ -22,8 +27,8 @@ export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (ev
     host.clock.after(0, end);
     return;
   }
-  for (const target of targets) {
-    const undo = new TargetUndo(host, command, target, (isComplete) => {
+  for (const { target, done } of targets) {
+    const undo = new TargetUndo(host, command, target, done, (isComplete) => {
       if (!isComplete) incomplete.push(target.name);
       left -= 1;
       if (left === 0) end();
@@ -38,51 +43,71 @@ function isWanted(target: TargetRow, which: UndoSegment['which']): boolean {
   return target.state !== 'succeeded' && target.state !== 'skipped';
 }
 
-/** The rollback of one target. */
+/** A step that may have to be undone. */
+interface Done {
+  readonly path: string;
+  readonly id: string;
+  readonly rollback: NonNullable<ReturnType<typeof rollbackOf>>;
+  readonly state: StepState | null;
+}
+
+/** Steps of the segment whose action was called on a target, in the order of the text. */
+function doneSteps({ codes }: SegmentHost, { first, last, prefix }: UndoSegment, target: TargetRow): readonly Done[] {
+  return [...target.begun]
+    .sort(([, a], [, b]) => a.index - b.index)
+    .flatMap(([path, { index, isExecuted, state }]): Done[] => {
+      const code = codes[index];
+      const rollback = code === undefined ? null : rollbackOf(code.step);
+      const isHere = index >= first && index <= last && path === `${prefix}${code?.path ?? ''}`;
+      if (code === undefined || rollback === null || !isHere || !isExecuted || state === 'unreachable') return [];
+      return [{ path, id: code.step.id, rollback, state }];
+    });
+}
+
+/** The rollback of one target: with a step that cannot be undone, the earlier ones stay as they are. */
 class TargetUndo {
   readonly #host: SegmentHost;
   readonly #command: UndoSegment;
   readonly #target: TargetRow;
   readonly #onEnd: (isComplete: boolean) => void;
-  /** Paths of what is still to be undone, the next one last. */
-  readonly #left: string[];
-  #isComplete = true;
+  /** What is still to be undone, the next one last. */
+  readonly #left: Done[];
 
-  constructor(host: SegmentHost, command: UndoSegment, target: TargetRow, onEnd: (isComplete: boolean) => void) {
+  constructor(
+    host: SegmentHost,
+    command: UndoSegment,
+    target: TargetRow,
+    done: readonly Done[],
+    onEnd: (isComplete: boolean) => void,
+  ) {
     this.#host = host;
     this.#command = command;
     this.#target = target;
     this.#onEnd = onEnd;
-    const { first, last, prefix } = command;
-    this.#left = [...target.begun].flatMap(([path, { index, isExecuted, state }]) => {
-      const rollback = host.codes[index]?.step.rollback;
-      const isHere = index >= first && index <= last && path.startsWith(prefix);
-      if (!isHere || !isExecuted || rollback === undefined || 'none' in rollback) return [];
-      if (state !== 'unknown') return [path];
-      // Nobody knows whether it happened: a person decides.
-      this.#isComplete = false;
-      const message = 'nobody knows whether it happened: look, then decide by hand';
-      const error = { code: 'effect-uncertain', message };
-      host.append({ kind: 'not-undone', target: target.name, step: path, data: error });
-      return [];
-    });
+    this.#left = [...done];
   }
 
   next(): void {
-    const path = this.#left.pop();
-    if (path === undefined) return this.#onEnd(this.#isComplete);
-    this.#attempt(path, 1);
+    const done = this.#left.at(-1);
+    // Nobody knows whether it happened: a person decides.
+    if (done === undefined || done.state === 'unknown' || done.state === null) return this.#end();
+    this.#attempt(done, 1);
   }
 
-  #attempt(path: string, attempt: number): void {
+  #end(): void {
+    const left = this.#left.map(({ path }) => path).reverse();
+    const state = left.length === 0 ? 'undone' : 'incomplete';
+    this.#host.append({ kind: 'target-rolled-back', target: this.#target.name, data: { state, left } });
+    this.#onEnd(left.length === 0);
+  }
+
+  #attempt(done: Done, attempt: number): void {
     const { clock, script, runbook } = this.#host;
     const target = this.#target;
-    const step = this.#host.codes[target.begun.get(path)?.index ?? 0]!.step;
-    const rollback = step.rollback;
-    if (rollback === undefined || 'none' in rollback) return this.next();
+    const { path, rollback, id } = done;
     this.#host.append({ kind: 'undo-started', target: target.name, step: path, data: { attempt } });
     const variables = this.#host.variables(target, this.#command.item);
-    const end = (outcome: Outcome): void => this.#ended(path, attempt, outcome, rollback.retry ?? null);
+    const end = (outcome: Outcome): void => this.#ended(done, attempt, outcome);
     const decision = targetStepDecision(compileStep({ with: rollback.with }, 'target'), variables);
     if (decision.kind !== 'run') {
       const error = decision.kind === 'fail' ? decision.error : null;
@@ -96,23 +121,23 @@ class TargetUndo {
       return;
     }
     const { input, effect, timeoutMs } = prepared;
-    const subject = { runbook, path, id: step.id, phase: 'undo', target: target.name, attempt } as const;
+    const subject = { runbook, path, id, phase: 'undo', target: target.name, attempt } as const;
     const scripted = script.attempt({ ...subject, uses: rollback.uses, input, effect, variables });
     const read = { outputs: {}, isControl: false };
     clock.after(Math.min(scripted.takesMs, timeoutMs), () => end(outcomeOf(scripted, prepared, read, variables)));
   }
 
-  #ended(path: string, attempt: number, outcome: Outcome, retry: Parameters<typeof retryDelayMs>[0]): void {
+  #ended(done: Done, attempt: number, outcome: Outcome): void {
     const { state, exitCode, error } = outcome;
     const data: JsonObject = { attempt, state, exitCode, error: error === null ? null : { ...error } };
-    this.#host.append({ kind: 'undo-ended', target: this.#target.name, step: path, data });
-    const mayRetry = state === 'failed' || state === 'unreachable';
-    const delayMs = mayRetry ? retryDelayMs(retry, attempt) : null;
-    if (delayMs !== null) {
-      this.#host.clock.after(delayMs, () => this.#attempt(path, attempt + 1));
-      return;
+    this.#host.append({ kind: 'undo-ended', target: this.#target.name, step: done.path, data });
+    if (state === 'succeeded' || state === 'skipped') {
+      this.#left.pop();
+      return this.next();
     }
-    if (state !== 'succeeded') this.#isComplete = false;
-    this.next();
+    const mayRetry = state === 'failed' || state === 'unreachable';
+    const delayMs = mayRetry ? retryDelayMs(done.rollback.retry ?? ROLLBACK_RETRY, attempt) : null;
+    if (delayMs === null) return this.#end();
+    this.#host.clock.after(delayMs, () => this.#attempt(done, attempt + 1));
   }
 }

@@ -25,7 +25,7 @@ export function addRehearseCommand(program: Command, session: Session): void {
     .addOption(
       new Option(
         '--min-compensation <percent>',
-        'fail where fewer of the catch and finally blocks and handlers of a runbook were come to',
+        'fail where fewer of the catch and finally blocks, handlers and rollbacks of a runbook were come to',
       ).argParser(parsePercent),
     )
     .action(session.later(async () => (await import('./rehearse-files.js')).rehearseFiles));

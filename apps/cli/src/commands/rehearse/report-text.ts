@@ -65,9 +65,9 @@ function coverageText({ compensation, points, rollbacks, runbook, steps }: Cover
   const parts = [
     `steps and branches ${shareText(steps)}`,
     ...(compensation.total === 0 ? [] : [`compensation ${shareText(compensation)}`]),
-    ...(rollbacks.total === 0 ? [] : [`rollbacks ${shareText(rollbacks)} (not rehearsed yet)`]),
+    ...(rollbacks.total === 0 ? [] : [`of it rollbacks ${shareText(rollbacks)}`]),
   ];
-  const missing = points.filter(({ isTaken, kind }) => !isTaken && kind !== 'rollback');
+  const missing = points.filter(({ isTaken }) => !isTaken);
   const lines = missing.map(({ branch, kind, step }) => {
     const what = branch === undefined ? `${kind} ${step}` : `${kind} ${branch} of ${step}`;
     return `  ${colours.yellow('never')} ${oneLine(what)}\n`;

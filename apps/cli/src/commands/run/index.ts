@@ -26,6 +26,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .option('--runbook-version <version>', 'number or digest of a version; default: the current one')
     .option('--allow-empty', 'accept that no target matches')
     .option('--reason <text>', 'why, for the audit log')
+    .option('--plan-digest <digest>', 'do what this plan says, or nothing: refused if anything would differ')
     .option('--idempotency-key <key>', 'the same key and request give the same run')
     .option(
       '-f, --follow',
