@@ -39,6 +39,7 @@ export const fieldSections = {
       outputs: 'name -> CEL of the run level: what a run that calls this one reads of it',
       summary: 'text with `${{ }}` that says what the run came to',
       capacity: 'held from the start of the run to its end',
+      priority: 'the higher comes first where runs wait for a capacity; 0 if absent',
       rollback:
         'what is undone when the run does not succeed: `unfinished` (if absent) on targets that did not come through, `all` that was done, or `nothing`',
       priority: 'from -100 to 100: whoever has the higher one comes first where runs wait for a capacity; 0 if absent',
