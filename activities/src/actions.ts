@@ -3,6 +3,8 @@ import type { ActionName } from './contracts.js';
 import { putFile } from './file/put.js';
 import { requestHttp } from './http/request.js';
 import type { ControlAction, TargetAction } from './implementation.js';
+import { sendMail } from './notify/mail.js';
+import { sendWebhook } from './notify/webhook.js';
 import { runCommand } from './ssh/run.js';
 import { runScript } from './ssh/script.js';
 
@@ -13,6 +15,8 @@ export const actions = {
   'file.put': putFile,
   'http.request': requestHttp,
   'asset.gather': gatherFacts,
+  'notify.webhook': sendWebhook,
+  'notify.mail': sendMail,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;
 
 export function findAction(name: string): TargetAction | ControlAction | undefined {

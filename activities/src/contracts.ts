@@ -2,12 +2,16 @@ import type { ActionContract } from '@fettle/contracts';
 import { assetGather } from './asset/gather.contract.js';
 import { filePut } from './file/put.contract.js';
 import { httpRequest } from './http/request.contract.js';
+import { notifyMail } from './notify/mail.contract.js';
+import { notifyWebhook } from './notify/webhook.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
 export { assetGather, gatherCommands, gatherNames, type GatherName } from './asset/gather.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
 export { httpRequest } from './http/request.contract.js';
+export { mailPort, notifyMail } from './notify/mail.contract.js';
+export { notifyWebhook } from './notify/webhook.contract.js';
 export { becomeUser, type BecomeInput } from './ssh/become.contract.js';
 export { MAX_KEPT_OUTPUT_BYTES } from './ssh/command.contract.js';
 export { sshRun } from './ssh/run.contract.js';
@@ -20,6 +24,8 @@ export const actionContracts = {
   'file.put': filePut,
   'http.request': httpRequest,
   'asset.gather': assetGather,
+  'notify.webhook': notifyWebhook,
+  'notify.mail': notifyMail,
 } as const satisfies Record<string, ActionContract>;
 
 export type ActionName = keyof typeof actionContracts;

@@ -35,6 +35,8 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     secret: (name) => Promise.resolve(`value of ${name}`),
     redactor: () => new RedactionSet([]).redactor(),
     saveFacts: () => Promise.resolve(),
+    note: () => undefined,
+    detached: null,
   };
   return { context, execs, puts };
 }
@@ -98,6 +100,7 @@ describe('implementations', () => {
     await expect(actions['ssh.run'].execute(input, context)).resolves.toMatchObject({ state: 'succeeded' });
     const contract = defineAction({
       ...actionContracts['http.request'],
+      detached: () => false,
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
       sample: () => ({}),
@@ -110,7 +113,7 @@ describe('implementations', () => {
         exitCode: null,
         error: null,
         output: { value: await secret(given[from]) },
-      })).execute({ bearer: 'declared', other: 'hidden' }, context);
+      })).execute({ bearer: 'declared', other: 'hidden' }, { ...context, stepToken: 't' });
     expect(await taking('bearer')).toMatchObject({ output: { value: 'value of declared' } });
     await expect(taking('other')).rejects.toMatchObject({
       code: 'undeclared-secret',

@@ -4,6 +4,14 @@ import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
 import type { BecomeInput } from './contracts.js';
 
+/**
+ * The value of a credential by its name. Of the kinds given; without them a `password` on a target, and a `token` where the run
+ * itself acts.
+ */
+export type OpenSecret = (name: string, kinds?: readonly SecretKind[]) => Promise<string>;
+/** A private key is used by the worker and leaves it for nobody. */
+export type SecretKind = 'password' | 'token';
+
 /** Where an action on a target acts, and with what. */
 export interface TargetContext {
   readonly asset: { readonly id: string; readonly name: string; readonly space: string };
@@ -16,11 +24,45 @@ export interface TargetContext {
   readonly signal: AbortSignal;
   /** Takes output for the step's log; never fails, keeps to the log's limits. */
   readonly output: (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
-  /** The value of a credential by name. */
-  readonly secret: (name: string) => Promise<string>;
+  readonly secret: OpenSecret;
   /** Masks what was opened so far in a stream of bytes: for output that is cut before it is given back. */
   readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
+  /** A line of ours in the step's log. */
+  readonly note: (text: string) => void;
+  /** Set where the command outlives the connection and the worker. */
+  readonly detached: DetachedContext | null;
+}
+
+/** What an attempt knows whose command lives on the host under its token. */
+export interface DetachedContext {
+  /** Rises with each claim of the attempt. */
+  readonly fence: number;
+  /** 0: the command was not sent before. Else since it was. */
+  readonly elapsedMs: number;
+  /** Made once and kept while this worker looks after the command: what was read of its output. */
+  readonly memory: DetachedMemory;
+  /** Repeating the effect does no harm. */
+  readonly isRepeatable: boolean;
+  /** The run was cancelled; else a signal that is aborted means that somebody else looks after the command from now on. */
+  readonly isCancelled: () => boolean;
+  /** Called once the end stands in the journal. */
+  readonly afterEnd: (clear: () => Promise<void>) => void;
+}
+
+export interface DetachedMemory {
+  /** Bytes of each stream that were taken. */
+  readonly consumed: Record<'stdout' | 'stderr', number>;
+  /** What the action keeps beside the log. */
+  kept: unknown;
+}
+
+/** Thrown by an action whose command runs on: it is asked again after the delay, by whoever then claims the target. */
+export class StillRunning extends Error {
+  constructor(readonly delayMs: number) {
+    super('the command runs on');
+    this.name = 'StillRunning';
+  }
 }
 
 export interface GatheredFacts {
@@ -31,9 +73,11 @@ export interface GatheredFacts {
 
 export interface ControlContext {
   readonly token: string;
+  /** The effect's token of the first attempt: the same for all of them, where a repeat is to be recognised. */
+  readonly stepToken: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  readonly secret: (name: string) => Promise<string>;
+  readonly secret: OpenSecret;
   readonly redactor: () => Redactor;
 }
 
@@ -102,14 +146,10 @@ export function controlAction<Contract extends ActionContract>(
 }
 
 /** Opens only what the contract says that the input names: no implementation reaches a credential that a reader does not see. */
-function declaredSecrets(
-  { name: action, secretInputs }: ActionContract,
-  input: unknown,
-  open: (name: string) => Promise<string>,
-): (name: string) => Promise<string> {
-  const declared = new Set(secretInputs.map((path) => valueAt(input, path.split('.'))));
-  return async (name) => {
-    if (declared.has(name)) return open(name);
+function declaredSecrets({ name: action, secretInputs }: ActionContract, input: unknown, open: OpenSecret): OpenSecret {
+  const declared = new Set(secretInputs.flatMap((path) => valuesAt(input, path.split('.'))));
+  return async (name, kinds) => {
+    if (declared.has(name)) return open(name, kinds);
     throw new FettleError({
       code: 'undeclared-secret',
       message: `The action ${action} asked for the credential "${name}", which none of its declared inputs names.`,
@@ -118,20 +158,27 @@ function declaredSecrets(
   };
 }
 
-function valueAt(value: unknown, path: readonly string[]): unknown {
-  let at = value;
-  for (const name of path) {
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return undefined;
-    at = (at as Readonly<Record<string, unknown>>)[name];
-  }
-  return at;
+/** The values at a path; `*` is every member. */
+function valuesAt(value: unknown, path: readonly string[]): readonly unknown[] {
+  const [name, ...rest] = path;
+  if (name === undefined) return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  if (name === '*') return Object.values(value).flatMap((member: unknown) => valuesAt(member, rest));
+  return Object.hasOwn(value, name) ? valuesAt((value as Readonly<Record<string, unknown>>)[name], rest) : [];
+}
+
+/** The credentials that an input names, as far as it is known: an expression is none. */
+export function namedCredentials({ secretInputs }: Pick<ActionContract, 'secretInputs'>, input: unknown): string[] {
+  return secretInputs
+    .flatMap((path) => valuesAt(input, path.split('.')))
+    .filter((name): name is string => typeof name === 'string' && !name.includes('${{'));
 }
 
 /** The driver's form of whom a step becomes: the user that `plan` shows, with the password that the input names. */
 export async function driverBecome(
   user: string | undefined,
   become: BecomeInput | undefined,
-  secret: (name: string) => Promise<string>,
+  secret: OpenSecret,
 ): Promise<Become | undefined> {
   if (user === undefined) return undefined;
   const credential = typeof become === 'object' ? become.credential : undefined;

@@ -14,21 +14,24 @@ import type { TargetCounts } from '@fettle/contracts';
 import type { Program, JsonObject } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
+import { lookAtWait } from './run/external-waits.js';
 import { flowActivities } from './run/flow.js';
+import type { ExternalWait, WaitReport } from './run/wait-report.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
-import type { LaneInput } from './run/lane-input.js';
-import { LANE_SLOTS, serveLane, type LaneReport } from './run/serve-lane.js';
+import type { LaneInput, LaneReport } from './run/lane-input.js';
+import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
 
 export { actions } from './actions.js';
+export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
-export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
 export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
+export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
 /** What the workflow needs to drive a run: ids, the run level and counters. */
 export interface ClaimedRun {
@@ -107,13 +110,16 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
-      const service = lanesHere.open(`${input.runId}/${input.lane}`, async (signals) => {
-        const run = await loadRun(services, input.runId);
-        return serveLane(services, run, input, {
-          cancelled: signals.cancelled,
-          draining: () => draining() || signals.isAbandoned,
-        });
-      });
+      const service = lanesHere.open(
+        `${input.runId}/${input.lane}${input.isEnding === true ? '/ending' : ''}`,
+        async (signals) => {
+          const run = await loadRun(services, input.runId);
+          return serveLane(services, run, input, {
+            cancelled: signals.cancelled,
+            draining: () => draining() || signals.isAbandoned,
+          });
+        },
+      );
       return whileBeating(service, () => service.report);
     },
 
@@ -127,6 +133,12 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     async undoSegment(input: UndoSegmentInput): Promise<UndoSegmentReport> {
       const hooks = { cancel: () => undefined, abandon: () => undefined };
       return whileBeating(hooks, async () => undoSegment(services, await loadRun(services, input.runId), input));
+    },
+
+    /** Opens an approval where it is not open yet, and tells how it stands; see `lookAtWait`. */
+    async lookAtApproval(wait: ExternalWait): Promise<WaitReport> {
+      const hooks = { cancel: () => undefined, abandon: () => undefined };
+      return whileBeating(hooks, () => lookAtWait(dataSource, wait));
     },
 
     /** Local activity: journals a control step that was decided without being executed. */

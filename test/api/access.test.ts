@@ -31,6 +31,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['GET', '/api/v1/documents/export', 'document:read'],
   ['GET', '/api/v1/documents/Runbook/none', 'document:read'],
   ['GET', '/api/v1/documents/Runbook/none/versions', 'document:read'],
+  ['GET', '/api/v1/runbooks/none/inputs', 'document:read'],
   ['GET', '/api/v1/audit', 'audit:read'],
   ['GET', '/api/v1/audit/export', 'audit:read'],
   ['GET', '/api/v1/audit/checkpoints', 'audit:read'],

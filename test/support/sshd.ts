@@ -108,6 +108,8 @@ async function makeAccount(directory: string, options: SshdUser, index: number):
 
 async function removeAccount(account: SshdAccount): Promise<void> {
   await rm(`/etc/sudoers.d/${account.user}`, { force: true });
+  // Folders of detached commands.
+  await rm(`/var/tmp/fettle-${account.user}`, { recursive: true, force: true });
   // Processes of tests that failed would keep the user; they belong to this user alone.
   for (const pid of await listProcesses(['-U', String(account.uid)])) signalProcess(pid, 'SIGKILL');
   await run('userdel', ['--force', account.user]).catch(() => undefined);

@@ -93,7 +93,7 @@ function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
       if (isWell || fate?.isPoll === true) return { ...base, state: 'succeeded', exitCode: null, error: null, result };
       return { ...base, state: 'failed', exitCode: null, error: { code: 'http-status', message: '' }, result };
     },
-    decision: () => null,
+    decisions: () => [],
     signals: signals.map(({ name, payload }) => ({ name, payload, afterMs: 0 })),
   };
 }

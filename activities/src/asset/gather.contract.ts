@@ -45,5 +45,6 @@ export const assetGather = defineAction({
   secretInputs: [],
   compensation: null,
   probe: false,
+  changesFacts: true,
   render: (input) => ({ argv: gatherNames(input).map((name) => gatherCommands[name]), files: [], calls: [] }),
 });

@@ -22,15 +22,16 @@ interface StreamState {
   pending: string;
   /** Line that the first pending character belongs to, from 1. */
   line: number;
+  /** Characters (code points) still to be passed over: a worker before this one wrote them. */
+  toSkip: number;
+  /** Characters that stand in the log or are about to. */
+  written: number;
 }
 
 /** Collects the output of one attempt as text chunks with line numbers, within declared limits. */
 export class AttemptLog {
   readonly #identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>;
-  readonly #streams: Readonly<Record<Stream, StreamState>> = {
-    stdout: newStream(),
-    stderr: newStream(),
-  };
+  readonly #streams: Readonly<Record<Stream, StreamState>>;
   readonly #redactions: () => RedactionSet;
   #isSilent = true;
   readonly #ready: LogChunk[] = [];
@@ -40,12 +41,17 @@ export class AttemptLog {
   #droppedBytes = 0;
   #droppedLines: Record<Stream, number> = { stdout: 0, stderr: 0 };
 
-  /** `redactions` tells what to mask; it is asked at each write, so that a secret opened later is masked from then on. */
+  /**
+   * `redactions` tells what to mask; it is asked at each write, so that a secret opened later is masked from then on.
+   * `logged`: characters of each stream that stand in the log already; the output is then given again from its beginning.
+   */
   constructor(
     identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>,
     redactions: () => RedactionSet = () => nothingToMask,
+    logged: Readonly<Record<Stream, number>> = { stdout: 0, stderr: 0 },
   ) {
     this.#identity = identity;
+    this.#streams = { stdout: newStream(logged.stdout), stderr: newStream(logged.stderr) };
     this.#redactions = redactions;
   }
 
@@ -77,6 +83,11 @@ export class AttemptLog {
       this.#decode(stream, chunk.subarray(0, room));
     }
     this.#keepTail(stream, chunk.subarray(Math.max(0, room)));
+  }
+
+  /** Whether exactly these characters of each stream stand in the log: then nobody else wrote meanwhile. */
+  hasWritten(logged: Readonly<Record<Stream, number>>): boolean {
+    return this.#streams.stdout.written === logged.stdout && this.#streams.stderr.written === logged.stderr;
   }
 
   note(text: string): void {
@@ -155,16 +166,39 @@ export class AttemptLog {
       const newline = window.lastIndexOf('\n');
       const end = newline === -1 ? wholeCharacters(window) : newline + 1;
       const body = state.pending.slice(0, end);
-      this.#ready.push({ ...this.#identity, stream, line: state.line, body });
+      const skipped = state.toSkip === 0 ? '' : firstCharacters(body, state.toSkip);
+      const kept = body.slice(skipped.length);
+      state.toSkip -= countCharacters(skipped);
+      state.written += countCharacters(kept);
+      const line = state.line + countNewlines(skipped);
+      if (kept.length > 0) this.#ready.push({ ...this.#identity, stream, line, body: kept });
       state.pending = state.pending.slice(end);
       state.line += countNewlines(body);
     }
   }
 }
 
-function newStream(): StreamState {
+function newStream(logged: number): StreamState {
   const redactor = nothingToMask.redactor();
-  return { redactions: nothingToMask, redactor, decoder: new TextDecoder('utf-8'), pending: '', line: 1 };
+  const decoder = new TextDecoder('utf-8');
+  return { redactions: nothingToMask, redactor, decoder, pending: '', line: 1, toSkip: logged, written: logged };
+}
+
+/** As Postgres counts them: code points. */
+function countCharacters(text: string): number {
+  let count = text.length;
+  for (let at = 0; at < text.length - 1; at += 1) if (isPair(text, at)) count -= 1;
+  return count;
+}
+
+function firstCharacters(text: string, count: number): string {
+  let at = 0;
+  for (let taken = 0; taken < count && at < text.length; taken += 1) at += isPair(text, at) ? 2 : 1;
+  return text.slice(0, at);
+}
+
+function isPair(text: string, at: number): boolean {
+  return (text.codePointAt(at) ?? 0) > 0xffff;
 }
 
 /** Length without half of a surrogate pair at the end. */

@@ -1,12 +1,15 @@
 import {
   enterSegment,
+  freeCapacity,
   notifyRun,
   recordDecisions,
+  setWaitingApproval,
   type ControlEnd,
   type Decision,
   type SegmentEntrance,
 } from '@fettle/database';
 import type { DataSource } from 'typeorm';
+import { capacityPath } from './capacity-wait.js';
 import { endWaitEarly, lookAtWait } from './external-waits.js';
 import type { ExternalWait, WaitReport } from './wait-report.js';
 import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
@@ -40,8 +43,13 @@ export function flowActivities(dataSource: DataSource) {
     },
 
     /** Gives back what a step held; again is the same as once. */
-    async freeCapacity(_held: { readonly runId: string; readonly path: string }): Promise<void> {
-      // Capacity keys are not built yet: nothing is ever taken.
+    async freeCapacity(held: { readonly runId: string; readonly path: string }): Promise<void> {
+      await dataSource.transaction((transaction) => freeCapacity(transaction, held.runId, capacityPath(held.path)));
+    },
+
+    /** Whether a run has nothing under way but questions to people. */
+    async setWaitingApproval(input: { readonly runId: string; readonly isWaiting: boolean }): Promise<void> {
+      await dataSource.transaction((transaction) => setWaitingApproval(transaction, input.runId, input.isWaiting));
     },
 
     /** Opens a wait for something outside of the run where it is not open yet, and tells how it stands. */

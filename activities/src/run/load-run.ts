@@ -10,6 +10,7 @@ import {
   type TargetCode,
 } from '@fettle/runbook';
 import { actionContracts } from '../contracts.js';
+import { declaredSecrets, rememberDeclaredSecrets } from './declared-secrets.js';
 import type { WorkerServices } from './services.js';
 
 export interface LoadedRun extends RunDefinition {
@@ -20,6 +21,10 @@ export interface LoadedRun extends RunDefinition {
   /** Conditions and templates of `targetSteps`, parsed once for all targets. */
   readonly compiledSteps: readonly CompiledStep[];
   readonly program: Program;
+  /** Names of the credentials that the run declares: their values are masked in all that it leaves behind. */
+  readonly declaredSecrets: readonly string[];
+  /** `exclusive`: nobody else changes an asset while this run does; `shared`: only others that share. */
+  readonly assetLock: 'exclusive' | 'shared';
 }
 
 /** Reads what a run executes: its own version of the runbook, whatever was applied since. */
@@ -37,12 +42,16 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
   }
   const { program, targetCodes } = compileOrExplain(parsed.data.spec);
   const targetSteps = targetCodes.map((code) => code.step);
+  const names = declaredSecrets(parsed.data.spec, definition.inputs);
+  rememberDeclaredSecrets(services, runId, names);
   return {
     ...definition,
     targetCodes,
     targetSteps,
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
     program,
+    declaredSecrets: names,
+    assetLock: parsed.data.spec.assetLock ?? 'exclusive',
   };
 }
 

@@ -20,6 +20,7 @@ import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
+import { declaredSecretsOf } from './declared-secrets.js';
 import { judgeError, storedError } from './judge-error.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -58,14 +59,8 @@ export async function runControlStep(
   signal: AbortSignal,
 ): Promise<ControlStepReport> {
   const { runId, phase } = request;
-  const path = phase === 'undo' ? request.path.replace(/#undo$/, '') : request.path;
-  const token = effectToken(services.tokenKey, {
-    runId,
-    stepPath: path,
-    assetId: NIL_ASSET_ID,
-    phase: phase ?? 'do',
-    generation: request.attempt,
-  });
+  const path = journalPath(request);
+  const token = tokenOf(services, request, request.attempt);
   const prepared = prepare(request);
   const attempt: ControlAttempt = {
     runId,
@@ -92,6 +87,16 @@ export async function runControlStep(
   }
   await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);
+}
+
+function journalPath({ path, phase }: ControlStepInput): string {
+  return phase === 'undo' ? path.replace(/#undo$/, '') : path;
+}
+
+function tokenOf(services: WorkerServices, request: ControlStepInput, generation: number): string {
+  const { runId, phase = 'do' } = request;
+  const identity = { runId, stepPath: journalPath(request), assetId: NIL_ASSET_ID, phase, generation } as const;
+  return effectToken(services.tokenKey, identity);
 }
 
 type Prepared =
@@ -123,12 +128,14 @@ async function execute(
   const secrets = new Secrets(services, request.space).forAttempt();
   let ended: ActionEnd<unknown>;
   try {
+    await secrets.declare(await declaredSecretsOf(services, request.runId));
     ended = secrets.maskedEnd(
       await prepared.action.execute(prepared.input, {
         token,
+        stepToken: tokenOf(services, request, 1),
         timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
         signal,
-        secret: (name) => secrets.value(name, 'token'),
+        secret: (name, kinds = ['token']) => secrets.value(name, kinds),
         redactor: () => secrets.redactions.redactor(),
       }),
     );

@@ -2,7 +2,7 @@ import { FettleError, type FettleErrorOptions } from '@fettle/contracts';
 import { findCredential, type StoredCredential } from '@fettle/database';
 import type { SshCredential } from '@fettle/drivers';
 import { RedactionSet, type DeclaredSecret } from '@fettle/security';
-import type { ActionEnd, GatheredFacts } from '../implementation.js';
+import type { ActionEnd, GatheredFacts, SecretKind } from '../implementation.js';
 import { withDatabasePatience } from './database-retry.js';
 import { maskedError } from './judge-error.js';
 import type { WorkerServices } from './services.js';
@@ -44,9 +44,9 @@ export class Secrets {
   }
 
   /** @throws FettleError `credential-kind` where the credential is of another kind: a password must not leave as a token */
-  async value(name: string, kind: 'password' | 'token'): Promise<string> {
+  async value(name: string, kinds: readonly SecretKind[]): Promise<string> {
     const opened = await this.open(name);
-    if (opened.kind !== kind) throw wrongKind(opened, kind);
+    if (!(kinds as readonly string[]).includes(opened.kind)) throw wrongKind(opened, kinds.join(' or '));
     return opened.value;
   }
 
@@ -132,9 +132,23 @@ export class AttemptSecrets {
   }
 
   /** @throws FettleError as `Secrets.value` */
-  async value(name: string, kind: 'password' | 'token'): Promise<string> {
+  async value(name: string, kinds: readonly SecretKind[]): Promise<string> {
     await this.#open(name);
-    return this.#secrets.value(name, kind);
+    return this.#secrets.value(name, kinds);
+  }
+
+  /**
+   * Masks the values of these credentials from here on, whoever prints them. One that cannot be opened has no value to look for;
+   * the step that needs it says so.
+   */
+  async declare(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      try {
+        await this.#open(name);
+      } catch (error) {
+        if (!(error instanceof FettleError)) throw error;
+      }
+    }
   }
 
   async forSsh(name: string): Promise<SshIdentity> {

@@ -17,7 +17,8 @@ export interface ExternalWait<Command extends ExternalCommand = ExternalCommand>
 
 /** How a wait stands: nothing but its state and the small output that its step declares. */
 export type WaitReport =
-  | { readonly state: 'open' }
+  /** `nextMs`: when it should be looked at again at the latest, because something changes by itself. */
+  | { readonly state: 'open'; readonly nextMs?: number | undefined }
   | {
       readonly state: 'succeeded' | 'failed' | 'cancelled';
       readonly output: JsonValue;

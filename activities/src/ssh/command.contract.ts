@@ -1,17 +1,30 @@
-import { effects } from '@fettle/contracts';
+import { effects, nameSchema } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema } from './become.contract.js';
 
+const variableSchema = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/);
+
 /** Input that all actions have that run a command on a target. */
 export const commandInput = {
-  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(32_768)).default({}),
+  environment: z.record(variableSchema, z.string().max(32_768)).default({}),
+  /** Variables whose values are secrets: the names of credentials of kind `password` or `token`. Stronger than `environment`. */
+  secretEnvironment: z.record(variableSchema, nameSchema).optional(),
   workingDirectory: z.string().min(1).max(4096).optional(),
   become: becomeSchema.optional(),
   /** Exit codes that count as success. */
   successCodes: z.array(z.int().min(0).max(255)).min(1).max(256).default([0]),
   /** What a second execution would do: a command that only reads may say so, and is then repeated after a crash. */
   effect: z.enum(effects).default('mutating'),
+  /** Whether the command outlives the connection and the worker; absent: where it may take more than 30 seconds. */
+  detached: z.boolean().optional(),
 };
+
+/** Up to this a command stays on its connection: a short one is cheaper to lose than a folder on the host is to make. */
+export const MAX_ATTACHED_TIMEOUT_MS = 30_000;
+
+export function runsDetached(input: { readonly detached?: boolean | undefined }, timeoutMs: number): boolean {
+  return input.detached ?? timeoutMs > MAX_ATTACHED_TIMEOUT_MS;
+}
 
 export const MAX_KEPT_OUTPUT_BYTES = 16_384;
 
@@ -29,7 +42,7 @@ export const commandContract = {
   output: commandOutputSchema,
   scope: 'target',
   maxTimeoutMs: 6 * 3_600_000,
-  secretInputs: ['become.credential'],
+  secretInputs: ['become.credential', 'secretEnvironment.*'],
   compensation: null,
   probe: false,
 } as const;

@@ -2,10 +2,12 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { Authenticator } from '@fettle/operations';
 import { DataSource } from 'typeorm';
+import { ApprovalsController } from './approvals/approvals.controller.js';
 import { AssetsController } from './assets/assets.controller.js';
 import { Enrolments } from './assets/enrolments.js';
 import { Imports } from './assets/imports.js';
 import { AuditController } from './audit/audit.controller.js';
+import { CapacityController } from './capacity/capacity.controller.js';
 import { ApiLogger } from './common/logger.js';
 import { CredentialsController } from './credentials/credentials.controller.js';
 import { SealingKeys } from './credentials/sealing-keys.js';
@@ -13,6 +15,8 @@ import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
+import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
+import { PlansController } from './plans/plans.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -35,9 +39,13 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  PlansController,
+  ApprovalsController,
   AssetsController,
   InventoryController,
   CredentialsController,
+  RunbookInputsController,
+  CapacityController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */

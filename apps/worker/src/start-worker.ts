@@ -11,10 +11,12 @@ import { NestFactory } from '@nestjs/core';
 import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
+import { freeCapacity } from './background/free-capacity.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
 import { startLoop, type BackgroundLoop } from './background/run-loop.js';
 import { sealAudit } from './background/seal-audit.js';
+import { sendNotifications } from './background/send-notifications.js';
 import { settleSchedules } from './background/settle-schedules.js';
 import { sweepRuns } from './background/sweep-runs.js';
 import { WorkerModule } from './worker.module.js';
@@ -72,7 +74,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',
   });
-  const background = await startBackground(config, dataSource, logger);
+  const background = await startBackground(config, services, logger);
   const stopped = worker.run().finally(async () => {
     await background.stop();
     await ssh.close();
@@ -104,9 +106,11 @@ async function connectPatiently(address: string, logger: Logger): Promise<Native
 /** Relay, sweeper, sealer and reconcilers, each under its advisory lock. */
 async function startBackground(
   config: ProcessConfig,
-  dataSource: DataSource,
+  services: WorkerServices,
   logger: Logger,
 ): Promise<{ stop: () => Promise<void> }> {
+  const { dataSource } = services;
+  const notifications = sendNotifications(services, logger);
   const temporal = connectTemporal({
     address: config.temporalAddress,
     namespace: config.temporalNamespace,
@@ -120,6 +124,8 @@ async function startBackground(
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
+    startLoop(dataSource, notifications.task, logger),
+    startLoop(dataSource, freeCapacity(dataSource, logger), logger),
   ];
   const listener = new NotificationListener({
     url: config.databaseUrl,
@@ -132,8 +138,11 @@ async function startBackground(
   await listener.start();
   return {
     async stop() {
+      await notifications.stop();
       await listener.close();
       await Promise.all(loops.map((loop) => loop.stop()));
+      // What its last round took.
+      await notifications.stop();
       await temporal.close();
     },
   };

@@ -50,8 +50,10 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   effect(input: z.output<Input>): Effect;
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
+  /** Whether its command is to outlive the connection and the worker, found again by its token; absent: never. */
+  detached?(input: z.output<Input>, timeoutMs: number): boolean;
   /**
-   * Paths in the input that name credentials, e.g. `become.credential`. The worker opens these for the implementation and no
+   * Paths in the input that name credentials, e.g. `become.credential`; `*` stands for every member of a map or list. The worker opens these for the implementation and no
    * others; their values are never stored.
    */
   readonly secretInputs: readonly string[];
@@ -59,6 +61,8 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   readonly compensation: string | null;
   /** Whether the implementation can tell, by its token, if an effect happened; without it, what is uncertain stays `unknown`. */
   readonly probe: boolean;
+  /** Set where it renews the asset's facts: what a plan knows of them need not hold for the steps after it. */
+  readonly changesFacts?: boolean;
   /** Members of the output that a rehearsal makes up where nothing is mocked, in place of empty texts, 0 and false. */
   sample?(input: z.output<Input>): Readonly<Record<string, string | number | boolean>>;
   /** Shown by `plan` and executed by the implementation, which is given it with its input. */

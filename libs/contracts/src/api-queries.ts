@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { approvalStates } from './api-approval.js';
 import {
   type cancelRunRequestSchema,
   type followQuerySchema,
   type listRunsQuerySchema,
   type logsQuerySchema,
+  type signalRunRequestSchema,
   type createdTokenSchema,
   documentDetailSchema,
   documentSummarySchema,
@@ -102,3 +104,13 @@ export type ListRunsQuery = z.infer<typeof listRunsQuerySchema>;
 export type LogsQuery = z.infer<typeof logsQuerySchema>;
 export type FollowQuery = z.infer<typeof followQuerySchema>;
 export type CancelRunRequest = z.infer<typeof cancelRunRequestSchema>;
+
+export const listApprovalsQuerySchema = pageQuerySchema.extend({
+  state: z.enum(approvalStates).optional(),
+  runId: idSchema.optional(),
+  /** Only open ones that the caller may decide. */
+  mine: z.stringbool().default(false),
+});
+export type ListApprovalsQuery = z.infer<typeof listApprovalsQuerySchema>;
+export type SignalRunRequest = z.infer<typeof signalRunRequestSchema>;
+export const signalParamSchema = z.object({ id: idSchema, name: nameSchema });

@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
+import { approvalSchema } from './api-approval.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
+import { planDigestSchema } from './api-plan.js';
 import { selectorSchema } from './documents.js';
 import { stepPathSchema } from './steps.js';
 import { effects, roles, runStateSchema, stepStates, targetStateSchema } from './states.js';
@@ -84,6 +87,8 @@ export const startRunRequestSchema = z.strictObject({
   on: selectorSchema.optional(),
   allowEmpty: z.boolean().default(false),
   reason: z.string().max(500).optional(),
+  /** The run does what the plan of this digest says, or is refused with `plan-drift`. */
+  planDigest: planDigestSchema.optional(),
 });
 export type StartRunRequest = z.infer<typeof startRunRequestSchema>;
 export const idempotencyKeySchema = z.string().min(1).max(200);
@@ -126,6 +131,8 @@ export const runSummarySchema = z.object({
   createdAt: time,
   startedAt: nullableTime,
   endedAt: nullableTime,
+  /** The step of another run that called this one; absent: nobody did. */
+  calledBy: z.object({ runId: idSchema, step: stepPathSchema }).optional(),
 });
 export type RunSummary = z.infer<typeof runSummarySchema>;
 export const runStepSchema = z.object({
@@ -144,6 +151,8 @@ export const runTargetSchema = z.object({
   wave: z.int().optional(),
   state: targetStateSchema,
   error: errorSchema,
+  /** Present while it waits for an asset that another run changes. */
+  waits: assetLockWaitSchema.optional(),
   steps: z.array(runStepSchema),
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
@@ -159,8 +168,29 @@ export const runDetailSchema = runSummarySchema.extend({
       items: z.array(z.object({ number: z.int(), counts: countsSchema })),
     })
     .optional(),
+  /** Capacities that it holds or waits for; absent: none. */
+  capacity: z.array(runCapacitySchema).optional(),
+  /** What the runbook says a run came to, and what a run that called this one reads of it. */
+  summary: z.string().nullable(),
+  outputs: z.record(z.string(), z.unknown()).nullable(),
+  /** Runs that its steps called, and those below them, at most 200: each before what it called itself. Absent: none. */
+  subRuns: z
+    .array(
+      z.object({
+        id: idSchema,
+        /** How far below this run, from 1. */
+        depth: z.int(),
+        step: stepPathSchema,
+        runbook: z.string(),
+        state: runStateSchema,
+        counts: countsSchema,
+      }),
+    )
+    .optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),
+  /** What it asks people for now, those that it called included; absent: nothing. */
+  approvals: z.array(approvalSchema).optional(),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
   targets: z.array(runTargetSchema),
   targetsNext: z.string().nullable(),
@@ -169,7 +199,11 @@ export type RunDetail = z.infer<typeof runDetailSchema>;
 export const listRunsQuerySchema = pageQuerySchema.extend({
   state: runStateSchema.optional(),
   runbook: nameSchema.optional(),
+  /** Those that steps of other runs called, too. */
+  subRuns: z.stringbool().default(false),
 });
+/** The payload fits the JSON Schema of the step that waits for the signal. */
+export const signalRunRequestSchema = z.strictObject({ payload: z.record(z.string(), z.unknown()).default({}) });
 export const cancelRunRequestSchema = z.strictObject({ reason: z.string().max(500).optional() });
 
 export const entrySchema = z.object({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
+import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
@@ -42,6 +43,33 @@ export const rolloutSchema = z.strictObject({
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
 
+/** Findings of `fettle lint` that are known and meant to be so; each with the reason why. */
+export const lintSettingsSchema = z.strictObject({
+  ignore: z
+    .array(
+      z.strictObject({
+        code: z.string().min(1).max(100),
+        /** Only for this step; absent: for the whole runbook. */
+        step: stepIdSchema.optional(),
+        reason: z.string().min(1).max(500),
+      }),
+    )
+    .max(200),
+});
+
+/** States of a run that somebody may be told of. */
+export const notifyStates = ['waiting-approval', 'running', 'succeeded', 'failed', 'cancelled', 'timed-out'] as const;
+
+/** Tells somebody when the run comes into one of the states. */
+export const notificationSchema = z.strictObject({
+  on: z.array(z.enum(notifyStates)).min(1).max(notifyStates.length),
+  /** An action that notifies: `notify.webhook` or `notify.mail`. */
+  uses: z.string().min(1).max(100),
+  /** The action's input; what happened is filled in where the action asks for it and it is not given. */
+  with: z.record(z.string(), z.unknown()).default({}),
+});
+export type Notification = z.infer<typeof notificationSchema>;
+
 export const runbookSpecSchema = z.strictObject({
   description: z.string().max(10_000).optional(),
   /** JSON Schema (draft 2020-12) of an object. */
@@ -59,6 +87,8 @@ export const runbookSpecSchema = z.strictObject({
   summary: z.string().max(4096).optional(),
   /** Held from the start of the run to its end. */
   capacity: capacitySchema.optional(),
+  /** The higher comes first where runs wait for a capacity; 0 without. */
+  priority: z.int().min(-100).max(100).optional(),
   /**
    * What is undone when the run does not succeed, step by step in reverse order. `unfinished`: targets that did not come through, and
    * steps of the run where it was broken off. `all`: everything that was done. `nothing`: a person decides.
@@ -66,6 +96,10 @@ export const runbookSpecSchema = z.strictObject({
   rollback: z.enum(['unfinished', 'all', 'nothing']).optional(),
   /** `exclusive`: at most one run changes an asset at a time. */
   assetLock: z.enum(['exclusive', 'shared']).optional(),
+  lint: lintSettingsSchema.optional(),
+
+  /** Absent: nobody is told. */
+  notify: z.array(notificationSchema).min(1).max(20).optional(),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 
@@ -95,6 +129,12 @@ export const scheduleDocumentSchema = z.strictObject({
   kind: z.literal('Schedule'),
   spec: scheduleSpecSchema,
 });
+export const capacityDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Capacity'),
+  spec: capacitySpecSchema,
+});
+export type CapacityDocument = z.infer<typeof capacityDocumentSchema>;
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
@@ -102,6 +142,7 @@ export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 export const documentKinds = {
   Runbook: runbookDocumentSchema,
   Schedule: scheduleDocumentSchema,
+  Capacity: capacityDocumentSchema,
 } as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
-export type FettleDocument = RunbookDocument | ScheduleDocument;
+export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument;

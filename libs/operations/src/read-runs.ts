@@ -12,24 +12,30 @@ import {
 import {
   findRunRow,
   listControlStepRows,
+  listOpenApprovals,
   listEntryRows,
   listLogRows,
   listRunRows,
   listStepRows,
+  listSubRunRows,
   listTargetRows,
   readRunTail,
   RUN_CONDITION_FIRST_PARAMETER,
   readWaveCounts,
   type Transaction,
 } from '@fettle/database';
+import { approvalView } from './approval-view.js';
 import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
+import { readAssetWaits, readRunCapacity } from './read-capacity.js';
 import { runSummary, stepView, targetView } from './run-view.js';
 import { requireRunInScope } from './select-targets.js';
 
 /** Targets that `getRun` gives at once; the rest is paged. */
 const FIRST_TARGETS = 1000;
+/** Runs below a run that `getRun` gives. */
+const SHOWN_SUB_RUNS = 200;
 
 function notFound(runId: string): FettleError {
   return notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
@@ -44,6 +50,8 @@ export async function listRuns(
     readonly after?: string | undefined;
     readonly state?: RunState | undefined;
     readonly runbook?: string | undefined;
+    /** Those that steps of other runs called, too. */
+    readonly subRuns?: boolean | undefined;
   },
 ): Promise<Page<RunSummary>> {
   const cursor = decodeCursor(query.after, ['uuid']);
@@ -54,6 +62,7 @@ export async function listRuns(
     limit: query.limit + 1,
     state: query.state ?? null,
     runbook: query.runbook ?? null,
+    subRuns: query.subRuns ?? false,
     targetsWithin: assetCondition(null, allowed, RUN_CONDITION_FIRST_PARAMETER),
   });
   return pageFrom(rows, query.limit, runSummary, (row) => [row.id]);
@@ -70,13 +79,21 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   const row = await findRunRow(transaction, runId);
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
+  const capacity = await readRunCapacity(transaction, runId);
+  const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
+  const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
     ...runSummary(row),
     inputs: row.inputs,
     selector: row.selector,
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
+    ...(capacity.length > 0 ? { capacity } : {}),
+    summary: row.summary,
+    outputs: row.outputs,
+    ...(subRuns.length === 0 ? {} : { subRuns }),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
+    ...(approvals.length > 0 ? { approvals: approvals.map(approvalView) } : {}),
     targets: [...targets.items],
     targetsNext: targets.next,
   };
@@ -95,10 +112,11 @@ export async function listRunTargets(
     runId,
     rows.map((row) => row.assetId),
   );
+  const waits = await readAssetWaits(transaction, runId, rows);
   return pageFrom(
     rows,
     query.limit,
-    (row) => targetView(row, steps.get(row.assetId) ?? []),
+    (row) => targetView(row, steps.get(row.assetId) ?? [], waits.get(row.assetId)),
     (row) => [row.asset, row.assetId],
   );
 }

@@ -69,7 +69,7 @@ function stillIn(runId: string, { sql, parameters }: TargetCondition): TargetCon
   return { sql: `(${sql}) AND ${open}`, parameters: [...parameters, runId] };
 }
 
-function noTargets(source: string, space: string, undetermined: number): FettleError {
+export function noTargets(source: string, space: string, undetermined: number): FettleError {
   const unsure =
     undetermined > 0 ? ` For ${undetermined} assets it could not be determined, because a value is missing.` : '';
   return new FettleError({

@@ -18,7 +18,7 @@ import {
   saveLockedRun,
   wakeRun,
 } from '@fettle/database';
-import { digestOf, type JsonValue } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
@@ -48,7 +48,7 @@ export async function signalRun(
   await requireRunInScope(context, 'run:start', row);
   const run = await lockRun(transaction, runId);
   const waits = await waitsOf(context, runId);
-  if (run.state !== 'queued' && run.state !== 'running') {
+  if (!['queued', 'running', 'waiting-approval'].includes(run.state)) {
     throw new FettleError({ code: 'run-ended', message: `Run ${runId} has already ended as ${run.state}.` });
   }
   checkSignal(request, waits);

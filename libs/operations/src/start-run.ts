@@ -1,14 +1,14 @@
 import {
   durationMs,
   FettleError,
+  isActionStep,
+  walkSteps,
   runbookDocumentSchema,
   notFoundError,
   type RunbookSpec,
   type RunSummary,
   type Step,
   type StartRunRequest,
-  isActionStep,
-  walkSteps,
 } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
 import {
@@ -20,12 +20,15 @@ import {
   insertRun,
   readTargetSet,
   type StoredDocument,
+  saveNotifiedStates,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
+import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
 import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
@@ -64,18 +67,30 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
-  const stored = await findRunbook(context, request);
-  const spec = storedSpec(request, stored);
+  const { spec, versionId, version } = await readStartable(context, request);
   return acceptRun(context, {
     ...request,
     spec,
-    versionId: stored.versionId,
-    version: stored.version,
+    versionId,
+    version,
     permission: 'run:start',
     action: 'run.start',
     requestDigest: digestOf(request),
     options,
   });
+}
+
+/**
+ * The runbook that a request names, in the version that it names.
+ * @throws FettleError `not-found`, `invalid-document`
+ */
+export async function readStartable(
+  context: OperationContext,
+  request: Pick<StartRunRequest, 'runbook' | 'space' | 'version'>,
+): Promise<{ readonly spec: RunbookSpec; readonly versionId: string; readonly version: string }> {
+  const stored = await findRunbook(context, request);
+  const { versionId, version } = stored;
+  return { spec: storedSpec(request, stored), versionId, version };
 }
 
 /** @throws FettleError `not-found` */
@@ -150,6 +165,8 @@ export interface AcceptRequest {
   readonly on?: string | undefined;
   readonly allowEmpty: boolean;
   readonly reason?: string | undefined;
+  /** The run does what this plan says, or nothing. */
+  readonly planDigest?: string | undefined;
   readonly permission: Permission;
   readonly action: string;
   readonly requestDigest: string;
@@ -161,7 +178,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   const { transaction } = context;
   const { spec, space } = request;
   const { parent } = request.options;
-  const inputs = checkedInputs(request);
+  const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
   if (selector === null) requireUnnarrowed(context, request.permission, space);
@@ -194,6 +211,17 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       })
     : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
   await setRollout(transaction, id, spec.rollout, targets.count);
+  if (spec.notify !== undefined) {
+    await saveNotifiedStates(
+      transaction,
+      id,
+      spec.notify.map(({ on }) => on),
+    );
+  }
+  const { runbook, version, permission, planDigest } = request;
+  if (planDigest !== undefined) {
+    await requirePlanned(context, id, planDigest, { space, runbook, version, spec, inputs, permission });
+  }
   const detail = {
     runbook: request.runbook,
     version: request.version,
@@ -211,6 +239,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       inputsDigest: digestOf(inputs),
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
+      ...(planDigest === undefined ? {} : { planDigest }),
       fire: fireDetail(request.options),
       ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
     },
@@ -219,14 +248,18 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   return runSummary((await findRunRow(transaction, id))!);
 }
 
-function checkedInputs({ runbook, spec, inputs }: AcceptRequest): Readonly<Record<string, unknown>> {
-  const checked = validateInputs(spec, inputs);
-  if (checked.inputs !== null) return checked.inputs;
+export async function checkedInputs(
+  context: OperationContext,
+  { runbook, space, spec, inputs: given }: Pick<AcceptRequest, 'runbook' | 'space' | 'spec' | 'inputs'>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { inputs, findings: misfits } = validateInputs(spec, given);
+  const findings = inputs === null ? misfits : await checkInputNames(context, { space, spec, inputs });
+  if (inputs !== null && findings.length === 0) return inputs;
   throw new FettleError({
     code: 'invalid-inputs',
-    message: `The inputs do not fit runbook "${runbook}": ${checked.findings[0]?.message ?? 'invalid'}.`,
-    remedy: `See what it takes with: fettle document show Runbook ${runbook}`,
-    detail: { findings: checked.findings },
+    message: `The inputs do not fit runbook "${runbook}": ${findings[0]?.message ?? 'invalid'}.`,
+    remedy: `See what it takes with: fettle run inputs ${runbook}`,
+    detail: { findings },
   });
 }
 
@@ -234,7 +267,9 @@ function fireDetail(options: StartOptions): { scheduleId: string; at: string } |
   return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
 }
 
-function selectorOf(request: AcceptRequest): ReturnType<typeof targetSelector> | null {
+export function selectorOf(
+  request: Pick<AcceptRequest, 'runbook' | 'spec' | 'on'>,
+): ReturnType<typeof targetSelector> | null {
   const { steps, handlers = {} } = request.spec;
   const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
   if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);

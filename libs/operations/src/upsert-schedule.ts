@@ -6,9 +6,10 @@ import {
   type ScheduleSpec,
 } from '@fettle/contracts';
 import { nextInstants, parseCron } from '@fettle/calendar';
-import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes, type Transaction } from '@fettle/database';
+import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes } from '@fettle/database';
 import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
+import { checkSecretInputs } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 
 export interface UpsertScheduleRequest {
@@ -50,34 +51,35 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
 }
 
 /**
- * Checks that a schedule's runbook exists, and its inputs against the stored one; where both are applied together, validation
- * has compared them already.
- * @throws InvalidDocumentError at the place of `spec.runbook` or `spec.inputs`.
+ * Checks that a schedule's runbook exists, its inputs against the stored one (where both are applied together, validation has
+ * compared them already), and that secret inputs name credentials: a secret itself must not come into a document.
+ * @throws InvalidDocumentError at the place of `spec.runbook` or `spec.inputs`; FettleError `denied` as `checkInputNames`
  */
 export async function checkScheduleRunbook(
-  transaction: Transaction,
+  context: OperationContext,
   { file, places }: CheckedDocument,
   schedule: ScheduleDocument,
-  isTogether: boolean,
+  together: RunbookDocument | null,
 ): Promise<void> {
-  if (isTogether) return;
   const { space } = schedule.metadata;
   const { runbook, inputs } = schedule.spec;
-  const stored = await findDocument(transaction, { space, kind: 'Runbook', name: runbook });
-  if (!stored) {
+  const stored =
+    together ?? (await findDocument(context.transaction, { space, kind: 'Runbook', name: runbook }))?.parsed;
+  if (stored === undefined) {
     const message = `there is no runbook ${runbook} in the space ${space}`;
     const place = places.valueAt(['spec', 'runbook']);
     throw new InvalidDocumentError(file, [
       { code: 'unknown-runbook', severity: 'error', message, path: 'spec.runbook', ...place },
     ]);
   }
-  const checked = validateInputs((stored.parsed as RunbookDocument).spec, inputs);
-  if (checked.inputs !== null) return;
+  const { spec } = stored as RunbookDocument;
+  const checked = validateInputs(spec, inputs);
+  const found =
+    checked.inputs === null
+      ? checked.findings
+      : await checkSecretInputs(context, { space, spec, inputs: checked.inputs });
+  if (found.length === 0) return;
   const place = places.valueAt(['spec', 'inputs']);
-  const findings = checked.findings.map((finding) => ({
-    ...finding,
-    path: `spec.${finding.path ?? 'inputs'}`,
-    ...place,
-  }));
+  const findings = found.map((finding) => ({ ...finding, path: `spec.${finding.path ?? 'inputs'}`, ...place }));
   throw new InvalidDocumentError(file, findings);
 }

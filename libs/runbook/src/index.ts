@@ -38,15 +38,15 @@ export {
   type StepDecision,
   type StepError,
 } from './engine/decide-step.js';
-export {
-  knownAfterText,
-  pendingCounts,
-  planProgram,
-  planSummary,
-  type Plan,
-  type PlannedStep,
-  type PlanRequest,
-  type PlanTarget,
-} from './engine/plan.js';
 export { failureLimit, waveEnds, waveSizes } from './rollout/wave-arithmetic.js';
 export { compareTargets, compileOrder, orderKey, type OrderedTarget, type OrderKey } from './rollout/order-targets.js';
+export {
+  decideGrants,
+  DEFAULT_LIMIT,
+  isImpossible,
+  mergeWants,
+  queuePosition,
+  type CapacityRequest,
+  type Want,
+} from './capacity/grant.js';
+export { readWants } from './capacity/read-wants.js';

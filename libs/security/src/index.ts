@@ -23,3 +23,4 @@ export type * from './audit/log-findings.js';
 export type * from './audit/log-record.js';
 export * from './audit/verify-log.js';
 export * from './audit/verify-export.js';
+export * from './approvers.js';

@@ -1,7 +1,14 @@
 import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
-import { retryDelayMs, type EngineEvent, type JsonValue, type WorkCommand } from '@fettle/runbook';
-import { CancellationScope, CancelledFailure, condition, isCancellation, sleep } from '@temporalio/workflow';
-import { local, remote } from './activities.js';
+import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
+import {
+  ActivityFailure,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  isCancellation,
+  sleep,
+} from '@temporalio/workflow';
+import { ending, local, remote } from './activities.js';
 
 /** What carrying out a command needs of the run around it. */
 export interface Work {
@@ -11,6 +18,8 @@ export interface Work {
   readonly isResting: boolean;
   /** The run was cancelled; what found out first tells. */
   noticeCancel(): void;
+  /** The step of that path has asked people, and nothing of it is under way. */
+  noticeAsked(path: string): void;
   hasWake(path: string): boolean;
   /** True: the step of that path was woken since this was asked last. */
   takeWake(path: string): boolean;
@@ -74,6 +83,7 @@ async function endCancelled(run: Work, work: OpenWork): Promise<Settled> {
   const cancelled: EngineEvent = { kind: 'ended', path, state: 'cancelled' };
   switch (command.kind) {
     case 'dispatch-segment': {
+      await stopDetached(segmentOf(runId, command));
       const wave = command.wave === undefined ? {} : { wave: command.wave.number };
       return { kind: 'segment-ended', path, counts: await local.readCounts(runId), isCancelled: true, ...wave };
     }
@@ -160,6 +170,18 @@ async function serveLaneToEnd(run: Work, input: LaneInput): Promise<boolean> {
     if (report.stopped) throw new CancelledFailure('the run is no longer running');
     if (run.isResting) return false;
     if (report.nextDueMs !== null && report.nextDueMs > 0) await sleep(report.nextDueMs);
+  }
+}
+
+/**
+ * Commands of a cancelled segment that run detached end before anything else of the run does; what could not be stopped has no end
+ * in the journal, and is unknown when the run ends.
+ */
+async function stopDetached(segment: Omit<LaneInput, 'lane'>): Promise<void> {
+  try {
+    await ending.serveLane({ ...segment, lane: 0, isEnding: true });
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
   }
 }
 
@@ -263,11 +285,14 @@ async function awaitOutside(run: Work, { command, deadlineMs }: OpenOf<ExternalC
   const wait = { runId: run.runId, command };
   for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(2 * lookMs, LONGEST_LOOK_MS)) {
     run.takeWake(path);
-    const report = await local.lookAtWait(wait);
+    // It plans the whole run, which may take longer than a local activity should.
+    const report = await (command.kind === 'ask-approval' ? remote.lookAtApproval(wait) : local.lookAtWait(wait));
     if (report.state !== 'open') return outsideEnded(run, path, report);
+    if (command.kind === 'ask-approval') run.noticeAsked(path);
+    const nextMs = report.nextMs ?? Number.POSITIVE_INFINITY;
     const leftMs = deadlineMs === null ? Number.POSITIVE_INFINITY : deadlineMs - Date.now();
     if (leftMs <= 0) return outsideEnded(run, path, await local.endWaitEarly(wait, 'timeout'));
-    await condition(() => run.isResting || run.hasWake(path), Math.max(1, Math.min(lookMs, leftMs)));
+    await condition(() => run.isResting || run.hasWake(path), Math.max(1, Math.min(lookMs, leftMs, nextMs)));
     if (run.isResting && !run.hasWake(path)) return 'resting';
   }
 }

@@ -14,6 +14,8 @@ export interface Resume {
   readonly open: readonly ParkedWork[];
   /** Counts the groups of decisions that were written. */
   readonly mark: number;
+  /** Nothing was under way but questions to people; absent: something was. */
+  readonly isWaiting?: true | undefined;
 }
 
 type ParkedWork = Pick<OpenWork, 'command' | 'deadlineMs' | 'isCancelling'>;
@@ -37,6 +39,10 @@ export class RunActor implements Work {
   #state: EngineState;
   #mark: number;
   #isResting = false;
+  /** As the database has it: nothing is under way but questions to people. */
+  #isWaiting: boolean;
+  /** Paths of the steps that have asked. */
+  readonly #asked = new Set<string>();
   #isCancelNoticed: boolean;
   /** Why the run cannot go on. */
   #fault: { readonly error: unknown } | null = null;
@@ -48,6 +54,9 @@ export class RunActor implements Work {
     this.#state = begun.state;
     this.#mark = begun.mark;
     this.#isCancelNoticed = begun.state.stop !== null;
+    this.#isWaiting = begun.isWaiting === true;
+    // They had all asked, or it would not have been waiting for them alone.
+    if (this.#isWaiting) for (const { command } of begun.open) this.#asked.add(command.path);
     for (const work of begun.open) this.#start({ ...work });
     if (begun.state.phase === 'created') {
       const { inputs, counts, runbook, space } = begun.claimed;
@@ -67,6 +76,10 @@ export class RunActor implements Work {
     this.tell({ kind: 'cancel-requested' });
   }
 
+  noticeAsked(path: string): void {
+    this.#asked.add(path);
+  }
+
   get isResting(): boolean {
     if (workflowInfo().continueAsNewSuggested) this.#isResting = true;
     return this.#isResting;
@@ -82,8 +95,16 @@ export class RunActor implements Work {
 
   async drive(): Promise<Ended | Resume> {
     for (;;) {
-      await condition(() => this.#events.length > 0 || this.#fault !== null || this.#hasComeToRest);
+      await condition(
+        () =>
+          this.#events.length > 0 || this.#fault !== null || this.#hasComeToRest || this.#onlyAsks !== this.#isWaiting,
+      );
       if (this.#fault !== null) throw this.#fault.error;
+      if (this.#onlyAsks !== this.#isWaiting) {
+        this.#isWaiting = this.#onlyAsks;
+        await local.setWaitingApproval({ runId: this.runId, isWaiting: this.#isWaiting });
+        continue;
+      }
       const event = this.#events.shift();
       if (event === undefined) return this.#resume();
       const { state, commands } = advance(this.claimed.program, this.#state, event);
@@ -102,6 +123,20 @@ export class RunActor implements Work {
     await condition(() => [...this.#open.values()].every((work) => work.scope === null));
   }
 
+  /** While it rests, whatever held before holds. */
+  get #onlyAsks(): boolean {
+    if (this.isResting && this.#events.length === 0) return this.#isWaiting;
+    const open = [...this.#open.values()];
+    return (
+      open.length > 0 &&
+      this.#events.length === 0 &&
+      open.every(
+        ({ command, isCancelling }) =>
+          command.kind === 'ask-approval' && !isCancelling && this.#asked.has(command.path),
+      )
+    );
+  }
+
   get #hasComeToRest(): boolean {
     return this.isResting && [...this.#open.values()].every((work) => work.scope === null);
   }
@@ -112,7 +147,8 @@ export class RunActor implements Work {
       deadlineMs,
       isCancelling,
     }));
-    return { claimed: this.claimed, state: this.#state, open, mark: this.#mark };
+    const waiting = this.#isWaiting ? { isWaiting: true as const } : {};
+    return { claimed: this.claimed, state: this.#state, open, mark: this.#mark, ...waiting };
   }
 
   /** In their order: what only stands in the journal is written before what comes after it begins. */
@@ -190,6 +226,7 @@ export class RunActor implements Work {
     work.scope = null;
     if (event === 'resting') return;
     this.#open.delete(work.command.path);
+    this.#asked.delete(work.command.path);
     this.#woken.delete(work.command.path);
     this.tell(event);
   }

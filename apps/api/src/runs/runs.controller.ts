@@ -12,6 +12,8 @@ import {
   runSummarySchema,
   runTargetsQuerySchema,
   runTargetSchema,
+  signalParamSchema,
+  signalRunRequestSchema,
   startRunRequestSchema,
 } from '@fettle/contracts';
 import type {
@@ -26,6 +28,7 @@ import type {
   RunSummary,
   RunTarget,
   RunTargetsQuery,
+  SignalRunRequest,
   StartRunRequest,
 } from '@fettle/contracts';
 import {
@@ -37,6 +40,7 @@ import {
   readEvents,
   readLogs,
   requireReadableRun,
+  signalRun,
   startRun,
 } from '@fettle/operations';
 import type { Transaction } from '@fettle/database';
@@ -134,6 +138,22 @@ export class RunsController {
     @Body({ schema: cancelRunRequestSchema }) body: CancelRunRequest,
   ): Promise<RunSummary> {
     return this.runner.write(caller, (context) => cancelRun(context, id, body));
+  }
+
+  /**
+   * Tells the step of a run that waits for it; kept where the step is still to come. A name that no step of its runbook waits for is a
+   * conflict.
+   */
+  @Post('runs/:id/signals/:name')
+  @HttpCode(202)
+  @RequirePermission('run:start', { space: 'run' })
+  @Answers(202, runSummarySchema)
+  signal(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: signalParamSchema }) { id, name }: { id: string; name: string },
+    @Body({ schema: signalRunRequestSchema }) { payload }: SignalRunRequest,
+  ): Promise<RunSummary> {
+    return this.runner.write(caller, (context) => signalRun(context, id, { name, payload }));
   }
 
   /** Server-sent events `entry` (and `log` with `logs=true`) after `Last-Event-ID` or `after`; `end` is the last one. */

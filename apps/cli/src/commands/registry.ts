@@ -2,11 +2,14 @@ import type { Command } from 'commander';
 import type { Session } from '../session/session.js';
 import { addAssetCommands } from './asset/index.js';
 import { addAuditCommands } from './audit/index.js';
+import { addCapacityCommands } from './capacity/index.js';
 import { addCompletionCommands } from './completion/index.js';
 import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
 import { addExecCommand } from './exec/index.js';
 import { addInventoryCommand } from './inventory/index.js';
+import { addLintCommand } from './lint/index.js';
+import { addPlanCommand } from './plan/index.js';
 import { addPrincipalCommands } from './principal/index.js';
 import { addRehearseCommand } from './rehearse/index.js';
 import { addRunCommands } from './run/index.js';
@@ -27,8 +30,8 @@ export interface CommandGroup {
 /** Every command there is, in the order of the help. */
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
-  { title: 'Work:', commands: [addRunCommands, addExecCommand, addScheduleCommands] },
-  { title: 'Documents:', commands: [addDocumentCommands, addRehearseCommand] },
+  { title: 'Work:', commands: [addRunCommands, addPlanCommand, addExecCommand, addScheduleCommands, addCapacityCommands] },
+  { title: 'Documents:', commands: [addDocumentCommands, addLintCommand, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
     title: 'Who, and what they did:',

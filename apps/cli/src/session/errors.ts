@@ -53,8 +53,10 @@ export class ApiProblemError extends FettleError {
   readonly requestId: string | null;
   readonly findings: readonly Finding[];
 
-  constructor(problem: Pick<Problem, 'status' | 'code' | 'detail' | 'remedy' | 'findings'> & { requestId?: string }) {
-    super({ code: problem.code, message: problem.detail, remedy: problem.remedy });
+  constructor(
+    problem: Pick<Problem, 'status' | 'code' | 'detail' | 'remedy' | 'findings' | 'context'> & { requestId?: string },
+  ) {
+    super({ code: problem.code, message: problem.detail, remedy: problem.remedy, detail: problem.context });
     this.name = 'ApiProblemError';
     this.status = problem.status;
     this.requestId = problem.requestId ?? null;

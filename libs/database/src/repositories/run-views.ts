@@ -26,12 +26,18 @@ export interface RunRow {
   readonly targetSetDigest: string;
   readonly waveCount: number;
   readonly wave: number | null;
+  /** Null: no run called it. */
+  readonly parentRunId: string | null;
+  readonly parentPath: string | null;
+  readonly outputs: Record<string, unknown> | null;
+  readonly summary: string | null;
 }
 
 const runColumns = `r.id, r.space, r.runbook, r.version, r.state, r.counts, r.target_count AS "targetCount",
   r.undetermined_count AS "undeterminedCount", p.name AS "requestedBy", r.reason, s.name AS schedule, r.fire_at AS "fireAt", r.error,
   r.created_at AS "createdAt", r.started_at AS "startedAt", r.ended_at AS "endedAt", r.inputs, r.selector,
-  r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave`;
+  r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave, r.parent_run_id AS "parentRunId",
+  r.parent_path AS "parentPath", r.outputs, r.summary`;
 const runSource = `run r JOIN principal p ON p.id = r.requested_by LEFT JOIN schedule s ON s.id = r.schedule_id`;
 
 export async function findRunRow(transaction: Transaction, runId: string): Promise<RunRow | null> {
@@ -54,6 +60,8 @@ export async function listRunRows(
     readonly limit: number;
     readonly state: RunState | null;
     readonly runbook: string | null;
+    /** Those that steps of other runs called, too. */
+    readonly subRuns: boolean;
     readonly targetsWithin: TargetCondition | null;
   },
 ): Promise<RunRow[]> {
@@ -66,7 +74,7 @@ export async function listRunRows(
   return transaction.query(
     `SELECT ${runColumns} FROM ${runSource}
      WHERE r.space = $1 AND ($2::uuid IS NULL OR r.id < $2) AND ($3::text IS NULL OR r.state = $3)
-       AND ($4::text IS NULL OR r.runbook = $4) AND ${within}
+       AND ($4::text IS NULL OR r.runbook = $4) AND ${query.subRuns ? 'true' : 'r.parent_run_id IS NULL'} AND ${within}
      ORDER BY r.id DESC LIMIT $5`,
     [
       query.space,
@@ -76,6 +84,30 @@ export async function listRunRows(
       query.limit,
       ...(query.targetsWithin === null ? [] : query.targetsWithin.parameters),
     ],
+  );
+}
+
+/** A run below another one. */
+export interface SubRunRow {
+  readonly id: string;
+  /** From 1. */
+  readonly depth: number;
+  readonly step: string;
+  readonly runbook: string;
+  readonly state: RunState;
+  readonly counts: TargetCounts;
+}
+
+/** Runs that were called below a run, each before those that it called itself, in the order of their start. */
+export async function listSubRunRows(transaction: Transaction, runId: string, limit: number): Promise<SubRunRow[]> {
+  return transaction.query(
+    `WITH RECURSIVE below AS (
+       SELECT r.id, 1 AS depth, r.parent_path, r.runbook, r.state, r.counts, ARRAY[r.id] AS way FROM run r WHERE r.parent_run_id = $1
+       UNION ALL
+       SELECT r.id, b.depth + 1, r.parent_path, r.runbook, r.state, r.counts, b.way || r.id
+       FROM below b JOIN run r ON r.parent_run_id = b.id)
+     SELECT id, depth, parent_path AS step, runbook, state, counts FROM below ORDER BY way LIMIT $2`,
+    [runId, limit],
   );
 }
 

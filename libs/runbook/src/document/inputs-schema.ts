@@ -1,6 +1,7 @@
 import type { Finding } from '@fettle/contracts';
 import { isRecord, type JsonPath } from '../json.js';
 import { closestName } from './closest-name.js';
+import { ownKeywordProblem, QUERY_KEYWORD, SECRET_KEYWORD } from './declared-inputs.js';
 import { finding } from './findings.js';
 import { patternProblem } from './linear-pattern.js';
 
@@ -58,7 +59,10 @@ const plainKeywords: ReadonlySet<string> = new Set([
   ],
   ...['default', 'deprecated', 'readOnly', 'writeOnly', 'examples'],
 ]);
-const keywords: readonly string[] = [...plainKeywords, ...schemaKeywords, ...schemaListKeywords, ...schemaMapKeywords];
+const keywords: readonly string[] = [
+  ...[...plainKeywords, ...schemaKeywords, ...schemaListKeywords, ...schemaMapKeywords],
+  ...[QUERY_KEYWORD, SECRET_KEYWORD],
+];
 
 /** Names under which older drafts or other dialects know a keyword. */
 const otherNames: Readonly<Record<string, string>> = {
@@ -116,7 +120,7 @@ class SchemaWalk {
     const isFirst = !this.#reported.has(schema);
     this.#reported.add(schema);
     for (const [keyword, value] of Object.entries(schema)) {
-      if (isFirst) this.#checkKeyword(keyword, value, path);
+      if (isFirst) this.#checkKeyword(keyword, value, path, schema);
       if (keyword === '$ref') this.#follow(value, [...path, keyword], via);
       else if (keyword !== '$defs' || isFirst) this.#visitInside(keyword, value, [...path, keyword], via);
     }
@@ -132,8 +136,13 @@ class SchemaWalk {
     }
   }
 
-  #checkKeyword(keyword: string, value: unknown, path: JsonPath): void {
+  #checkKeyword(keyword: string, value: unknown, path: JsonPath, schema: Readonly<Record<string, unknown>>): void {
     const full = [...path, keyword];
+    if (keyword === QUERY_KEYWORD || keyword === SECRET_KEYWORD) {
+      const problem = ownKeywordProblem(keyword, schema, path);
+      if (problem !== null) this.#report('invalid-inputs-schema', problem, full);
+      return;
+    }
     if (!keywords.includes(keyword)) {
       const suggestion =
         (Object.hasOwn(otherNames, keyword) ? otherNames[keyword] : undefined) ?? closestName(keyword, keywords);

@@ -6,6 +6,7 @@ import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
+import { validateNotify } from './validate-notify.js';
 import { validateRehearsal } from './validate-rehearsal.js';
 import { validateRunbook } from './validate-runbook.js';
 
@@ -46,7 +47,8 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       const { space, name } = document.metadata;
       const find = (called: string) => runbooks.get(`${space}/${called}`) ?? options.findRunbook?.(space, called);
       validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
-    } else validateSchedule(document, parsed, options, seen, findings);
+      validateNotify(document.spec, places, options.actions, findings);
+    } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];

@@ -49,7 +49,7 @@ describe('validateInputs', () => {
       'invalid-inputs inputs.port: the input "port" must match a schema in anyOf',
       'invalid-inputs inputs.pth: the runbook has no input "pth"; known inputs are path, mode, retries, owner, when, port -> path',
       'invalid-inputs inputs.retries: the input "retries" must be integer',
-      'invalid-inputs inputs.when: the input "when" must match format "date"',
+      'invalid-inputs inputs.when: the input "when" must be of the format "date" such as 2026-11-22',
     ]);
   });
 

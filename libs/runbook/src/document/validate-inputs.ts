@@ -1,8 +1,9 @@
-import type { Finding, RunbookSpec } from '@fettle/contracts';
+import { nameSchema, type Finding, type RunbookSpec } from '@fettle/contracts';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { fullFormats } from 'ajv-formats/dist/formats.js';
 import { forbiddenKeys, isRecord, jsonSizeBytes, type JsonObject, type JsonPath, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
+import { declaredInputs, QUERY_KEYWORD, SECRET_KEYWORD } from './declared-inputs.js';
 import { finding } from './findings.js';
 import { inputFormats, walkInputsSchema } from './inputs-schema.js';
 import { linearPattern } from './linear-pattern.js';
@@ -25,10 +26,22 @@ export function validateInputs(spec: Pick<RunbookSpec, 'inputs'>, inputs: unknow
   if (!('validate' in schema)) return { inputs: null, findings: schema.findings };
   // Validation writes the defaults into what it checks.
   const copy = structuredClone(inputs) as JsonObject;
-  if (schema.validate(copy)) return { inputs: copy, findings: [] };
+  if (schema.validate(copy)) {
+    const findings = secretFindings(spec.inputs, copy);
+    return findings.length === 0 ? { inputs: copy, findings: [] } : { inputs: null, findings };
+  }
   const errors = (schema.validate.errors ?? []).slice(0, 100);
   const findings = errors.flatMap((error) => inputFinding(error, spec.inputs));
   return { inputs: null, findings };
+}
+
+/** What was given for a secret input and is no name may be the secret itself, so it is never repeated. */
+function secretFindings(schema: RunbookSpec['inputs'], inputs: JsonObject): readonly Finding[] {
+  return declaredInputs(schema).flatMap(({ name, isSecret }) => {
+    if (!isSecret || !Object.hasOwn(inputs, name) || nameSchema.safeParse(inputs[name]).success) return [];
+    const message = `the input "${name}" is secret: it takes the name of a credential, and what is given is none; store the secret with "fettle credential set NAME" and give its name`;
+    return [finding('invalid-inputs', message, { path: ['inputs', name] })];
+  });
 }
 
 /** What is wrong with the JSON Schema of a runbook's inputs; paths are relative to the schema. */
@@ -79,6 +92,9 @@ function newAjv(): Ajv2020 {
     logger: false,
     code: { regExp },
   });
+  // What they mean is checked beside the schema: the values stand in the database.
+  ajv.addKeyword({ keyword: QUERY_KEYWORD, schemaType: 'string' });
+  ajv.addKeyword({ keyword: SECRET_KEYWORD, schemaType: 'boolean' });
   for (const name of inputFormats) {
     const validate = formatCheck(fullFormats[name]);
     ajv.addFormat(name, {
@@ -175,5 +191,19 @@ function inputFinding(error: ErrorObject, schema: Readonly<Record<string, unknow
     const values = params['allowedValues'].slice(0, 20).map((value) => JSON.stringify(value));
     return [finding('invalid-inputs', `${where} must be one of ${values.join(', ')}`, { path })];
   }
+  if (error.keyword === 'format') {
+    const format = String(params['format']);
+    const example = examples[format];
+    const such = example === undefined ? '' : ` such as ${example}`;
+    return [finding('invalid-inputs', `${where} must be of the format "${format}"${such}`, { path })];
+  }
   return [finding('invalid-inputs', `${where} ${error.message ?? 'is wrong'}`, { path })];
 }
+
+/** RFC 3339 and ISO 8601, which few know by heart. */
+const examples: Readonly<Record<string, string>> = {
+  date: '2026-11-22',
+  time: '14:30:00Z',
+  'date-time': '2026-11-22T14:30:00Z',
+  duration: 'PT30M',
+};

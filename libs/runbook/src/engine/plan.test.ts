@@ -1,59 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
-import { defineAction, effects, runbookSpecSchema } from '@fettle/contracts';
-import { z } from 'zod';
-import { planProgram, planSummary, type PlanRequest } from './plan.js';
-import type { ActionRegistry } from './program-nodes.js';
+import { planSchema } from '@fettle/contracts';
+import { planProgram, planSummary } from './plan.js';
+import { targetSetDigest } from './plan-digest.js';
+import { actionAt, request, shown, target } from './plan-testing.js';
 
-const common = {
-  version: 1,
-  summary: 's',
-  defaultTimeoutMs: 1000,
-  maxTimeoutMs: 1000,
-  secretInputs: [],
-  compensation: null,
-  probe: false,
-};
-const actions = {
-  'ssh.run': defineAction({
-    ...common,
-    name: 'ssh.run',
-    scope: 'target',
-    input: z.strictObject({
-      argv: z.array(z.string()).min(1),
-      codes: z.array(z.int()).default([0]),
-      effect: z.enum(effects).default('mutating'),
-    }),
-    output: z.object({ stdout: z.string() }),
-    effect: (input) => input.effect,
-    render: (input, target) => ({ argv: [['on', target.name, ...input.argv]], files: [], calls: [] }),
-  }),
-  'http.request': defineAction({
-    ...common,
-    name: 'http.request',
-    scope: 'control',
-    input: z.strictObject({ url: z.string() }),
-    output: z.object({ status: z.int() }),
-    effect: () => 'read-only',
-    render: (input) => ({ argv: [], files: [], calls: [{ method: 'GET', url: input.url }] }),
-  }),
-} as const satisfies ActionRegistry;
-
-const target = (assetId: string, name: string, role?: string) => ({
-  assetId,
-  name,
-  asset: { name, labels: role === undefined ? {} : { role }, facts: {}, quarantined: false },
-});
-const request = (steps: unknown[], more: Partial<PlanRequest> = {}): PlanRequest => ({
-  version: 'sha256:1',
-  spec: runbookSpecSchema.parse({ targets: 'true', steps }),
-  actions,
-  inputs: { path: '/tmp/x' },
-  targets: [target('b', 'web-2', 'app'), target('a', 'web-1', 'web'), target('c', 'web-3')],
+const run = (id: string, more: Readonly<Record<string, unknown>> = {}) => ({
+  id,
+  uses: 'ssh.run',
+  with: { argv: ['x'] },
   ...more,
 });
 
 describe('planProgram', () => {
-  it('renders each step for each target through the contract, sorted by id', () => {
+  it('renders each step for each target through the contract, equal ones once', () => {
     const plan = planProgram(
       request([
         { id: 'look', uses: 'ssh.run', with: { argv: ['stat', '${{ inputs.path }}'], effect: 'read-only' } },
@@ -63,39 +22,53 @@ describe('planProgram', () => {
           if: 'asset.labels.role == "web"',
           with: { argv: ['touch', '${{ asset.name }}'] },
         },
+        { id: 'gather', uses: 'asset.gather' },
         { id: 'call', uses: 'http.request', with: { url: 'https://x${{ inputs.path }}' } },
       ]),
     );
-    expect(plan.targetSet).toEqual(['a', 'b', 'c']);
-    expect(plan.targets.map(({ name, steps }) => [name, steps.map((step) => step.outcome)])).toEqual([
-      ['web-1', ['run', 'run']],
-      ['web-2', ['run', 'skip']],
-      ['web-3', ['run', 'fail']],
-    ]);
-    expect(plan.targets[0]?.steps[0]).toEqual({
-      stepId: 'look',
-      uses: 'ssh.run',
+    expect(planSchema.parse(plan)).toEqual(plan);
+    expect(plan.targets).toEqual({
+      count: 3,
+      digest: targetSetDigest(['a', 'b', 'c']),
+      undetermined: 0,
+      items: [
+        { assetId: 'a', name: 'web-1' },
+        { assetId: 'b', name: 'web-2' },
+        { assetId: 'c', name: 'web-3' },
+      ],
+    });
+    expect(actionAt(plan, 'look').variants[0]).toEqual({
       outcome: 'run',
       effect: 'read-only',
       rendered: { argv: [['on', 'web-1', 'stat', '/tmp/x']], files: [], calls: [] },
+      inputDigest: expect.stringMatching(/^sha256:/),
       knownAfter: [],
+      count: 1,
+      targets: ['web-1'],
     });
-    expect(plan.targets[2]?.steps[1]).toMatchObject({ error: { code: 'condition-undetermined' } });
-    expect(plan.control).toMatchObject([
-      { rendered: { calls: [{ method: 'GET', url: 'https://x/tmp/x' }] }, effect: 'read-only' },
+    expect(shown(actionAt(plan, 'change'))).toEqual(['run: web-1', 'skip: web-2', 'fail: web-3']);
+    // What fails before it, a target does not come to.
+    expect(actionAt(plan, 'gather').variants).toMatchObject([
+      { outcome: 'run', count: 2, targets: ['web-1', 'web-2'] },
+      { outcome: 'not-reached', after: 'change', count: 1, targets: ['web-3'] },
+    ]);
+    expect(actionAt(plan, 'call').variants).toMatchObject([
+      { rendered: { calls: [{ method: 'GET', url: 'https://x/tmp/x' }] }, effect: 'read-only', count: 1, targets: [] },
     ]);
     expect(planSummary(plan)).toEqual({
-      outcomes: { run: 5, skip: 1, fail: 1 },
-      effects: { 'read-only': 4, mutating: 1 },
+      outcomes: { run: 7, skip: 1, fail: 1, 'not-reached': 1 },
+      effects: { 'read-only': 6, mutating: 1 },
+    });
+    expect(plan.closure).toEqual({
+      runbooks: [{ name: 'book', version: 'sha256:1' }],
+      actions: ['asset.gather', 'http.request', 'ssh.run'].map((name) => ({ name, version: 1 })),
     });
   });
 
   it('lists the waves with their numbers of targets, which do not change the digest by themselves', () => {
-    const steps = [{ id: 'look', uses: 'ssh.run', with: { argv: ['x'] } }];
-    const whole = planProgram(request(steps));
+    const whole = planProgram(request([run('look')]));
     expect(whole).not.toHaveProperty('waves');
-    const spec = runbookSpecSchema.parse({ targets: 'true', rollout: { waves: [1, '1%', '100%'] }, steps });
-    const plan = planProgram(request(steps, { spec }));
+    const plan = planProgram(request([run('look')], { rest: { rollout: { waves: [1, '1%', '100%'] } } }));
     expect(plan.waves).toEqual([
       { number: 1, targets: 1 },
       { number: 2, targets: 2 },
@@ -107,62 +80,109 @@ describe('planProgram', () => {
     const plan = planProgram(
       request(
         [
-          { id: 'probe', uses: 'ssh.run', with: { argv: ['x'] } },
-          { id: 'text', uses: 'ssh.run', with: { argv: ['${{ inputs.path }}', 'size=${{ steps.probe.stdout }}'] } },
-          { id: 'shape', uses: 'ssh.run', with: { argv: ['x'], codes: '${{ steps.probe.codes }}' } },
-          { id: 'maybe', uses: 'ssh.run', if: 'steps.probe.stdout == "1"', with: { argv: ['x'] } },
-          {
-            id: 'never',
-            uses: 'ssh.run',
-            if: 'asset.name == "no" && steps.probe.stdout == "1"',
-            with: { argv: ['x'] },
-          },
+          run('probe'),
+          run('text', { with: { argv: ['${{ inputs.path }}', 'size=${{ steps.probe.stdout }}'] } }),
+          run('shape', { with: { argv: ['x'], codes: '${{ steps.probe.codes }}' } }),
+          run('maybe', { if: 'steps.probe.stdout == "1"' }),
+          run('presence', { if: 'has(steps.probe.stdout)' }),
+          run('absence', { if: '!has(steps.probe.stdout)' }),
+          run('never', { if: 'asset.name == "no" && steps.probe.stdout == "1"' }),
         ],
         { targets: [target('a', 'web-1')] },
       ),
     );
-    expect(plan.targets[0]?.steps.slice(1)).toEqual([
-      expect.objectContaining({
-        outcome: 'run',
-        knownAfter: ['probe'],
-        rendered: expect.objectContaining({ argv: [['on', 'web-1', '/tmp/x', '(known after probe)']] }),
-      }),
-      { stepId: 'shape', uses: 'ssh.run', outcome: 'unknown', knownAfter: ['probe'] },
-      expect.objectContaining({ outcome: 'run', knownAfter: ['probe'] }),
-      { stepId: 'never', uses: 'ssh.run', outcome: 'skip' },
+    expect(actionAt(plan, 'text').variants).toMatchObject([
+      { outcome: 'run', knownAfter: ['probe'], rendered: { argv: [['on', 'web-1', '/tmp/x', '(known after probe)']] } },
+    ]);
+    expect(actionAt(plan, 'shape').variants).toMatchObject([{ outcome: 'unknown', knownAfter: ['probe'] }]);
+    for (const path of ['maybe', 'presence', 'absence'])
+      expect(actionAt(plan, path).variants).toMatchObject([{ outcome: 'run', knownAfter: ['probe'] }]);
+    expect(shown(actionAt(plan, 'never'))).toEqual(['skip: web-1']);
+  });
+
+  it('knows that a step which is skipped yields nothing', () => {
+    const plan = planProgram(
+      request([
+        run('probe', { if: 'asset.labels.role == "app"', onError: 'continue' }),
+        run('ask', { if: '!has(steps.probe.stdout)', onError: 'continue' }),
+        run('read', { with: { argv: ['${{ steps.probe.stdout }}'] } }),
+      ]),
+    );
+    // web-1 skips the first step; on web-3 it fails and is passed over.
+    expect(shown(actionAt(plan, 'probe')).sort()).toEqual(['fail: web-3', 'run: web-2', 'skip: web-1']);
+    expect(actionAt(plan, 'ask').variants).toMatchObject([
+      { outcome: 'run', knownAfter: [], targets: ['web-1'] },
+      { outcome: 'run', knownAfter: ['probe'], targets: ['web-2'] },
+      { outcome: 'run', knownAfter: [], targets: ['web-3'] },
+    ]);
+    expect(actionAt(plan, 'read').variants).toMatchObject([
+      { outcome: 'fail', error: { code: 'unknown-value' }, targets: ['web-1', 'web-3'] },
+      { outcome: 'run', knownAfter: ['probe'], targets: ['web-2'] },
     ]);
   });
 
-  it('has a digest that is the same for the same plan and another for anything that differs', () => {
-    const steps = [{ id: 'a', uses: 'ssh.run', with: { argv: ['x', '${{ asset.labels.role }}'] } }];
-    const { digest, targetSetDigest } = planProgram(request(steps));
-    const reversed = planProgram(request(steps, { targets: [...request(steps).targets].reverse() }));
-    expect(reversed.digest).toBe(digest);
-    const others = [
-      request(steps, { version: 'sha256:2' }),
-      request(steps, { inputs: {} }),
-      request(steps, { targets: request(steps).targets.slice(1) }),
-      request(steps, { targets: [target('b', 'web-2', 'other'), ...request(steps).targets.slice(1)] }),
-      request([{ ...steps[0], with: { argv: ['x', '${{ asset.labels.role }}'], effect: 'irreversible' } }]),
-    ].map((other) => planProgram(other));
-    expect(new Set([digest, ...others.map((plan) => plan.digest)]).size).toBe(6);
-    expect(others.filter((plan) => plan.targetSetDigest === targetSetDigest)).toHaveLength(4);
+  it('takes facts as not known once a step renews them', () => {
+    const targets = [target('a', 'web-1', 'web', { os: { family: 'debian' } })];
+    const read = (id: string) => run(id, { with: { argv: ['${{ asset.facts.os.family }}'] } });
+    const plan = planProgram(
+      request(
+        [
+          read('before'),
+          { id: 'gather', uses: 'asset.gather' },
+          read('after'),
+          run('has', { if: 'has(asset.facts.x)' }),
+        ],
+        { targets },
+      ),
+    );
+    expect(actionAt(plan, 'before').variants).toMatchObject([
+      { knownAfter: [], rendered: { argv: [['on', 'web-1', 'debian']] } },
+    ]);
+    expect(actionAt(plan, 'after').variants).toMatchObject([
+      { knownAfter: ['gather'], rendered: { argv: [['on', 'web-1', '(known after gather)']] } },
+    ]);
+    expect(actionAt(plan, 'has').variants).toMatchObject([{ outcome: 'run', knownAfter: ['gather'] }]);
+  });
+
+  it('names the credentials that steps and connections open, with their versions', () => {
+    const targets = [
+      { ...target('a', 'web-1'), credential: 'login' },
+      { ...target('b', 'web-2'), credential: null },
+    ];
+    const plan = planProgram(
+      request(
+        [
+          run('change', { with: { argv: ['x'], become: { credential: 'sudo' } } }),
+          { id: 'call', uses: 'http.request', with: { url: 'u', bearer: 'hook' } },
+        ],
+        { targets, credentialVersion: (name) => (name === 'hook' ? null : 3) },
+      ),
+    );
+    expect(plan.credentials).toEqual([
+      { name: 'hook', version: null, usedBy: ['call'] },
+      { name: 'login', version: 3, usedBy: ['connections'] },
+      { name: 'sudo', version: 3, usedBy: ['change'] },
+    ]);
   });
 
   it('fails a step whose input does not fit, and refuses what it cannot plan', () => {
-    const [first] = planProgram(
-      request([{ id: 'a', uses: 'ssh.run', with: { argv: ['x'], codes: ['${{ inputs.path }}'] } }]),
-    ).targets;
-    expect(first?.steps[0]).toMatchObject({
+    const plan = planProgram(request([run('a', { with: { argv: ['x'], codes: ['${{ inputs.path }}'] } })]));
+    expect(actionAt(plan, 'a').variants[0]).toMatchObject({
       outcome: 'fail',
       error: { code: 'invalid-inputs', message: expect.stringContaining('with.codes.0') },
     });
     expect(() => planProgram(request([{ id: 'a', uses: 'toString' }]))).toThrow(
       expect.objectContaining({ code: 'invalid-document' }),
     );
-    const many = Array.from({ length: 10_001 }, (_, index) => target(`t${index}`, 'x'));
-    expect(() => planProgram(request([{ id: 'a', uses: 'ssh.run' }], { targets: many }))).toThrow(
+    const many = Array.from({ length: 20_001 }, (_, index) => target(`t${index}`, 'x'));
+    expect(() => planProgram(request([run('a')], { targets: many }))).toThrow(
       expect.objectContaining({ code: 'too-many-targets' }),
     );
+  });
+
+  it('shows a step of the run itself that fails as the end of the way', () => {
+    const steps = [run('a'), { id: 'call', uses: 'http.request', with: { url: 5 } }, run('b')];
+    const plan = planProgram(request(steps));
+    expect(actionAt(plan, 'b').variants).toMatchObject([{ outcome: 'not-reached', after: 'call', count: 3 }]);
   });
 });

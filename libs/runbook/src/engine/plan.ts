@@ -1,247 +1,143 @@
-import {
-  FettleError,
-  isActionStep,
-  targetStates,
-  walkSteps,
-  type ActionContract,
-  type Effect,
-  type Rendered,
-  type RunbookSpec,
-  type TargetCounts,
-} from '@fettle/contracts';
-import {
-  evaluateCondition,
-  references,
-  renderCompiled,
-  type AssetView,
-  type Expression,
-  type Variables,
-} from '@fettle/expression';
-import { digestOf, type JsonObject } from '../json.js';
+import { FettleError, type Plan, type PlannedNode, type PlannedVariant, type RunbookSpec } from '@fettle/contracts';
 import { waveEnds, waveSizes } from '../rollout/wave-arithmetic.js';
-import { compileStep, type CompiledStep, type StepError } from './decide-step.js';
-import type { ActionRegistry } from './program-nodes.js';
+import { planDigest, targetSetDigest } from './plan-digest.js';
+import { PlanWalk } from './plan-flow.js';
+import type { Walk } from './plan-frame.js';
+import type { PlanRequest } from './plan-request.js';
+import { freshStanding } from './plan-standing.js';
+import { credentialsIn } from './plan-step.js';
 
-export interface PlanTarget {
-  readonly assetId: string;
-  readonly name: string;
-  readonly asset: AssetView;
-}
-
-export interface PlanRequest {
-  /** Digest of the runbook's version. */
-  readonly version: string;
-  readonly spec: RunbookSpec;
-  readonly actions: ActionRegistry;
-  /** With defaults. */
-  readonly inputs: JsonObject;
-  readonly targets: readonly PlanTarget[];
-}
-
-/** What one step would do on one target, or once for the run. */
-export type PlannedStep = {
-  readonly stepId: string;
-  readonly uses: string;
-} & (
-  | { readonly outcome: 'skip' }
-  | { readonly outcome: 'fail'; readonly error: StepError }
-  | {
-      readonly outcome: 'run';
-      readonly effect: Effect;
-      readonly rendered: Rendered;
-      /** Steps whose outputs stand as `(known after <step>)` in `rendered`; the condition may depend on them, too. */
-      readonly knownAfter: readonly string[];
-    }
-  /** Nothing can be shown before the named steps have ended: the input's shape, or whether it runs, depends on them. */
-  | { readonly outcome: 'unknown'; readonly knownAfter: readonly string[] }
-);
-
-export interface Plan {
-  readonly format: 1;
-  readonly version: string;
-  readonly inputs: JsonObject;
-  /** Sorted ids of the targets, and their digest. */
-  readonly targetSet: readonly string[];
-  readonly targetSetDigest: string;
-  /** Waves with the number of their targets, which follows from version and target set; absent: the runbook has none. */
-  readonly waves?: readonly { readonly number: number; readonly targets: number }[];
-  readonly control: readonly PlannedStep[];
-  readonly targets: readonly {
-    readonly assetId: string;
-    readonly name: string;
-    readonly steps: readonly PlannedStep[];
-  }[];
-  /** Of version, inputs, target set, everything rendered and its effects: what an approval is given to. */
-  readonly digest: string;
-}
-
-/** Above this number of targets a plan is not rendered whole. */
-const MAX_PLANNED_TARGETS = 10_000;
-
-/** How a value is shown that an earlier step will yield. */
-export function knownAfterText(stepIds: readonly string[]): string {
-  return `(known after ${stepIds.join(', ')})`;
-}
+/** Above this number of targets a plan is not made. */
+export const MAX_PLANNED_TARGETS = 20_000;
 
 /**
- * What a run would do, without doing it: for every target and step the argument vectors, files and calls from the action's own
- * `render`. The same request gives the same plan and digest. Throws FettleError `too-many-targets` above 10,000 targets and
- * `invalid-document` for an action that is not known.
+ * What a run would do, without doing it: for every step and target the argument vectors, files and calls from the action's own
+ * `render`, equal ones once. The same request gives the same plan and digest. Throws FettleError `too-many-targets` above 20,000
+ * targets, `limit-exceeded` where there is too much to show, and `invalid-document` for an action that is not known.
  */
-export function planProgram({ version, spec, actions, inputs, targets }: PlanRequest): Plan {
+export function planProgram(request: PlanRequest): Plan {
+  const walk = planSlices(request);
+  for (;;) {
+    const next = walk.next();
+    if (next.done === true) return next.value;
+  }
+}
+
+/** The same with breaths in between, for who serves others meanwhile. */
+export function* planSlices(request: PlanRequest): Walk<Plan> {
+  const { spec, inputs, targets, version } = request;
   if (targets.length > MAX_PLANNED_TARGETS) {
     throw new FettleError({
       code: 'too-many-targets',
-      message: `a plan shows at most ${MAX_PLANNED_TARGETS} targets, these are ${targets.length}`,
+      message: `A plan shows at most ${MAX_PLANNED_TARGETS} targets, these are ${targets.length}.`,
       remedy: 'Narrow the targets with `--on`.',
     });
   }
-  const steps = [...walkSteps(spec.steps)].filter(isActionStep).map((step): PlanStep => {
-    const action = Object.hasOwn(actions, step.uses) ? actions[step.uses] : undefined;
-    if (action === undefined) {
-      throw new FettleError({
-        code: 'invalid-document',
-        message: `step "${step.id}" uses "${step.uses}", which is not an action`,
-      });
-    }
-    const compiled = compileStep(step, action.scope === 'control' ? 'run' : 'target');
-    return { id: step.id, uses: step.uses, action, with: step.with, compiled };
-  });
   const sorted = [...targets].sort((a, b) => (a.assetId < b.assetId ? -1 : a.assetId > b.assetId ? 1 : 0));
-  const control = steps
-    .filter(({ action }) => action.scope === 'control')
-    .map((step) => planStep(step, { inputs }, { assetId: '', name: '' }));
-  const onTargets = steps.filter(({ action }) => action.scope === 'target');
-  const planned = sorted.map(({ assetId, name, asset }) => ({
-    assetId,
-    name,
-    steps: onTargets.map((step) => planStep(step, { inputs, asset }, { assetId, name })),
-  }));
-  const targetSet = sorted.map((target) => target.assetId);
-  const targetSetDigest = digestOf(targetSet);
-  const body = { format: 1 as const, version, inputs, targetSetDigest, control, targets: planned };
+  const walk = new PlanWalk(request);
+  const crowd = { run: freshStanding(), targets: sorted.map((target) => ({ target, standing: freshStanding() })) };
+  walk.found.runbooks.set(request.runbook, version);
+  const frame = {
+    spec,
+    inputs,
+    prefix: '',
+    item: null,
+    laterInputs: {},
+    laterItems: {},
+    crowd,
+    callers: [request.runbook],
+  };
+  const steps = yield* walk.steps(spec.steps, frame);
+  notifications(walk, spec);
+  const body = {
+    format: 1 as const,
+    runbook: { space: request.space, name: request.runbook, version },
+    inputs,
+    closure: {
+      runbooks: byName(walk.found.runbooks).map(([name, digest]) => ({ name, version: digest })),
+      actions: byName(walk.found.actions).map(([name, number]) => ({ name, version: number })),
+    },
+    credentials: byName(walk.found.credentials).map(([name, users]) => ({
+      name,
+      version: request.credentialVersion?.(name) ?? null,
+      usedBy: [...users].sort(),
+    })),
+    targets: {
+      count: sorted.length,
+      digest: targetSetDigest(sorted.map(({ assetId }) => assetId)),
+      undetermined: request.undetermined ?? 0,
+      items: sorted.map(({ assetId, name }) => ({ assetId, name })),
+    },
+    ...wavesOf(request, sorted.length),
+    steps,
+    approvals: walk.found.approvals,
+    capacity: { wants: [...runWants(request), ...walk.found.capacity], conflicts: [] },
+  };
+  return { ...body, digest: planDigest(body) };
+}
+
+/** Those who are told of the run: by which versions of actions, and with which credentials. */
+function notifications(walk: PlanWalk, spec: RunbookSpec): void {
+  for (const { uses, with: input } of spec.notify ?? []) {
+    const action = walk.action(uses, 'notify');
+    const names = credentialsIn(action, input).filter((name) => !name.includes('${{'));
+    for (const name of names) walk.opens(name, 'notify');
+  }
+}
+
+function byName<Value>(map: ReadonlyMap<string, Value>): readonly (readonly [string, Value])[] {
+  return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function wavesOf({ spec }: PlanRequest, count: number): Pick<Plan, 'waves'> {
   const { waves } = spec.rollout;
-  const sizes = waves === undefined ? [] : waveSizes(waveEnds(waves, sorted.length));
-  const listed = sizes.map((count, index) => ({ number: index + 1, targets: count }));
-  return { ...body, ...(waves === undefined ? {} : { waves: listed }), targetSet, digest: digestOf(body) };
+  if (waves === undefined) return {};
+  return { waves: waveSizes(waveEnds(waves, count)).map((targets, index) => ({ number: index + 1, targets })) };
 }
 
-interface PlanStep {
-  readonly id: string;
-  readonly uses: string;
-  readonly action: ActionContract;
-  readonly with: unknown;
-  readonly compiled: CompiledStep;
+function runWants({ spec }: PlanRequest): Plan['capacity']['wants'] {
+  return (spec.capacity ?? []).map((want) =>
+    typeof want === 'string' ? { path: '', key: want, units: 1 } : { path: '', ...want },
+  );
 }
 
-/** Steps, or `run`, that an expression reads and that are not known before the run. */
-function readsLater(expression: Expression): readonly string[] {
-  return references(expression).flatMap((path) => {
-    const [variable, name] = path.split('.');
-    if (variable === 'steps') return [name ?? 'earlier steps'];
-    return variable === 'run' ? ['the start'] : [];
-  });
-}
-
-function planStep(step: PlanStep, variables: Variables, target: { assetId: string; name: string }): PlannedStep {
-  const { id: stepId, uses, compiled } = step;
-  const { condition, template, error } = compiled;
-  if (error !== null || template === null) return fail(step, error ?? { code: 'internal', message: 'not compiled' });
-  const later = new Set(condition === null ? [] : readsLater(condition));
-  try {
-    if (condition !== null) {
-      // A condition may be decided by what is known: `false && steps.x.y` skips whatever the step yields.
-      const truth = evaluateCondition(condition, variables);
-      if (truth === false) return { stepId, uses, outcome: 'skip' };
-      if (truth === true) later.clear();
-      else if (later.size === 0) {
-        const message = `the condition \`${condition.source}\` cannot be determined`;
-        return fail(step, { code: 'condition-undetermined', message });
-      }
-    }
-    for (const { expression } of template.expressions) for (const name of readsLater(expression)) later.add(name);
-    const input = renderKnown(step, variables);
-    return renderStep(step, input, target, [...later].sort());
-  } catch (failure) {
-    if (!(failure instanceof FettleError)) throw failure;
-    return fail(step, { code: failure.code, message: failure.message });
+/** The nodes directly inside of a planned node, in the order in which they stand in it. */
+export function plannedInside(node: PlannedNode): readonly PlannedNode[] {
+  const handler = node.handler?.steps ?? [];
+  switch (node.kind) {
+    case 'parallel':
+    case 'choose':
+      return [...node.branches.flatMap((branch) => branch.steps), ...handler];
+    case 'for-each':
+      return [...node.iterations.flatMap((iteration) => iteration.steps), ...handler];
+    case 'call':
+      return [...node.steps, ...handler];
+    case 'try':
+      return [...node.body, ...(node.catch ?? []), ...(node.finally ?? []), ...handler];
+    default:
+      return handler;
   }
 }
 
-function fail({ id: stepId, uses }: PlanStep, error: StepError): PlannedStep {
-  return { stepId, uses, outcome: 'fail', error };
-}
-
-/** `with` with what is known rendered, and a text in the place of each string that reads what is not. */
-function renderKnown({ with: value, compiled }: PlanStep, variables: Variables): unknown {
-  const unknown = new Map<string, readonly string[]>();
-  for (const { path, expression } of compiled.template?.expressions ?? []) {
-    const later = readsLater(expression);
-    if (later.length > 0) unknown.set(path, [...(unknown.get(path) ?? []), ...later]);
+/** Every node of a plan, each before what is inside of it. */
+export function* walkPlan(nodes: readonly PlannedNode[]): Generator<PlannedNode> {
+  for (const node of nodes) {
+    yield node;
+    yield* walkPlan(plannedInside(node));
   }
-  if (compiled.template !== null && unknown.size === 0) return renderCompiled(compiled.template, variables);
-  return replaceUnknown(value, unknown, variables);
-}
-
-function replaceUnknown(
-  value: unknown,
-  unknown: ReadonlyMap<string, readonly string[]>,
-  variables: Variables,
-): unknown {
-  const template = compileStep({ with: maskUnknown(value, 'with', unknown) }, 'target').template;
-  return template === null ? value : renderCompiled(template, variables);
-}
-
-function maskUnknown(value: unknown, path: string, unknown: ReadonlyMap<string, readonly string[]>): unknown {
-  if (typeof value === 'string') {
-    const names = unknown.get(path);
-    return names === undefined ? value : knownAfterText([...new Set(names)].sort());
-  }
-  if (Array.isArray(value)) return value.map((item, index) => maskUnknown(item, `${path}[${index}]`, unknown));
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).map(([key, item]) => [key, maskUnknown(item, memberPath(path, key), unknown)]);
-  return Object.fromEntries(entries) as unknown;
-}
-
-/** As the expression room writes the path of a member. */
-function memberPath(path: string, key: string): string {
-  return /^[A-Za-z_][A-Za-z0-9_-]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key.slice(0, 60))}]`;
-}
-
-function renderStep(
-  step: PlanStep,
-  input: unknown,
-  target: { readonly assetId: string; readonly name: string },
-  knownAfter: readonly string[],
-): PlannedStep {
-  const { id: stepId, uses, action } = step;
-  const parsed = action.input.safeParse(input);
-  if (!parsed.success) {
-    // The text in the place of a value that is not known yet need not be what the schema asks for.
-    if (knownAfter.length > 0) return { stepId, uses, outcome: 'unknown', knownAfter };
-    const [issue] = parsed.error.issues;
-    const where = issue === undefined || issue.path.length === 0 ? 'with' : `with.${issue.path.map(String).join('.')}`;
-    return fail(step, { code: 'invalid-inputs', message: `${where}: ${issue?.message ?? 'is wrong'}` });
-  }
-  const rendered = action.render(parsed.data, target);
-  return { stepId, uses, outcome: 'run', effect: action.effect(parsed.data), rendered, knownAfter };
 }
 
 /** How many planned steps have each outcome, and each effect among those that run: the head of a printed plan. */
-export function planSummary(plan: Plan): {
+export function planSummary(plan: Pick<Plan, 'steps'>): {
   readonly outcomes: Readonly<Record<string, number>>;
   readonly effects: Readonly<Record<string, number>>;
 } {
   const outcomes: Record<string, number> = {};
   const effects: Record<string, number> = {};
-  for (const step of [...plan.control, ...plan.targets.flatMap((target) => target.steps)]) {
-    outcomes[step.outcome] = (outcomes[step.outcome] ?? 0) + 1;
-    if (step.outcome === 'run') effects[step.effect] = (effects[step.effect] ?? 0) + 1;
-  }
+  const count = (variant: PlannedVariant): void => {
+    outcomes[variant.outcome] = (outcomes[variant.outcome] ?? 0) + variant.count;
+    if (variant.outcome === 'run') effects[variant.effect] = (effects[variant.effect] ?? 0) + variant.count;
+  };
+  for (const node of walkPlan(plan.steps)) if (node.kind === 'action') node.variants.forEach(count);
   return { outcomes, effects };
-}
-
-/** Counters of a run before its start: all targets are pending. */
-export function pendingCounts(targets: number): TargetCounts {
-  return Object.fromEntries(targetStates.map((state) => [state, state === 'pending' ? targets : 0])) as TargetCounts;
 }

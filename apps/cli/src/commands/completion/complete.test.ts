@@ -36,6 +36,26 @@ describe('completion', () => {
     expect(complete(program, ['exec', '--on', 'true', '--', 'l'])).toEqual({ candidates: [], names: null });
   });
 
+  it('asks for the inputs of the runbook, and for what one of them takes, also where bash splits the word', () => {
+    const place = (...words: string[]) => complete(program, ['run', 'start', ...words]).input;
+    expect(place('patch', '--input', 'ho')).toEqual({
+      runbook: 'patch',
+      space: null,
+      input: null,
+      prefix: 'ho',
+      before: '',
+    });
+    const host = { runbook: 'patch', space: 'site', input: 'host', prefix: 'we' };
+    expect(place('patch', '--space', 'site', '--input', 'host=we')).toEqual({ ...host, before: 'host=' });
+    expect(place('--space', 'site', 'patch', '--input', 'host', '=', 'we')).toEqual({ ...host, before: '' });
+    expect(place('patch', '--input', 'a', '=', 'b', '--input', 'host', '=')).toMatchObject({
+      input: 'host',
+      prefix: '',
+    });
+    expect(place('patch', '--input', 'a', '=', 'b', '--inp')).toBeUndefined();
+    expect(place('--input', 'host=')).toBeUndefined();
+  });
+
   it('reaches every command there is', () => {
     for (const { path } of leaves(program)) {
       if (path[0]?.startsWith('__') === true) continue;

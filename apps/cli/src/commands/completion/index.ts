@@ -2,6 +2,7 @@ import {
   assetSchema,
   documentSummarySchema,
   principalSchema,
+  runbookInputsSchema,
   runSummarySchema,
   scheduleSchema,
 } from '@fettle/contracts';
@@ -11,7 +12,7 @@ import { ApiClient } from '../../client/api-client.js';
 import { findApi } from '../../client/find-api.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
-import { complete, type NameKind } from './complete.js';
+import { complete, type InputPlace, type NameKind } from './complete.js';
 import { COMPLETE_FILES, completionScripts, shells, type Shell } from './scripts.js';
 
 export function addCompletionCommands(program: Command, session: Session): void {
@@ -32,7 +33,12 @@ export function addCompletionCommands(program: Command, session: Session): void 
 }
 
 async function printCandidates(session: Session, program: Command, words: readonly string[]): Promise<number> {
-  const { candidates, names } = complete(program, words);
+  const { candidates, names, input } = complete(program, words);
+  if (input !== undefined) {
+    const offered = await quietly(session, (client) => askInputs(client, input));
+    session.output.stdout.write(offered.map((candidate) => `${candidate}\n`).join(''));
+    return EXIT.ok;
+  }
   if (names === 'file') return COMPLETE_FILES;
   const typed = words.at(-1) ?? '';
   const found = names === null ? candidates : (await askNames(session, names)).filter((name) => name.startsWith(typed));
@@ -56,11 +62,33 @@ async function namesFrom<Item extends z.ZodType>(client: ApiClient, source: Name
   return items.map(source.name);
 }
 
-/** Names that the API knows; none where it cannot be asked: a Tab shows no errors. */
-async function askNames(session: Session, kind: Exclude<NameKind, 'file'>): Promise<string[]> {
+/** None where the API cannot be asked: a Tab shows no errors. */
+async function quietly(session: Session, ask: (client: ApiClient) => Promise<string[]>): Promise<string[]> {
   try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const client = new ApiClient(findApi(undefined, session.host.env), signal);
+    return await ask(new ApiClient(findApi(undefined, session.host.env), AbortSignal.timeout(TIMEOUT_MS)));
+  } catch {
+    return [];
+  }
+}
+
+/** Names of a runbook's inputs with "=", or the values that one of them takes. */
+async function askInputs(client: ApiClient, place: InputPlace): Promise<string[]> {
+  const path = `/api/v1/runbooks/${encodeURIComponent(place.runbook)}/inputs`;
+  const one = place.input === null ? {} : { input: place.input, prefix: place.prefix };
+  const { items } = await client.get(path, runbookInputsSchema, { ...one, space: place.space });
+  if (place.input === null) {
+    return items.map((item) => `${item.name}=`).filter((text) => text.startsWith(place.prefix));
+  }
+  return items
+    .flatMap((item) => (item.types.includes('boolean') ? [true, false] : (item.allowed ?? [])))
+    .map((value) => (typeof value === 'string' ? value : JSON.stringify(value)))
+    .filter((text) => text.startsWith(place.prefix))
+    .map((text) => `${place.before}${text}`);
+}
+
+/** Names that the API knows. */
+function askNames(session: Session, kind: Exclude<NameKind, 'file'>): Promise<string[]> {
+  return quietly(session, async (client) => {
     switch (kind) {
       case 'runbook': {
         const query = { kind: 'Runbook' };
@@ -80,7 +108,5 @@ async function askNames(session: Session, kind: Exclude<NameKind, 'file'>): Prom
       case 'principal':
         return await namesFrom(client, { path: '/api/v1/principals', item: principalSchema, name: (one) => one.name });
     }
-  } catch {
-    return [];
-  }
+  });
 }

@@ -11,6 +11,7 @@ import { EXIT, exitCodeOfRun } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
 import { LogPrinter } from './log-printer.js';
 import { readRun, readWholeRun } from './read-run.js';
+import { capacityNote } from './capacity-note.js';
 import { rolloutNote } from './rollout-note.js';
 import { RunProgress, type BadEnd } from './run-progress.js';
 import { paintCounts, writeTargets } from './run-text.js';
@@ -113,7 +114,7 @@ class Follower {
     } else if (event.type === 'entry') {
       const bad = this.#progress.take(event.data);
       if (bad !== null) this.#showFailure(bad);
-      this.#showNote(rolloutNote(event.data));
+      this.#showNote(rolloutNote(event.data) ?? capacityNote(event.data));
     } else {
       this.#showConnection(event);
     }

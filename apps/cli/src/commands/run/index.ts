@@ -5,8 +5,10 @@ import type { Session } from '../../session/session.js';
 import { cancelRun } from './cancel-run.js';
 import { followExistingRun } from './follow-existing-run.js';
 import { listRuns } from './list-runs.js';
+import { showInputs } from './show-inputs.js';
 import { showLogs } from './show-logs.js';
 import { showRun } from './show-run.js';
+import { signalRun } from './signal-run.js';
 import { startRun } from './start-run.js';
 
 export function addRunCommands(program: Command, session: Session): void {
@@ -16,7 +18,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .argument('<runbook>', 'name of the runbook')
     .option(
       '--input <name=value>',
-      'an input; text, unless the runbook says number, boolean, array or object; name:=JSON forces JSON (repeatable)',
+      'an input; text, unless the runbook says number, boolean, array or object; name:=JSON forces JSON; repeat the name for several values',
       collect,
     )
     .option('--inputs-file <file>', 'inputs as a YAML or JSON object; "-" reads standard input')
@@ -24,12 +26,18 @@ export function addRunCommands(program: Command, session: Session): void {
     .option('--runbook-version <version>', 'number or digest of a version; default: the current one')
     .option('--allow-empty', 'accept that no target matches')
     .option('--reason <text>', 'why, for the audit log')
+    .option('--plan-digest <digest>', 'do what this plan says, or nothing: refused if anything would differ')
     .option('--idempotency-key <key>', 'the same key and request give the same run')
     .option(
       '-f, --follow',
       'wait for its end and show progress; exit 6 failed or cancelled, 7 timed out, 8 waiting for approval',
     )
     .action(session.act(startRun));
+  withSpace(run.command('inputs'))
+    .description('show what a runbook takes, and the values that may be given')
+    .argument('<runbook>', 'name of the runbook')
+    .option('--runbook-version <version>', 'number or digest of a version; default: the current one')
+    .action(session.act(showInputs));
   withSpace(run.command('list'))
     .alias('ls')
     .description('list runs, newest first')
@@ -37,6 +45,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .addOption(new Option('--runbook <name>', 'only runs of this runbook').argParser(parseName))
     .addOption(limitOption('at most so many', 20))
     .option('--all', 'all of them')
+    .option('--sub-runs', 'also those that steps of other runs called')
     .action(session.act(listRuns));
   withApi(run.command('show'))
     .description('show a run and its targets')
@@ -55,6 +64,12 @@ export function addRunCommands(program: Command, session: Session): void {
     .argument('<id>', 'id of the run')
     .option('--logs', 'with what the hosts write')
     .action(session.act(followExistingRun));
+  withApi(run.command('signal'))
+    .description('send a signal to the step of a run that waits for it')
+    .argument('<id>', 'id of the run')
+    .argument('<name>', 'name of the signal')
+    .option('--payload <json>', 'a JSON object that fits the schema of the step; "-" reads standard input')
+    .action(session.act(signalRun));
   withApi(run.command('cancel'))
     .description('cancel a run: ends what is under way on the hosts')
     .argument('<id>', 'id of the run')

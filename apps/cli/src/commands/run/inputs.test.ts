@@ -9,6 +9,9 @@ const schema = {
     ratio: { type: 'number' },
     dry: { type: 'boolean' },
     hosts: { type: 'array' },
+    ports: { type: 'array', items: { type: 'integer' } },
+    days: { type: 'array', items: { enum: ['mon', 'tue'] } },
+    password: { type: 'string', 'x-fettle-secret': true },
     more: { type: ['object', 'null'] },
     either: { type: ['string', 'number'] },
     free: {},
@@ -40,7 +43,7 @@ describe('--input', () => {
     expect(inputs('count=1.5', 'dry=yes', 'hosts={}', 'ratio="x"')).toEqual({
       count: '1.5',
       dry: 'yes',
-      hosts: '{}',
+      hosts: ['{}'],
       ratio: '"x"',
     });
   });
@@ -61,9 +64,27 @@ describe('--input', () => {
     expect(Reflect.get({}, 'polluted')).toBeUndefined();
   });
 
-  it('needs the schema only where a value could be more than text', () => {
-    expect(needsSchema(parseInputArguments(['a=text', 'b:=1']))).toBe(false);
-    expect(needsSchema(parseInputArguments(['a=1']))).toBe(true);
+  it('collects what is given several times for a list, each value typed by its items', () => {
+    expect(inputs('hosts=a', 'hosts=b', 'ports=22', 'days=mon')).toEqual({
+      hosts: ['a', 'b'],
+      ports: [22],
+      days: ['mon'],
+    });
+    expect(inputs('ports=22', 'ports=x', 'ports:=[80,443]')).toEqual({ ports: [22, 'x', 80, 443] });
+    expect(inputs('ports=[22,80]', 'hosts=["a"]')).toEqual({ ports: [22, 80], hosts: ['a'] });
+    expect(() => inputs('name=a', 'name=b')).toThrow(/--input name is given 2 times, but it takes one value/);
+  });
+
+  it('takes the name of a credential for a secret, also with @ in front', () => {
+    expect(inputs('password=db-admin')).toEqual({ password: 'db-admin' });
+    expect(inputs('password=@db-admin')).toEqual({ password: 'db-admin' });
+    expect(inputs('name=@db-admin')).toEqual({ name: '@db-admin' });
+  });
+
+  it('needs the schema unless JSON says it all', () => {
+    expect(needsSchema(parseInputArguments(['b:=1', 'c:=[]']))).toBe(false);
+    expect(needsSchema(parseInputArguments(['a=text']))).toBe(true);
+    expect(needsSchema(parseInputArguments(['a:=1', 'a:=2']))).toBe(true);
   });
 
   it('reads files that hold an object', () => {

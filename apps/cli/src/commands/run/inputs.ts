@@ -8,33 +8,50 @@ export interface InputArgument {
   readonly isJson: boolean;
 }
 
-/** @throws UsageError for what is neither, and for a name given twice */
+/** @throws UsageError for what is neither */
 export function parseInputArguments(values: readonly string[]): InputArgument[] {
-  const seen = new Set<string>();
   return values.map((value) => {
     const at = value.indexOf('=');
     const isJson = at > 0 && value[at - 1] === ':';
     const name = value.slice(0, isJson ? at - 1 : Math.max(at, 0));
     if (name === '') throw new UsageError(`--input must be name=value or name:=JSON, not "${value.slice(0, 80)}"`);
-    if (seen.has(name)) throw new UsageError(`--input ${name} is given twice`);
-    seen.add(name);
     return { name, text: value.slice(at + 1), isJson };
   });
 }
 
-/** Whether any value could be meant as something other than text. */
+/** Whether the runbook must be asked what it takes: `name:=JSON`, given once, says it all. */
 export function needsSchema(values: readonly InputArgument[]): boolean {
-  return values.some(({ isJson, text }) => !isJson && typeof parsedJson(text) !== 'string');
+  return values.some(({ isJson }) => !isJson) || new Set(values.map(({ name }) => name)).size < values.length;
 }
 
 /**
  * The values as the runbook wants them: `name=value` is text, unless the schema of that input allows no text and the value is
- * JSON of a type it allows; `name:=JSON` is JSON.
- * @throws UsageError for `name:=` without JSON
+ * JSON of a type it allows; `name:=JSON` is JSON. An input that takes a list collects what is given for it, one or several
+ * times; a secret input takes the name of a credential, also as `@name`.
+ * @throws UsageError for `name:=` without JSON, and for a single value that is given twice
  */
 export function typedInputs(values: readonly InputArgument[], schema: unknown): Record<string, unknown> {
+  const byName = new Map<string, InputArgument[]>();
+  for (const value of values) byName.set(value.name, [...(byName.get(value.name) ?? []), value]);
   // fromEntries makes own members of all names, `__proto__` too; the API refuses that one with a message.
-  return Object.fromEntries(values.map((value) => [value.name, typedValue(value, schema)]));
+  return Object.fromEntries([...byName].map(([name, given]) => [name, typedInput(name, given, schema)]));
+}
+
+function typedInput(name: string, given: readonly InputArgument[], schema: unknown): unknown {
+  const property = member(member(schema, 'properties'), name);
+  const isList = typesOf(property).includes('array');
+  const [first] = given;
+  if (given.length === 1 && first !== undefined) {
+    const value = typedValue(first, property);
+    const isText = !first.isJson && typeof value === 'string' && !typesOf(property).includes('string');
+    return isList && isText ? [typedValue(first, member(property, 'items'))] : value;
+  }
+  if (!isList) throw new UsageError(`--input ${name} is given ${given.length} times, but it takes one value`);
+  return given.flatMap((one) => {
+    const value = typedValue(one, member(property, 'items'));
+    // `hosts:=["a","b"]` beside `hosts=c` adds its items.
+    return one.isJson && Array.isArray(value) ? (value as unknown[]) : [value];
+  });
 }
 
 function typedValue({ name, text, isJson }: InputArgument, schema: unknown): unknown {
@@ -45,7 +62,8 @@ function typedValue({ name, text, isJson }: InputArgument, schema: unknown): unk
       throw new UsageError(`--input ${name}:= must be followed by JSON, not "${text.slice(0, 80)}"`);
     }
   }
-  const types = typesOf(schema, name);
+  if (member(schema, 'x-fettle-secret') === true) return text.replace(/^@/, '');
+  const types = typesOf(schema);
   const value = parsedJson(text);
   if (types.length === 0 || types.includes('string') || typeof value === 'string') return text;
   return types.some((type) => isOfType(value, type)) ? value : text;
@@ -60,8 +78,8 @@ function parsedJson(text: string): unknown {
   }
 }
 
-function typesOf(schema: unknown, name: string): string[] {
-  const type = member(member(member(schema, 'properties'), name), 'type');
+function typesOf(schema: unknown): string[] {
+  const type = member(schema, 'type');
   if (typeof type === 'string') return [type];
   return Array.isArray(type) ? type.filter((one): one is string => typeof one === 'string') : [];
 }

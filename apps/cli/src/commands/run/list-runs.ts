@@ -11,13 +11,20 @@ interface ListOptions extends SpaceOptions {
   readonly runbook?: string;
   readonly limit: number;
   readonly all?: boolean;
+  readonly subRuns?: boolean;
 }
 
 export async function listRuns(session: Session, options: ListOptions): Promise<number> {
   const client = session.connect(options);
   const { space, state, runbook } = options;
+  const subRuns = options.subRuns === true ? 'true' : undefined;
   const limit = options.all === true ? undefined : options.limit;
-  const { items, hasMore } = await client.list('/api/v1/runs', runSummarySchema, { space, state, runbook }, limit);
+  const { items, hasMore } = await client.list(
+    '/api/v1/runs',
+    runSummarySchema,
+    { space, state, runbook, subRuns },
+    limit,
+  );
   session.output.list(options.output, items, columns(session), 'No runs.');
   if (hasMore) session.output.note(`There are older ones: --limit ${options.limit * 5} or --all shows more.`);
   return EXIT.ok;

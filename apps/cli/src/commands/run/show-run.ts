@@ -5,7 +5,7 @@ import { EXIT } from '../../session/exit-codes.js';
 import { requireRunId } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
 import { readWholeRun } from './read-run.js';
-import { runFields, writeTargets } from './run-text.js';
+import { countsText, runFields, writeTargets } from './run-text.js';
 
 export async function showRun(
   session: Session,
@@ -18,6 +18,7 @@ export async function showRun(
   output.data(options.output, shown(run), () => runFields(output, run));
   if (options.output !== 'table') return EXIT.ok;
   writeControlSteps(output, run);
+  writeSubRuns(output, run);
   if (run.targets.length > 0) output.stdout.write('\n');
   writeTargets(output, run, options.all === true ? run.targets.length : undefined);
   return EXIT.ok;
@@ -27,6 +28,19 @@ export async function showRun(
 export function shown(run: RunDetail): Omit<RunDetail, 'targetsNext'> {
   const { targetsNext: _all, ...rest } = run;
   return rest;
+}
+
+/** The runs that its steps called, as a tree. */
+function writeSubRuns(output: Output, { subRuns = [] }: RunDetail): void {
+  if (subRuns.length === 0) return;
+  const table = output.table(subRuns, [
+    { title: 'SUB-RUN', value: (run) => `${'  '.repeat(run.depth - 1)}${run.step}` },
+    { title: 'RUNBOOK', value: (run) => run.runbook },
+    { title: 'STATE', value: (run) => run.state, paint: (cell) => paintState(output.colours, cell) },
+    { title: 'ID', value: (run) => run.id },
+    { title: 'TARGETS', value: (run) => countsText(run.counts) },
+  ]);
+  output.stdout.write(`\n${table}`);
 }
 
 function writeControlSteps(output: Output, run: RunDetail): void {

@@ -22,7 +22,9 @@ export type SshErrorCode =
   | 'remote-shell-unusable'
   | 'output-sink-failed'
   | 'stdin-source-failed'
-  | 'file-put-failed';
+  | 'file-put-failed'
+  | 'detach-impossible'
+  | 'stale-request';
 
 export interface SshErrorOptions {
   readonly code: SshErrorCode;

@@ -1,0 +1,50 @@
+import { deliverNotification, DELIVERY_TIMEOUT_MS, type WorkerServices } from '@fettle/activities';
+import { takeDueNotifications } from '@fettle/database';
+import type { Logger } from 'pino';
+import type { BackgroundTask } from './run-loop.js';
+
+/** A receiver that does not answer keeps one of these for half a minute. */
+const MAX_IN_FLIGHT = 50;
+/** Longer than any attempt: who takes it after that knows that this worker is gone. */
+const LEASE_MS = DELIVERY_TIMEOUT_MS + 60_000;
+
+export interface NotificationSender {
+  readonly task: BackgroundTask;
+  /** Ends what is under way, which is given back, and resolves when nothing is. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Tells those whom runbooks name of what became of their runs: at least once, each repeat under the same id. It takes what is
+ * due in its transaction and calls outside of it, so that a slow receiver holds up neither a run, nor the database, nor others.
+ */
+export function sendNotifications(services: WorkerServices, logger: Pick<Logger, 'warn'>): NotificationSender {
+  const stopping = new AbortController();
+  const inFlight = new Set<Promise<void>>();
+  return {
+    task: {
+      name: 'send-notifications',
+      intervalMs: 1000,
+      async round(transaction) {
+        const room = stopping.signal.aborted ? 0 : MAX_IN_FLIGHT - inFlight.size;
+        const due = room > 0 ? await takeDueNotifications(transaction, room, LEASE_MS) : [];
+        const afterCommit = (): Promise<void> => {
+          for (const one of due) {
+            const delivery = deliverNotification(services, one, stopping.signal)
+              .catch((error: unknown) => {
+                logger.warn({ err: error, runId: one.runId }, 'a notification could not be settled; it comes again');
+              })
+              .finally(() => inFlight.delete(delivery));
+            inFlight.add(delivery);
+          }
+          return Promise.resolve();
+        };
+        return { more: false, afterCommit };
+      },
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all(inFlight);
+    },
+  };
+}
