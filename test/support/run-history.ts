@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '@fettle/runbook';
+import { isRecord, type JsonObject, type JsonValue } from '@fettle/runbook';
 import type { RehearsedEntry, Simulation } from '@fettle/runbook/source';
 import type { DataSource } from 'typeorm';
 
@@ -31,11 +31,25 @@ interface RawEntry {
 }
 
 /** Members of an entry's data that both hosts have. */
-const kept = ['attempt', 'state', 'exitCode', 'next', 'wave', 'of', 'targets', 'counts', 'soakMs', 'undispatched', 'left'];
+const kept = [
+  'attempt',
+  'state',
+  'exitCode',
+  'next',
+  'wave',
+  'of',
+  'targets',
+  'counts',
+  'soakMs',
+  'undispatched',
+  'left',
+];
 const keptOfNotes = ['branch', 'index', 'code'];
 
 function normalised({ kind, target, step, data }: RawEntry): HistoryEntry {
-  const known = Object.fromEntries([...kept, ...keptOfNotes].flatMap((name) => (data[name] === undefined ? [] : [[name, data[name]]])));
+  const known = Object.fromEntries(
+    [...kept, ...keptOfNotes].flatMap((name) => (data[name] === undefined ? [] : [[name, data[name]]])),
+  );
   const code = codeOf(data.error);
   const { rollback } = data;
   return {
@@ -55,8 +69,8 @@ function sortedReport(report: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(report).map(([name, paths]) => [name, [...(paths as string[])].sort()]));
 }
 
-function codeOf(error: JsonValue | undefined): string | null {
-  return typeof error === 'object' && error !== null && 'code' in error ? String((error as JsonObject)['code'] as string) : null;
+function codeOf(error: unknown): string | null {
+  return isRecord(error) && typeof error['code'] === 'string' ? error['code'] : null;
 }
 
 /** Signals are sent from outside, more of them than steps wait for. */
@@ -79,7 +93,7 @@ export async function readHistory(dataSource: DataSource, runId: string): Promis
   );
   const called: Record<string, RunHistory> = {};
   for (const { kind, step, data } of entries) {
-    if (kind === 'run-called') called[step ?? ''] = await readHistory(dataSource, String(data['runId'] as string));
+    if (kind === 'run-called') called[step ?? ''] = await readHistory(dataSource, data['runId'] as string);
   }
   return {
     runbook: run.runbook,
@@ -99,7 +113,10 @@ export function historyOf(simulation: Simulation, number = 1): RunHistory {
   const of = simulation.runs.find((run) => run.number === number);
   if (of === undefined) throw new Error(`there is no run ${number}`);
   const calls = own.filter(({ kind }) => kind === 'run-called');
-  const called = calls.map(({ step, data }): [string, RunHistory] => [step ?? '', historyOf(simulation, Number(data['run']))]);
+  const called = calls.map(({ step, data }): [string, RunHistory] => [
+    step ?? '',
+    historyOf(simulation, Number(data['run'])),
+  ]);
   return {
     runbook: of.runbook,
     state: of.finish?.state ?? 'running',

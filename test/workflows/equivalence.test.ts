@@ -1,6 +1,7 @@
 import { mkdtemp, chmod, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { actionContracts } from '@fettle/activities/contracts';
 import { FettleError, runbookDocumentSchema, type RunbookSpec } from '@fettle/contracts';
 import { cancelRun, signalRun } from '@fettle/operations';
@@ -9,7 +10,7 @@ import { simulate, type Script, type SimulateRequest } from '@fettle/runbook/sou
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { generateRunbook, type GeneratedRunbook } from '../support/generated-runbooks.js';
-import { comparable, historyOf, readHistory, type ComparableHistory } from '../support/run-history.js';
+import { comparable, historyOf, readHistory, type ComparableHistory, type RunHistory } from '../support/run-history.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
 
@@ -92,7 +93,7 @@ function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
       if (isWell || fate?.isPoll === true) return { ...base, state: 'succeeded', exitCode: null, error: null, result };
       return { ...base, state: 'failed', exitCode: null, error: { code: 'http-status', message: '' }, result };
     },
-    decision: () => null,
+    decisions: () => [],
     signals: signals.map(({ name, payload }) => ({ name, payload, afterMs: 0 })),
   };
 }
@@ -149,6 +150,13 @@ interface Executed {
   readonly name: string;
   readonly generated: GeneratedRunbook;
   readonly real: ComparableHistory;
+  readonly entryCount: number;
+}
+
+const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+function countEntries({ entries, called }: RunHistory): number {
+  return Object.values(called).reduce((sum, run) => sum + countEntries(run), entries.length);
 }
 
 describe('generated runbooks', () => {
@@ -201,7 +209,8 @@ describe('generated runbooks', () => {
         });
     }
     await stack.ended(id, 120_000);
-    return { name, generated, real: comparable(await readHistory(stack.dataSource, id), generated.isSequential) };
+    const history = await readHistory(stack.dataSource, id);
+    return { name, generated, real: comparable(history, generated.isSequential), entryCount: countEntries(history) };
   }
 
   const pure = (name: string, generated: GeneratedRunbook, engine?: typeof advance): ComparableHistory =>
@@ -227,8 +236,9 @@ describe('generated runbooks', () => {
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, serve));
+      const entryCount = executed.reduce((sum, one) => sum + one.entryCount, 0);
       process.stdout.write(
-        `equivalence.test.ts: ${executed.length} runbooks: ${JSON.stringify(Object.fromEntries(kinds))}\n`,
+        `equivalence.test.ts: ${executed.length} runbooks, ${entryCount} entries: ${JSON.stringify(Object.fromEntries(kinds))}\n`,
       );
       if (different.length > 0) {
         const shown = different.slice(0, 3).join('\n\n');
@@ -240,14 +250,9 @@ describe('generated runbooks', () => {
   );
 
   it.each(Object.entries(brokenEngines))('are told apart from a host that %s', (_what, engine) => {
-    const same = executed.filter(({ name, generated, real }) => {
-      try {
-        expect(real).toEqual(pure(name, generated, engine));
-        return true;
-      } catch {
-        return false;
-      }
-    });
+    const same = executed.filter(({ name, generated, real }) =>
+      isDeepStrictEqual(asJson(real), asJson(pure(name, generated, engine))),
+    );
     expect(executed.length).toBeGreaterThan(0);
     expect(same.length).toBeLessThan(executed.length);
   });

@@ -61,8 +61,6 @@ export class RunEntity {
   @Column('jsonb', { nullable: true }) closure!: Record<string, string> | null;
   @Column('jsonb', { nullable: true }) outputs!: Record<string, unknown> | null;
   @Column('text', { nullable: true }) summary!: string | null;
-  /** What was undone and what could not be; null: there was no rollback. */
-  @Column('jsonb', { nullable: true }) rollback!: unknown;
   @Column('integer', { name: 'segment_mark' }) segmentMark!: number;
   @Column('integer', { name: 'decision_mark' }) decisionMark!: number;
   /** Paths of what was undone and of what could not be; null: there was no rollback. */
@@ -91,8 +89,6 @@ export class RunTargetEntity {
   @Column('jsonb', { nullable: true }) error!: StoredError | null;
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
   @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
-  /** What became of undoing its steps; null: nothing was to be undone. */
-  @Column('text', { nullable: true }) rollback!: 'undone' | 'incomplete' | null;
 }
 
 @Entity('run_step')

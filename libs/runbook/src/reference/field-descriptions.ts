@@ -42,11 +42,7 @@ export const fieldSections = {
       priority: 'the higher comes first where runs wait for a capacity; 0 if absent',
       rollback:
         'what is undone when the run does not succeed: `unfinished` (if absent) on targets that did not come through, `all` that was done, or `nothing`',
-      priority: 'from -100 to 100: whoever has the higher one comes first where runs wait for a capacity; 0 if absent',
       lint: '`ignore`: findings of `fettle lint` that are meant to be so, each with its `code`, a `reason` and perhaps the `step`',
-      logLimit:
-        'how much is kept of the output of each attempt of a step, half from its beginning and half from its end',
-      notify: 'who is told when the run comes into a state; absent: nobody',
       assetLock: '`exclusive`: at most one run changes an asset at a time; `shared`: others may at the same time',
       notify: 'who is told when the run comes into one of the states `on`, by the action `uses` with the input `with`',
       logLimit:

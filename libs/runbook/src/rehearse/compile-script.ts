@@ -61,14 +61,10 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
       const fault = one.faults.find((candidate) => fits(candidate, call));
       return fault === undefined ? end : faulted(end, fault);
     },
-    decision({ runbook, path }) {
-      const decided = one.approvals.find(
-        (candidate) => (candidate.runbook ?? spec.runbook) === runbook && matchesStep(candidate.step, path),
-      );
-      if (decided === undefined) return null;
-      const { decision, by, reason = null, after } = decided;
-      return { decision, by, reason, afterMs: durationMs(after) };
-    },
+    decisions: ({ runbook, path }) =>
+      one.approvals
+        .filter((decided) => (decided.runbook ?? spec.runbook) === runbook && matchesStep(decided.step, path))
+        .map(({ decision, by, reason = null, after }) => ({ decision, by, reason, afterMs: durationMs(after) })),
     signals: one.signals.map(({ name, payload = {}, after }) => ({
       name,
       payload: payload as JsonValue,

@@ -53,8 +53,8 @@ export interface ScriptedSignal {
 /** The world outside of a rehearsed run. */
 export interface Script {
   attempt(call: ScriptedCall): ScriptedEnd;
-  /** Null: nobody decides. */
-  decision(question: { readonly runbook: string; readonly path: string; readonly id: string }): ScriptedDecision | null;
+  /** None: nobody decides. */
+  decisions(question: { readonly runbook: string; readonly path: string }): readonly ScriptedDecision[];
   /** What comes from outside to the rehearsed run itself. */
   readonly signals: readonly ScriptedSignal[];
 }

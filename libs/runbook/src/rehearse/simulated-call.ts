@@ -44,7 +44,8 @@ export function calledSubject({ depth, targets, world }: Caller, command: Call):
     return { code: 'invalid-inputs', message: checked.findings[0]?.message ?? 'the inputs do not fit' };
   }
   // Those on which nothing failed.
-  const isWell = (target: TargetRow): boolean => isOpen(target) || target.state === 'succeeded' || target.state === 'skipped';
+  const isWell = (target: TargetRow): boolean =>
+    isOpen(target) || target.state === 'succeeded' || target.state === 'skipped';
   const still = new Set(targets.filter(isWell).map(({ name }) => name));
   const isOurs = ({ name }: AssetView): boolean => command.targets === 'own' || still.has(name ?? '');
   try {

@@ -3,7 +3,7 @@ import { compileSchema } from '../document/validate-inputs.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { stepOutputs, type StepError } from '../engine/decide-step.js';
 import type { JsonObject, JsonValue } from '../json.js';
-import { stepIdOf } from './script.js';
+import type { ScriptedDecision } from './script.js';
 import type { OpenWork, SimulatedRun } from './simulated-run.js';
 
 type Kind = 'wait' | 'wait-until' | 'ask-approval' | 'await-signal' | 'take-capacity';
@@ -87,20 +87,38 @@ function askApproval(run: SimulatedRun, command: Wait<'ask-approval'>, answer: A
   const end = stepOf(run, path, answer);
   const { roles, principals, quorum } = approval;
   run.append({ kind: 'approval-asked', step: path, data: { message, roles, principals, quorum } });
-  const decision = run.script.decision({ runbook: run.runbook, path, id: stepIdOf(path) });
   const expiresMs = durationMs(approval.expires);
-  if (decision === null || decision.afterMs >= expiresMs) {
-    const error = { code: 'approval-expired', message: `nobody decided within ${expiresMs / 1000} s` };
-    return ending(run, expiresMs, () => end('failed', { error }), end);
-  }
-  const decided = (): void => {
-    const { by, reason } = decision;
-    run.append({ kind: 'approval-decided', step: path, data: { decision: decision.decision, by, reason } });
-    if (decision.decision === 'approve') return end('succeeded');
+  const approvers = new Set<string>();
+  const stops: (() => void)[] = [];
+  const stop = (): void => stops.forEach((one) => one());
+  const decide = ({ by, decision, reason }: ScriptedDecision): void => {
+    run.append({ kind: 'approval-decided', step: path, data: { decision, by, reason } });
+    if (decision === 'approve') {
+      approvers.add(by);
+      if (approvers.size < quorum) return;
+      stop();
+      return end('succeeded');
+    }
+    stop();
     const text = `${by} rejected it${reason === null ? '' : `: ${reason}`}`;
     end('failed', { error: { code: 'approval-rejected', message: text } });
   };
-  return ending(run, decision.afterMs, decided, end);
+  const expire = (): void => {
+    stop();
+    run.append({ kind: 'approval-expired', step: path });
+    end('failed', { error: { code: 'approval-expired', message: `nobody decided within ${expiresMs / 1000} s` } });
+  };
+  stops.push(run.clock.after(expiresMs, expire));
+  for (const decision of run.script.decisions({ runbook: run.runbook, path })) {
+    if (decision.afterMs < expiresMs) stops.push(run.clock.after(decision.afterMs, () => decide(decision)));
+  }
+  return {
+    cancel: () => {
+      stop();
+      run.append({ kind: 'approval-withdrawn', step: path });
+      end('cancelled');
+    },
+  };
 }
 
 function awaitSignal(run: SimulatedRun, command: Wait<'await-signal'>, answer: Answer): OpenWork {

@@ -65,6 +65,14 @@ describe('fettle rehearse', () => {
     expect(result.stderr).toContain('step coverage of rolling is 50.0 %, less than 60 %');
   });
 
+  it('carries out the example of the reference', async () => {
+    const page = await readFile(new URL('../../../../../docs/reference/rehearse.md', import.meta.url), 'utf8');
+    const example = /```yaml\n([^]*?)```/.exec(page)?.[1] ?? '';
+    const result = await capture(['rehearse', '-f', '-', '--min-coverage', '100'], { stdin: example });
+    expect(result.stderr).toBe('2 cases as expected, 0 not\n');
+    expect(result.exitCode).toBe(0);
+  });
+
   it('finds what is wrong in a rehearsal, as validate does', async () => {
     const wrong = join(folder, 'wrong.yaml');
     await writeFile(wrong, `${runbook}---\n${rehearsal('drian')}`);
