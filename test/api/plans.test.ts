@@ -99,7 +99,12 @@ describe('plans', () => {
         },
       ],
     });
-    expect(kernel).toMatchObject({ variants: [{ outcome: 'skip', count: 5 }, { outcome: 'run', count: 5 }] });
+    expect(kernel).toMatchObject({
+      variants: [
+        { outcome: 'skip', count: 5 },
+        { outcome: 'run', count: 5 },
+      ],
+    });
     expect(hook).toMatchObject({ scope: 'control', variants: [{ count: 1, targets: [] }] });
     expect(sub).toMatchObject({
       targets: { count: 5 },

@@ -19,6 +19,7 @@ const target = (more: Partial<ClaimedTarget> = {}): ClaimedTarget => ({
     generation: 1,
     outputs: {},
     failing: 0,
+    isParked: false,
     error: null,
   },
   ...more,

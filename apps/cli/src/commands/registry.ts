@@ -31,7 +31,17 @@ export interface CommandGroup {
 /** Every command there is, in the order of the help. */
 export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
-  { title: 'Work:', commands: [addRunCommands, addApprovalCommands, addPlanCommand, addExecCommand, addScheduleCommands, addCapacityCommands] },
+  {
+    title: 'Work:',
+    commands: [
+      addRunCommands,
+      addApprovalCommands,
+      addPlanCommand,
+      addExecCommand,
+      addScheduleCommands,
+      addCapacityCommands,
+    ],
+  },
   { title: 'Documents:', commands: [addDocumentCommands, addLintCommand, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {

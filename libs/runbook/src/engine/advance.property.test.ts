@@ -190,7 +190,7 @@ function eventOf(command: EngineCommand, path: string, answer: Answer, isCancell
   }
   if (command.kind === 'wait-until') return { kind: 'waited', path };
   const { output, holds } = answer;
-  const state = answer.state as 'succeeded' | 'failed' | 'unknown';
+  const state = answer.state;
   return { kind: 'ended', path, state, ...(state === 'succeeded' ? { output, holds } : {}) };
 }
 

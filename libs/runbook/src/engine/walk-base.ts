@@ -1,6 +1,6 @@
 import { FettleError } from '@fettle/contracts';
 import { renderTemplate, type Variables } from '@fettle/expression';
-import { jsonSizeBytes, type JsonObject, type JsonValue } from '../json.js';
+import type { JsonObject, JsonValue } from '../json.js';
 import type { EngineCommand, EngineEvent, RunError } from './commands.js';
 import type { StepError } from './decide-step.js';
 import type { NodeBase, Program } from './program-nodes.js';
@@ -123,7 +123,7 @@ export abstract class WalkBase {
       if (prefix.startsWith(end < 0 ? '' : path.slice(0, end + 2))) steps[idOf(path)] = output;
     }
     const variables = { inputs, steps, run: { ...run, counts }, item, ...(error === null ? {} : { error }) };
-    return variables as unknown as Variables;
+    return variables;
   }
 }
 
@@ -148,4 +148,9 @@ export function tooLarge(what: string): FettleError {
 
 export function unreachable(): StepError {
   return { code: 'internal', message: 'a step without condition was skipped' };
+}
+
+/** What a `catch` reads. */
+export function errorVariable({ code, message, stepId = '' }: RunError): JsonObject {
+  return { code, message, step: stepId };
 }

@@ -10,6 +10,7 @@ import { childLists } from './targets.js';
 import { WalkLeaves } from './walk-leaves.js';
 import {
   cancelled,
+  errorVariable,
   failureOf,
   idOf,
   MAX_CONTROL_OUTPUT_BYTES,
@@ -102,7 +103,6 @@ export class Walk extends WalkLeaves {
       this.note(path, 'failure-passed', { code: outcome.error?.code ?? 'failed' });
       outcome = ok;
     }
-    // Whoever looks again after a cancel finds it the same way; nothing of it is to be kept.
     if (outcome.state === 'cancelled' && !Object.hasOwn(this.draft.marks, path)) return outcome;
     this.forget(childLists(node).flat(), place.prefix);
     delete this.draft.marks[path];
@@ -272,7 +272,7 @@ export class Walk extends WalkLeaves {
     delete draft.marks[`${path}#failed`];
     if (outcome.state !== 'ok' || node.outputs === null) return outcome;
     try {
-      const output = stepOutputs(node.outputs, { result } as unknown as Variables);
+      const output = stepOutputs(node.outputs, { result });
       return this.keep(path, output);
     } catch (error) {
       return { state: 'failed', error: failureOf(path, stepError(error)) };
@@ -347,9 +347,4 @@ export class Walk extends WalkLeaves {
     if (jsonSizeBytes(value) > MAX_CONTROL_OUTPUT_BYTES) throw tooLarge('the outputs are');
     return value;
   }
-}
-
-/** What a `catch` reads. */
-function errorVariable({ code, message, stepId = '' }: RunError): JsonObject {
-  return { code, message, step: stepId };
 }
