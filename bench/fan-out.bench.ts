@@ -38,7 +38,12 @@ describe('fan-out', () => {
     stack.environment.NODE_OPTIONS = process.env.FETTLE_BENCH_NODE_OPTIONS ?? '';
     await stack.addHosts(sshd, HOSTS);
     const steps = (count: number) =>
-      Array.from({ length: count }, (_, index) => ({ id: `s${index}`, uses: 'ssh.run', with: { argv: [COMMAND] } }));
+      Array.from({ length: count }, (_, index) => ({
+        id: `s${index}`,
+        uses: 'ssh.run',
+        timeout: '30s',
+        with: { argv: [COMMAND] },
+      }));
     const rollout = { maxConcurrency: HOSTS };
     await stack.addRunbook('one', { targets: 'asset.kind == "server"', rollout, steps: steps(1) });
     await stack.addRunbook('ten', { targets: 'asset.kind == "server"', rollout, steps: steps(WARM_STEPS + 1) });

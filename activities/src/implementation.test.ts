@@ -35,6 +35,8 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     secret: (name) => Promise.resolve(`value of ${name}`),
     redactor: () => new RedactionSet([]).redactor(),
     saveFacts: () => Promise.resolve(),
+    note: () => undefined,
+    detached: null,
   };
   return { context, execs, puts };
 }
@@ -98,8 +100,10 @@ describe('implementations', () => {
     await expect(actions['ssh.run'].execute(input, context)).resolves.toMatchObject({ state: 'succeeded' });
     const contract = defineAction({
       ...actionContracts['http.request'],
+      detached: () => false,
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
+      sample: () => ({}),
       effect: () => 'read-only',
       render: () => ({ argv: [], files: [], calls: [] }),
     });

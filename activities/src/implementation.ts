@@ -1,5 +1,5 @@
 import { FettleError, type ActionContract, type Endpoint, type Rendered } from '@fettle/contracts';
-import type { Become, SshCredential, SshEndpoint, SshPool } from '@fettle/drivers';
+import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
 import type { BecomeInput } from './contracts.js';
@@ -28,6 +28,41 @@ export interface TargetContext {
   /** Masks what was opened so far in a stream of bytes: for output that is cut before it is given back. */
   readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
+  /** A line of ours in the step's log. */
+  readonly note: (text: string) => void;
+  /** Set where the command outlives the connection and the worker. */
+  readonly detached: DetachedContext | null;
+}
+
+/** What an attempt knows whose command lives on the host under its token. */
+export interface DetachedContext {
+  /** Rises with each claim of the attempt. */
+  readonly fence: number;
+  /** 0: the command was not sent before. Else since it was. */
+  readonly elapsedMs: number;
+  /** Made once and kept while this worker looks after the command: what was read of its output. */
+  readonly memory: DetachedMemory;
+  /** Repeating the effect does no harm. */
+  readonly isRepeatable: boolean;
+  /** The run was cancelled; else a signal that is aborted means that somebody else looks after the command from now on. */
+  readonly isCancelled: () => boolean;
+  /** Called once the end stands in the journal. */
+  readonly afterEnd: (clear: () => Promise<void>) => void;
+}
+
+export interface DetachedMemory {
+  /** Bytes of each stream that were taken. */
+  readonly consumed: Record<'stdout' | 'stderr', number>;
+  /** What the action keeps beside the log. */
+  kept: unknown;
+}
+
+/** Thrown by an action whose command runs on: it is asked again after the delay, by whoever then claims the target. */
+export class StillRunning extends Error {
+  constructor(readonly delayMs: number) {
+    super('the command runs on');
+    this.name = 'StillRunning';
+  }
 }
 
 export interface GatheredFacts {
@@ -151,6 +186,7 @@ export async function driverBecome(
 }
 
 /** The driver's form of an asset's endpoint. */
-export function driverEndpoint(endpoint: Endpoint, username: string): SshEndpoint {
-  return { host: endpoint.address, port: endpoint.port, user: username, hostKeys: endpoint.hostKeys };
+export function driverEndpoint(endpoint: Endpoint, username: string, jump?: SshJump): SshEndpoint {
+  const { address: host, port, hostKeys } = endpoint;
+  return { host, port, user: username, hostKeys, ...(jump === undefined ? {} : { jump }) };
 }

@@ -18,8 +18,8 @@ import { lookAtWait } from './run/external-waits.js';
 import { flowActivities } from './run/flow.js';
 import type { ExternalWait, WaitReport } from './run/wait-report.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
-import type { LaneInput } from './run/lane-input.js';
-import { LANE_SLOTS, serveLane, type LaneReport } from './run/serve-lane.js';
+import type { LaneInput, LaneReport } from './run/lane-input.js';
+import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
@@ -27,11 +27,11 @@ import { waveActivities } from './run/waves.js';
 export { actions } from './actions.js';
 export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
 export type { WorkerServices } from './run/services.js';
-export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
 export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
+export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
 /** What the workflow needs to drive a run: ids, the run level and counters. */
 export interface ClaimedRun {
@@ -110,13 +110,16 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
-      const service = lanesHere.open(`${input.runId}/${input.lane}`, async (signals) => {
-        const run = await loadRun(services, input.runId);
-        return serveLane(services, run, input, {
-          cancelled: signals.cancelled,
-          draining: () => draining() || signals.isAbandoned,
-        });
-      });
+      const service = lanesHere.open(
+        `${input.runId}/${input.lane}${input.isEnding === true ? '/ending' : ''}`,
+        async (signals) => {
+          const run = await loadRun(services, input.runId);
+          return serveLane(services, run, input, {
+            cancelled: signals.cancelled,
+            draining: () => draining() || signals.isAbandoned,
+          });
+        },
+      );
       return whileBeating(service, () => service.report);
     },
 

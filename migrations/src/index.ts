@@ -11,10 +11,13 @@ import { AllowEnrolCommands1790000000009 } from './1790000000009-allow-enrol-com
 import { AddStepEffect1790000000010 } from './1790000000010-add-step-effect.js';
 import { AddRollout1790000000011 } from './1790000000011-add-rollout.js';
 import { AddFlowSteps1790000000012 } from './1790000000012-add-flow-steps.js';
+import { AddDetachedSteps1790000000013 } from './1790000000013-add-detached-steps.js';
 import { CreateNotifications1790000000014 } from './1790000000014-create-notifications.js';
+import { AddCapacity1790000000015 } from './1790000000015-add-capacity.js';
 import { CreatePlans1790000000016 } from './1790000000016-create-plans.js';
 import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.js';
+import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -31,8 +34,11 @@ export const migrations = [
   AddStepEffect1790000000010,
   AddRollout1790000000011,
   AddFlowSteps1790000000012,
+  AddDetachedSteps1790000000013,
   CreateNotifications1790000000014,
+  AddCapacity1790000000015,
   CreatePlans1790000000016,
   AddRollback1790000000017,
   CreateApprovals1790000000018,
+  AddJumpHosts1790000000040,
 ];

@@ -44,6 +44,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['GET', `/api/v1/runs/${unknownRun}/logs`, 'run:read'],
   ['GET', `/api/v1/runs/${unknownRun}/events`, 'run:read'],
   ['POST', `/api/v1/runs/${unknownRun}/cancel`, 'run:cancel', {}],
+  ['POST', `/api/v1/runs/${unknownRun}/signals/none`, 'run:start', {}],
   ['GET', '/api/v1/approvals', 'run:read'],
   ['GET', `/api/v1/approvals/${unknownRun}`, 'run:read'],
   ['POST', `/api/v1/approvals/${unknownRun}/approve`, 'run:read', {}],

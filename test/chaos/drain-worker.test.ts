@@ -40,7 +40,7 @@ describe(`a worker told to stop during a run, ${DRAINS} times`, () => {
   }, 600_000);
 });
 
-describe('a worker told to stop during a command that takes longer than its grace', () => {
+describe('a worker told to stop during an attached command that takes longer than its grace', () => {
   let stack: TestStack;
   let sshd: Sshd;
   let worker: WorkerProcess;
@@ -48,7 +48,7 @@ describe('a worker told to stop during a command that takes longer than its grac
   beforeAll(async () => {
     [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
     await stack.addHosts(sshd, 1);
-    const script = { script: 'sleep 300' };
+    const script = { script: 'sleep 300', detached: false };
     for (const [name, effect] of [
       ['changing', undefined],
       ['reading', 'read-only'],

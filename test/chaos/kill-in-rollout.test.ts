@@ -56,7 +56,11 @@ describe('kill -9 of the worker in the midst of a rollout', () => {
     await stack.addRunbook(name, {
       targets: 'asset.kind == "server"',
       rollout: { waves: [2, '50%', '100%'], maxConcurrency: AT_ONCE, maxFailures: 1, ...rollout },
-      steps: ['one', 'two'].map((id) => ({ id, uses: 'ssh.run', with: { argv: ['sleep', '0.5'], effect } })),
+      steps: ['one', 'two'].map((id) => ({
+        id,
+        uses: 'ssh.run',
+        with: { argv: ['sleep', '0.5'], detached: false, effect },
+      })),
     });
     const { id } = await stack.start(name);
     const open = async (): Promise<number> =>

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { SshPool } from '@fettle/drivers';
+import { runDetached, SshPool, type RunOnHost } from '@fettle/drivers';
 import { DemoEstate, demoInventory } from '../../apps/cli/dist/demo/estate.js';
 import { run } from '../support/ssh-client.js';
 
@@ -31,5 +31,27 @@ describe('a host of the demo estate', () => {
     expect(fed).toMatchObject({ result: { exitCode: 0 }, stdout: "root\nthe-token|it's\n2|\nrest\nof it" });
     const unfed = await run(pool, endpoint, credential, { ...request, argv: ['id', '-un'] });
     expect(unfed).toMatchObject({ result: { exitCode: 0 }, stdout: 'root\n', stderr: '' });
+  }, 60_000);
+
+  it('cannot detach a command, and says so once: whoever asks first may run it attached', async () => {
+    const { rows, clientPrivateKey } = await demoInventory(dataDir);
+    const { address: host, port, user, hostKey } = rows[0]!;
+    const endpoint = { host, port, user, hostKeys: [hostKey] };
+    const onHost: RunOnHost = (request) =>
+      pool.exec(endpoint, { kind: 'private-key', privateKey: clientPrivateKey }, request);
+    const ask = (fence: number): ReturnType<typeof runDetached> =>
+      runDetached(onHost, endpoint, {
+        ...{ token: 'a'.repeat(32), fence, argv: ['true'], stdin: Buffer.from('input'), env: { A: "it's" } },
+        ...{
+          timeoutMs: 60_000,
+          elapsedMs: fence === 1 ? 0 : 1_000,
+          followMs: 1_000,
+          signal: AbortSignal.timeout(20_000),
+        },
+        consumed: { stdout: 0, stderr: 0 },
+        onOutput: () => undefined,
+      });
+    expect(await ask(1)).toEqual({ kind: 'attach' });
+    expect(await ask(2)).toEqual({ kind: 'lost', reason: 'attached' });
   }, 60_000);
 });

@@ -27,6 +27,8 @@ export interface SshdOptions {
   readonly users?: readonly SshdUser[];
   readonly hostKeys?: readonly HostKeyType[];
   readonly maxSessions?: number;
+  /** Runs in this network namespace (ip-netns(8)): the loopback addresses are those inside of it, which only it reaches. */
+  readonly networkNamespace?: string;
   /** More lines for sshd_config. */
   readonly settings?: readonly string[];
 }
@@ -108,6 +110,8 @@ async function makeAccount(directory: string, options: SshdUser, index: number):
 
 async function removeAccount(account: SshdAccount): Promise<void> {
   await rm(`/etc/sudoers.d/${account.user}`, { force: true });
+  // Folders of detached commands.
+  await rm(`/var/tmp/fettle-${account.user}`, { recursive: true, force: true });
   // Processes of tests that failed would keep the user; they belong to this user alone.
   for (const pid of await listProcesses(['-U', String(account.uid)])) signalProcess(pid, 'SIGKILL');
   await run('userdel', ['--force', account.user]).catch(() => undefined);
@@ -133,6 +137,7 @@ class RealSshd implements Sshd {
     readonly port: number,
     readonly accounts: readonly SshdAccount[],
     private readonly keyTypes: readonly HostKeyType[],
+    private readonly networkNamespace: string | undefined,
   ) {}
 
   get account(): SshdAccount {
@@ -171,15 +176,22 @@ class RealSshd implements Sshd {
   async start(): Promise<void> {
     await writeFile(join(this.directory, 'log'), '');
     const args = ['-D', '-f', join(this.directory, 'sshd_config'), '-E', join(this.directory, 'log')];
-    const child = spawn('/usr/sbin/sshd', args, { stdio: 'ignore' });
+    const inside = this.networkNamespace === undefined ? [] : ['ip', 'netns', 'exec', this.networkNamespace];
+    const [program = '', ...before] = [...inside, '/usr/sbin/sshd'];
+    const child = spawn(program, [...before, ...args], { stdio: 'ignore' });
     this.child = child;
     const deadlineMs = Date.now() + START_TIMEOUT_MS;
-    while (!(await canConnect(this.port))) {
+    while (!(await this.isUp())) {
       if (child.exitCode !== null || Date.now() > deadlineMs) {
         throw new Error(`sshd did not start on port ${this.port}:\n${await this.log()}`);
       }
       await sleep(20);
     }
+  }
+
+  private async isUp(): Promise<boolean> {
+    if (this.networkNamespace === undefined) return canConnect(this.port);
+    return (await this.log()).includes('Server listening on');
   }
 
   cutSessions(): Promise<void> {
@@ -288,7 +300,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   for (const [index, user] of (options.users ?? [{}]).entries())
     accounts.push(await makeAccount(directory, user, index));
   const port = await freePort();
-  const sshd = new RealSshd(directory, port, accounts, keyTypes);
+  const sshd = new RealSshd(directory, port, accounts, keyTypes, options.networkNamespace);
   try {
     for (const type of keyTypes) await sshd.changeHostKey(type);
     await writeFile(join(directory, 'sshd_config'), configuration(directory, port, keyTypes, options));

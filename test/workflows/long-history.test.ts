@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { cancelRun, signalRun } from '@fettle/operations';
 import { connectTemporal, type TemporalClient } from '@fettle/temporal';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
@@ -93,6 +95,66 @@ describe('a run whose history grows long', () => {
     ]);
     expect(await executions(run.id)).toBeGreaterThan(1);
   }, 120_000);
+
+  it('goes on with branches, waits, calls and signals where they were, and cancels what rests', async () => {
+    const script = (id: string) => ({ id, uses: 'ssh.run', with: { argv: ['true'] } });
+    await stack.addRunbook('patient-sub', { steps: [{ id: 'rest', wait: { duration: '4s' } }] });
+    await stack.addRunbook('patient-flow', {
+      targets: 'asset.kind == "server"',
+      steps: [
+        {
+          id: 'all',
+          parallel: {
+            each: [{ id: 'each', forEach: { items: ['a', 'b', 'c', 'd'], as: 'one', steps: [script('host')] } }],
+            call: [{ id: 'sub', call: { runbook: 'patient-sub' } }],
+            pause: [{ id: 'pause', wait: { duration: '3s' } }],
+            signal: [{ id: 'signal', wait: { signal: 'go', timeout: '60s' } }],
+          },
+        },
+        script('after'),
+        {
+          id: 'guarded',
+          try: [{ id: 'long', wait: { duration: '1h' } }],
+          finally: [script('clean')],
+        },
+      ],
+    });
+    const { id } = await stack.start('patient-flow');
+    await until('the loop is through', hasEntry(id, 'iteration-started', 'each[d]'));
+    await stack.inTransaction((context) => signalRun(context, id, { name: 'go', payload: {} }));
+    await until('the long wait', hasEntry(id, 'step-started', 'long'));
+    await stack.inTransaction((context) => cancelRun(context, id, {}));
+    const run = await stack.ended(id, 60_000);
+    expect(run).toMatchObject({ state: 'cancelled' });
+    expect(run.controlSteps.map(({ step, attempt, state }) => `${step} ${attempt} ${state}`).sort()).toEqual([
+      'long 1 cancelled',
+      'pause 1 succeeded',
+      'signal 1 succeeded',
+      'sub 1 succeeded',
+    ]);
+    const steps = [...['a', 'b', 'c', 'd'].map((one) => `each[${one}]/host`), 'after', 'clean'];
+    for (const target of run.targets)
+      expect(target.steps.map(({ step, attempt }) => `${step} ${attempt}`)).toEqual(steps.map((step) => `${step} 1`));
+    expect(await executions(run.id)).toBeGreaterThan(1);
+  }, 120_000);
+
+  function hasEntry(runId: string, kind: string, step: string): () => Promise<boolean> {
+    return async () => {
+      const rows: unknown[] = await stack.dataSource.query(
+        `SELECT 1 FROM entry WHERE run_id = $1 AND kind = $2 AND step = $3`,
+        [runId, kind, step],
+      );
+      return rows.length > 0;
+    };
+  }
+
+  async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    for (let tries = 0; tries < 600; tries += 1) {
+      if (await holds()) return;
+      await sleep(100);
+    }
+    throw new Error(`it never came to be: ${what}`);
+  }
 
   /** 2 stands for any number above 1: the execution that claimed the run is not the one that ended it. */
   async function executions(runId: string): Promise<number> {

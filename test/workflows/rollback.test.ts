@@ -165,7 +165,7 @@ describe('rollback on a real server', () => {
       ...script('true'),
       rollback: script(`echo undone >> "/tmp/fettle-rollback-$2-${id}-$1"; sleep 3`, { effect }),
     });
-    const runs = [];
+    const runs: string[] = [];
     for (const effect of ['idempotent', 'mutating']) {
       await stack.addRunbook(`killed-${effect}`, {
         targets,

@@ -42,5 +42,6 @@ export const httpRequest = defineAction({
   secretInputs: ['bearer'],
   compensation: null,
   probe: false,
+  sample: (input) => ({ status: input.successStatus?.[0] ?? 200 }),
   render: (input) => ({ argv: [], files: [], calls: [{ method: input.method, url: input.url }] }),
 });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { RedactionSet } from '@fettle/security';
 import fc from 'fast-check';
-import { AttemptLog, MAX_CHUNK_CHARACTERS, MAX_HEAD_BYTES, MAX_TAIL_BYTES } from './attempt-log.js';
+import { AttemptLog, DEFAULT_LOG_BYTES, MAX_CHUNK_CHARACTERS } from './attempt-log.js';
+
+const HALF_BYTES = DEFAULT_LOG_BYTES / 2;
 
 const identity = { assetId: '00000000-0000-0000-0000-000000000001', step: 'one', generation: 1 };
 
@@ -44,15 +46,15 @@ describe('AttemptLog', () => {
         .map((chunk) => chunk.body)
         .join('');
     }
-    expect(kept.length).toBe(MAX_HEAD_BYTES);
+    expect(kept.length).toBe(HALF_BYTES);
     log.write('stdout', Buffer.from('the last line\n'));
     const rest = log.close();
     const note = rest.find((chunk) => chunk.stream === 'note');
     const tail = rest.filter((chunk) => chunk.stream === 'stdout');
     const tailBytes = tail.reduce((sum, chunk) => sum + chunk.body.length, 0);
     const total = 100 * block.length + 'the last line\n'.length;
-    expect(tailBytes).toBeLessThanOrEqual(MAX_TAIL_BYTES);
-    expect(note?.body).toContain(`${total - MAX_HEAD_BYTES - tailBytes} bytes`);
+    expect(tailBytes).toBeLessThanOrEqual(HALF_BYTES);
+    expect(note?.body).toContain(`${total - HALF_BYTES - tailBytes} bytes`);
     const last = tail.at(-1)!;
     expect(last.body.endsWith('the last line\n')).toBe(true);
     expect(last.line + last.body.split('\n').length - 2).toBe(100_001);
@@ -62,7 +64,7 @@ describe('AttemptLog', () => {
     const secret = 'hunter2-hunter2';
     const redactions = new RedactionSet([{ name: 'pw', value: secret }]);
     // So that the end of what is kept first, and the beginning of what is kept last, fall into a secret.
-    const text = (secret + '.').repeat(Math.ceil((MAX_HEAD_BYTES * 6) / (secret.length + 1)));
+    const text = (secret + '.').repeat(Math.ceil((HALF_BYTES * 6) / (secret.length + 1)));
     for (const size of [7, 4093, 65_536]) {
       const log = new AttemptLog(identity, () => redactions);
       const bytes = Buffer.from(text);
@@ -88,5 +90,18 @@ describe('AttemptLog', () => {
       ['note', 'The credential "pin" is not masked in this output: its value is too short.\n'],
       ['stdout', '*** and 123\n'],
     ]);
+  });
+
+  it('keeps to the limit that the runbook declares, and names it', () => {
+    const log = new AttemptLog(identity, undefined, undefined, 8192);
+    log.write('stdout', Buffer.from('a'.repeat(4096)));
+    log.write('stdout', Buffer.from('b'.repeat(1000)));
+    log.write('stdout', Buffer.from('c'.repeat(4096)));
+    const chunks = log.close();
+    const text = chunks.filter(({ stream }) => stream === 'stdout').map(({ body }) => body);
+    expect(text.join('')).toBe(`${'a'.repeat(4096)}${'c'.repeat(4096)}`);
+    expect(chunks.find(({ stream }) => stream === 'note')?.body).toBe(
+      '... 1000 bytes of output are not kept (limit 8 KiB an attempt) ...\n',
+    );
   });
 });

@@ -1,10 +1,13 @@
 import { TextDecoder } from 'node:util';
+import { sizeText } from '@fettle/contracts';
 import type { LogChunk } from '@fettle/database';
 import { RedactionSet, type Redactor } from '@fettle/security';
 
-/** Of one attempt's output the first and the last half MiB are kept (of both streams together); what lies between is counted. */
-export const MAX_HEAD_BYTES = 524_288;
-export const MAX_TAIL_BYTES = 524_288;
+/**
+ * Of one attempt's output so much is kept where the runbook says nothing else: its first and its last half (of both streams
+ * together); what lies between is counted.
+ */
+export const DEFAULT_LOG_BYTES = 1_048_576;
 /** A chunk ends at the last newline below this; a longer line continues in the next chunk. */
 export const MAX_CHUNK_CHARACTERS = 16_384;
 /** Small pieces of the tail are joined up to this: half a million buffers of one byte would weigh a hundred times their content. */
@@ -22,16 +25,18 @@ interface StreamState {
   pending: string;
   /** Line that the first pending character belongs to, from 1. */
   line: number;
+  /** Characters (code points) still to be passed over: a worker before this one wrote them. */
+  toSkip: number;
+  /** Characters that stand in the log or are about to. */
+  written: number;
 }
 
 /** Collects the output of one attempt as text chunks with line numbers, within declared limits. */
 export class AttemptLog {
   readonly #identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>;
-  readonly #streams: Readonly<Record<Stream, StreamState>> = {
-    stdout: newStream(),
-    stderr: newStream(),
-  };
+  readonly #streams: Readonly<Record<Stream, StreamState>>;
   readonly #redactions: () => RedactionSet;
+  readonly #halfBytes: number;
   #isSilent = true;
   readonly #ready: LogChunk[] = [];
   #headBytes = 0;
@@ -40,12 +45,19 @@ export class AttemptLog {
   #droppedBytes = 0;
   #droppedLines: Record<Stream, number> = { stdout: 0, stderr: 0 };
 
-  /** `redactions` tells what to mask; it is asked at each write, so that a secret opened later is masked from then on. */
+  /**
+   * `redactions` tells what to mask; it is asked at each write, so that a secret opened later is masked from then on.
+   * `logged`: characters of each stream that stand in the log already; the output is then given again from its beginning.
+   */
   constructor(
     identity: Pick<LogChunk, 'assetId' | 'step' | 'generation'>,
     redactions: () => RedactionSet = () => nothingToMask,
+    logged: Readonly<Record<Stream, number>> = { stdout: 0, stderr: 0 },
+    maxBytes = DEFAULT_LOG_BYTES,
   ) {
+    this.#halfBytes = maxBytes / 2;
     this.#identity = identity;
+    this.#streams = { stdout: newStream(logged.stdout), stderr: newStream(logged.stderr) };
     this.#redactions = redactions;
   }
 
@@ -66,17 +78,22 @@ export class AttemptLog {
   }
 
   #keep(stream: Stream, chunk: Buffer): void {
-    const room = MAX_HEAD_BYTES - this.#headBytes;
+    const room = this.#halfBytes - this.#headBytes;
     if (chunk.length <= room) {
       this.#headBytes += chunk.length;
       this.#decode(stream, chunk);
       return;
     }
     if (room > 0) {
-      this.#headBytes = MAX_HEAD_BYTES;
+      this.#headBytes = this.#halfBytes;
       this.#decode(stream, chunk.subarray(0, room));
     }
     this.#keepTail(stream, chunk.subarray(Math.max(0, room)));
+  }
+
+  /** Whether exactly these characters of each stream stand in the log: then nobody else wrote meanwhile. */
+  hasWritten(logged: Readonly<Record<Stream, number>>): boolean {
+    return this.#streams.stdout.written === logged.stdout && this.#streams.stderr.written === logged.stderr;
   }
 
   note(text: string): void {
@@ -97,7 +114,9 @@ export class AttemptLog {
     if (this.#tailBytes > 0) {
       for (const stream of ['stdout', 'stderr'] as const) this.#cut(stream, true);
       if (this.#droppedBytes > 0)
-        this.note(`... ${this.#droppedBytes} bytes of output are not kept (limit 1 MiB an attempt) ...\n`);
+        this.note(
+          `... ${this.#droppedBytes} bytes of output are not kept (limit ${sizeText(2 * this.#halfBytes)} an attempt) ...\n`,
+        );
       for (const stream of ['stdout', 'stderr'] as const) this.#streams[stream].line += this.#droppedLines[stream];
       for (const { stream, chunk } of this.#tail) this.#decode(stream, chunk);
       this.#flushDecoders();
@@ -120,7 +139,7 @@ export class AttemptLog {
   #keepTail(stream: Stream, chunk: Buffer): void {
     if (chunk.length === 0) return;
     // A copy: the driver's buffer may be a slice of a larger one, which would stay in memory with it.
-    const kept = Buffer.from(chunk.subarray(Math.max(0, chunk.length - MAX_TAIL_BYTES)));
+    const kept = Buffer.from(chunk.subarray(Math.max(0, chunk.length - this.#halfBytes)));
     this.#drop(stream, chunk.subarray(0, chunk.length - kept.length));
     const last = this.#tail.at(-1);
     if (last?.stream === stream && last.chunk.length < MIN_TAIL_PIECE_BYTES) {
@@ -129,10 +148,14 @@ export class AttemptLog {
       this.#tail.push({ stream, chunk: kept });
     }
     this.#tailBytes += kept.length;
-    while (this.#tailBytes > MAX_TAIL_BYTES) {
-      const first = this.#tail.shift()!;
-      this.#tailBytes -= first.chunk.length;
-      this.#drop(first.stream, first.chunk);
+    while (this.#tailBytes > this.#halfBytes) {
+      const { stream: from, chunk: first } = this.#tail[0]!;
+      const dropped = first.subarray(0, Math.min(first.length, this.#tailBytes - this.#halfBytes));
+      // Only part of a piece: with a small limit a whole one would be most of the tail.
+      if (dropped.length === first.length) this.#tail.shift();
+      else this.#tail[0] = { stream: from, chunk: first.subarray(dropped.length) };
+      this.#tailBytes -= dropped.length;
+      this.#drop(from, dropped);
     }
   }
 
@@ -155,16 +178,39 @@ export class AttemptLog {
       const newline = window.lastIndexOf('\n');
       const end = newline === -1 ? wholeCharacters(window) : newline + 1;
       const body = state.pending.slice(0, end);
-      this.#ready.push({ ...this.#identity, stream, line: state.line, body });
+      const skipped = state.toSkip === 0 ? '' : firstCharacters(body, state.toSkip);
+      const kept = body.slice(skipped.length);
+      state.toSkip -= countCharacters(skipped);
+      state.written += countCharacters(kept);
+      const line = state.line + countNewlines(skipped);
+      if (kept.length > 0) this.#ready.push({ ...this.#identity, stream, line, body: kept });
       state.pending = state.pending.slice(end);
       state.line += countNewlines(body);
     }
   }
 }
 
-function newStream(): StreamState {
+function newStream(logged: number): StreamState {
   const redactor = nothingToMask.redactor();
-  return { redactions: nothingToMask, redactor, decoder: new TextDecoder('utf-8'), pending: '', line: 1 };
+  const decoder = new TextDecoder('utf-8');
+  return { redactions: nothingToMask, redactor, decoder, pending: '', line: 1, toSkip: logged, written: logged };
+}
+
+/** As Postgres counts them: code points. */
+function countCharacters(text: string): number {
+  let count = text.length;
+  for (let at = 0; at < text.length - 1; at += 1) if (isPair(text, at)) count -= 1;
+  return count;
+}
+
+function firstCharacters(text: string, count: number): string {
+  let at = 0;
+  for (let taken = 0; taken < count && at < text.length; taken += 1) at += isPair(text, at) ? 2 : 1;
+  return text.slice(0, at);
+}
+
+function isPair(text: string, at: number): boolean {
+  return (text.codePointAt(at) ?? 0) > 0xffff;
 }
 
 /** Length without half of a surrogate pair at the end. */

@@ -1,17 +1,28 @@
 import { FettleError, durationMs, type ActionStep, type Effect, type StepState } from '@fettle/contracts';
 import {
+  repeatableEffects,
   saveFacts,
   type ClaimedTarget,
   type JournaledEffect,
+  type StartedAttempt,
   type StoredError,
   type TargetAsset,
 } from '@fettle/database';
 import { stepOutputs, targetStepDecision, type CompiledStep, type JsonObject } from '@fettle/runbook';
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
-import { driverEndpoint, type TargetAction, type TargetContext } from '../implementation.js';
+import {
+  driverEndpoint,
+  StillRunning,
+  type DetachedContext,
+  type DetachedMemory,
+  type TargetAction,
+  type TargetContext,
+} from '../implementation.js';
+import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
+import { jumpPath } from './jump-path.js';
 import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
 import type { AttemptSecrets } from './secrets.js';
@@ -25,6 +36,12 @@ export interface AttemptOutcome {
   readonly output: Readonly<Record<string, unknown>> | null;
   /** The action succeeded and only its output could not be kept: another attempt would have its effect twice. */
   readonly final?: true;
+}
+
+/** The command runs on: the target is let go, and looked at again after the delay. */
+export interface ParkedOutcome {
+  readonly state: 'parked';
+  readonly delayMs: number;
 }
 
 /** One step on one claimed target, with what its expressions may read. */
@@ -44,9 +61,15 @@ export interface AttemptSubject {
 export interface AttemptRequest extends AttemptSubject {
   readonly prepared: Preparation;
   readonly token: string;
+  /** What the journal has of it. */
+  readonly started: StartedAttempt;
+  /** What this worker knows of a command that runs detached. */
+  readonly memory: DetachedMemory;
   readonly secrets: AttemptSecrets;
   readonly log: AttemptLog;
   readonly signal: AbortSignal;
+  /** Called for what is to be cleared on the host once the end stands in the journal. */
+  readonly afterEnd: (clear: () => Promise<void>) => void;
 }
 
 type Endpoint = NonNullable<TargetAsset['endpoint']> & { readonly credential: string };
@@ -61,7 +84,14 @@ export type Preparation =
       readonly input: unknown;
       readonly effect: Effect;
       readonly endpoint: Endpoint;
+      readonly timeoutMs: number;
+      readonly isDetached: boolean;
     };
+
+/** Reason of a signal that is aborted because the lane was lost: somebody else looks after its commands. */
+export const LANE_LOST = 'lane-lost';
+
+const NOT_ASKED_DELAY_MS = 30_000;
 
 export const MAX_TARGET_OUTPUT_BYTES = 65_536;
 
@@ -95,7 +125,9 @@ export function prepareAttempt(subject: AttemptSubject): Preparation {
     return refuse(failed('failed', 'unknown-action', `This worker has no action "${step.uses}" for targets.`));
   }
   try {
-    const decision = targetStepDecision(compiled, stepVariables(subject, asset));
+    // What was begun is not decided anew, whatever has changed since.
+    const decided = target.isParked ? { ...compiled, condition: null } : compiled;
+    const decision = targetStepDecision(decided, stepVariables(subject, asset));
     if (decision.kind === 'skip') return { kind: 'skip' };
     if (decision.kind === 'fail')
       return refuse({ state: 'failed', exitCode: null, error: decision.error, output: null });
@@ -105,13 +137,17 @@ export function prepareAttempt(subject: AttemptSubject): Preparation {
       const message = `Input of step "${step.id}" on ${asset.name}: ${issue.path.join('.')}: ${issue.message}.`;
       return refuse(failed('failed', 'invalid-input', message));
     }
-    if (asset.quarantineReason !== null) {
+    if (asset.quarantineReason !== null && !target.isParked) {
       const message = `Asset ${asset.name} is quarantined: ${asset.quarantineReason}`;
       const remedy = `Look into it, then: fettle asset enrol ${asset.name}`;
       return refuse(failed('quarantined', 'asset-quarantined', message, remedy));
     }
     const effect = action.contract.effect(input.data);
-    return { kind: 'execute', action, input: input.data, effect, endpoint: endpointOf(asset) };
+    const { contract } = action;
+    const wantedMs = step.timeout === undefined ? contract.defaultTimeoutMs : durationMs(step.timeout);
+    const timeoutMs = Math.min(wantedMs, contract.maxTimeoutMs);
+    const isDetached = contract.detached?.(input.data, timeoutMs) ?? false;
+    return { kind: 'execute', action, input: input.data, effect, endpoint: endpointOf(asset), timeoutMs, isDetached };
   } catch (error) {
     return refuse({ state: 'failed', exitCode: null, error: storedError(error), output: null });
   }
@@ -122,9 +158,42 @@ export function journaledEffect(prepared: Preparation): JournaledEffect {
   return prepared.kind === 'execute' ? prepared.effect : 'none';
 }
 
+/** Where a detached command lives: who asks elsewhere, or as somebody else, would not find it and begin it a second time. */
+export function placeOf(prepared: Preparation): string | null {
+  if (prepared.kind !== 'execute' || !prepared.isDetached) return null;
+  const { address, port, username, credential } = prepared.endpoint;
+  return `${username ?? `(user of ${credential})`}@${address}:${port}`;
+}
+
+/** A command that was begun and can no longer be asked for by what is known of the asset now. */
+function outOfReach({ target, started, prepared }: AttemptRequest): AttemptOutcome | null {
+  if (!target.isParked) return null;
+  const why =
+    prepared.kind === 'refuse'
+      ? (prepared.outcome.error?.message ?? 'the step is refused')
+      : started.place !== placeOf(prepared)
+        ? `it was begun as ${started.place}, and the endpoint is another now.`
+        : null;
+  if (why === null) return null;
+  const message = `How the command on ${target.assetName} ended is not known: ${why}`;
+  return failed('unknown', 'effect-uncertain', message, 'Look at the host, then decide by hand.');
+}
+
+/** A command that was begun, and nobody can sign in to ask for it (its credential is missing): it is waited for as for a host. */
+function notAsked(request: AttemptRequest, timeoutMs: number, error: unknown): AttemptOutcome | ParkedOutcome {
+  if (request.started.elapsedMs < timeoutMs + HOST_PATIENCE_MS) return { state: 'parked', delayMs: NOT_ASKED_DELAY_MS };
+  const { message } = storedError(error, request.secrets.mask);
+  return failed('unknown', 'effect-uncertain', message, 'Look at the host, then decide by hand.');
+}
+
 /** Executes one attempt after its *started* has been committed. Never rejects: every error becomes an outcome. */
-export async function executeAttempt(services: WorkerServices, request: AttemptRequest): Promise<AttemptOutcome> {
+export async function executeAttempt(
+  services: WorkerServices,
+  request: AttemptRequest,
+): Promise<AttemptOutcome | ParkedOutcome> {
   const { prepared } = request;
+  const lost = outOfReach(request);
+  if (lost) return lost;
   if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
   if (prepared.kind === 'refuse') return prepared.outcome;
   let dispatched = false;
@@ -137,6 +206,8 @@ export async function executeAttempt(services: WorkerServices, request: AttemptR
     if (end.state === 'failed') return { state: 'failed', exitCode: end.exitCode, error: end.error, output: null };
     return succeeded(request, asset, end);
   } catch (error) {
+    if (error instanceof StillRunning) return { state: 'parked', delayMs: error.delayMs };
+    if (request.target.isParked && !dispatched) return notAsked(request, prepared.timeoutMs, error);
     const judgement = judgeError(error, prepared.effect, dispatched, request.secrets.mask);
     if (judgement.error.code === 'internal-error') {
       services.logger.warn(
@@ -200,7 +271,7 @@ async function targetContext(
   services: WorkerServices,
   request: AttemptRequest,
   asset: TargetAsset,
-  { action, endpoint }: Extract<Preparation, { kind: 'execute' }>,
+  { endpoint, timeoutMs, isDetached, effect }: Extract<Preparation, { kind: 'execute' }>,
 ): Promise<TargetContext> {
   const { credential, username } = await request.secrets.forSsh(endpoint.credential);
   const user = endpoint.username ?? username;
@@ -211,15 +282,18 @@ async function targetContext(
       remedy: `Set one with: fettle asset set ${asset.name} --user USER`,
     });
   }
-  const { contract } = action;
-  const wantedMs = request.step.timeout === undefined ? contract.defaultTimeoutMs : durationMs(request.step.timeout);
+  const { started } = request;
   return {
     asset: { id: asset.id, name: asset.name, space: asset.space },
-    endpoint: driverEndpoint(endpoint, user),
+    endpoint: driverEndpoint(
+      endpoint,
+      user,
+      await jumpPath({ name: asset.name, jump: endpoint.jump }, request.secrets),
+    ),
     credential,
     ssh: services.ssh,
     token: request.token,
-    timeoutMs: Math.min(wantedMs, contract.maxTimeoutMs),
+    timeoutMs,
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),
     secret: (name, kinds = ['password']) => request.secrets.value(name, kinds),
@@ -232,5 +306,19 @@ async function targetContext(
         ),
       );
     },
+    note: (text) => request.log.note(text),
+    detached: isDetached || started.detached ? detachedContext(request, effect) : null,
+  };
+}
+
+function detachedContext(request: AttemptRequest, effect: Effect): DetachedContext {
+  const { fence, elapsedMs } = request.started;
+  return {
+    fence,
+    elapsedMs,
+    memory: request.memory,
+    isRepeatable: repeatableEffects.has(effect),
+    isCancelled: () => request.signal.aborted && request.signal.reason !== LANE_LOST,
+    afterEnd: request.afterEnd,
   };
 }

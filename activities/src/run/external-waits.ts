@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { approvalWait } from './approval-wait.js';
 import { callWait } from './call-wait.js';
+import { capacityWait } from './capacity-wait.js';
 import { signalWait } from './signal-wait.js';
 import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } from './wait-report.js';
 
@@ -8,8 +9,8 @@ import type { CommandOf, ExternalCommand, ExternalWait, WaitKind, WaitReport } f
 const kinds: { readonly [Kind in ExternalCommand['kind']]: WaitKind<CommandOf<Kind>> } = {
   call: callWait,
   'await-signal': signalWait,
+  'take-capacity': capacityWait,
   'ask-approval': approvalWait,
-  'take-capacity': notBuilt('Capacity keys'),
 };
 
 export function lookAtWait(dataSource: DataSource, wait: ExternalWait): Promise<WaitReport> {
@@ -24,10 +25,4 @@ export function endWaitEarly(
 ): Promise<WaitReport> {
   const kind = kinds[wait.command.kind] as WaitKind<ExternalCommand>;
   return dataSource.transaction((transaction) => kind.end(transaction, wait, why));
-}
-
-function notBuilt(what: string): WaitKind<ExternalCommand> {
-  const message = `${what} are not built yet in this version of Fettle.`;
-  const report = { state: 'failed', output: null, error: { code: 'not-built', message } } as const;
-  return { look: () => Promise.resolve(report), end: () => Promise.resolve(report) };
 }

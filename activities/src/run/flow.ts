@@ -1,5 +1,6 @@
 import {
   enterSegment,
+  freeCapacity,
   notifyRun,
   recordDecisions,
   setWaitingApproval,
@@ -8,6 +9,7 @@ import {
   type SegmentEntrance,
 } from '@fettle/database';
 import type { DataSource } from 'typeorm';
+import { capacityPath } from './capacity-wait.js';
 import { endWaitEarly, lookAtWait } from './external-waits.js';
 import type { ExternalWait, WaitReport } from './wait-report.js';
 import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
@@ -41,8 +43,8 @@ export function flowActivities(dataSource: DataSource) {
     },
 
     /** Gives back what a step held; again is the same as once. */
-    async freeCapacity(_held: { readonly runId: string; readonly path: string }): Promise<void> {
-      // Capacity keys are not built yet: nothing is ever taken.
+    async freeCapacity(held: { readonly runId: string; readonly path: string }): Promise<void> {
+      await dataSource.transaction((transaction) => freeCapacity(transaction, held.runId, capacityPath(held.path)));
     },
 
     /** Whether a run has nothing under way but questions to people. */

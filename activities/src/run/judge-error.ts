@@ -10,6 +10,7 @@ export interface Judgement {
 /** The host was not reached, or ran nothing, where the error says so with `mayHaveStarted: false`. */
 const unreachableCodes = new Set([
   'host-unreachable',
+  'jump-host-failed',
   'authentication-failed',
   'session-refused',
   'connection-limit',

@@ -17,4 +17,22 @@ export interface LaneInput {
   readonly isLast?: boolean;
   /** Of a `finally`: a cancel of the run does not stop it. */
   readonly shielded?: boolean;
+  /** The run is about to end: what runs detached is stopped, and nothing is begun. */
+  readonly isEnding?: boolean;
+}
+
+export interface LaneReport {
+  /** All targets of the wave have left the segment. */
+  readonly done: boolean;
+  /** The run is no longer running; nothing more was claimed. */
+  readonly stopped: boolean;
+  /** Milliseconds until the next target is due; null: look again at once. */
+  readonly nextDueMs: number | null;
+}
+
+export interface LaneHooks {
+  /** Aborted when the run is cancelled: commands in flight are ended on their hosts. */
+  readonly cancelled: AbortSignal;
+  /** True when this worker is about to stop: what is in flight ends, nothing new is claimed. */
+  readonly draining: () => boolean;
 }

@@ -1,10 +1,11 @@
-import type { AttemptEnd, ClaimResult, LogChunk } from '@fettle/database';
+import type { AttemptEnd, ClaimResult, LogChunk, ParkedAttempt } from '@fettle/database';
 import type { AttemptRequest } from './execute-attempt.js';
 
 /** What one turn writes; a turn that is repeated after a lost connection leaves out what stands already. */
 export interface Turn {
   ends: readonly AttemptEnd[];
   logs: readonly LogChunk[];
+  parked: readonly ParkedAttempt[];
   /** At most so many targets are claimed. */
   readonly wanted: number;
   /** Whether the run's gate and progress are read. */
@@ -13,11 +14,18 @@ export interface Turn {
   lastSeq: number;
 }
 
-/** A claimed target with its decision and its token: *started* stands in the journal, nothing is dispatched yet. */
-export type Attempt = Pick<
+/** A claimed target with its decision and its token. */
+export type Decided = Pick<
   AttemptRequest,
   'run' | 'target' | 'step' | 'path' | 'item' | 'compiled' | 'asset' | 'prepared' | 'token'
 >;
+
+/** *Started* stands in the journal, nothing is dispatched yet. */
+export type Attempt = Decided &
+  Pick<AttemptRequest, 'started'> & {
+    /** Characters of its output that stand in the log. */
+    readonly logged: Readonly<Record<'stdout' | 'stderr', number>>;
+  };
 
 export interface Written {
   /** Null: the run was not looked at. */

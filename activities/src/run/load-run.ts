@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { FettleError, runbookDocumentSchema, type ActionStep, type RunbookSpec } from '@fettle/contracts';
+import { FettleError, runbookDocumentSchema, sizeBytes, type ActionStep, type RunbookSpec } from '@fettle/contracts';
 import { readRunDefinition, type RunDefinition } from '@fettle/database';
 import {
   compileRunbook,
@@ -23,6 +23,10 @@ export interface LoadedRun extends RunDefinition {
   readonly program: Program;
   /** Names of the credentials that the run declares: their values are masked in all that it leaves behind. */
   readonly declaredSecrets: readonly string[];
+  /** Kept of the output of each attempt; undefined: as much as by default. */
+  readonly logBytes: number | undefined;
+  /** `exclusive`: nobody else changes an asset while this run does; `shared`: only others that share. */
+  readonly assetLock: 'exclusive' | 'shared';
 }
 
 /** Reads what a run executes: its own version of the runbook, whatever was applied since. */
@@ -42,6 +46,7 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
   const targetSteps = targetCodes.map((code) => code.step);
   const names = declaredSecrets(parsed.data.spec, definition.inputs);
   rememberDeclaredSecrets(services, runId, names);
+  const { logLimit } = parsed.data.spec;
   return {
     ...definition,
     targetCodes,
@@ -49,6 +54,8 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
     compiledSteps: targetSteps.map((step) => compileStep(step, 'target')),
     program,
     declaredSecrets: names,
+    logBytes: logLimit === undefined ? undefined : sizeBytes(logLimit),
+    assetLock: parsed.data.spec.assetLock ?? 'exclusive',
   };
 }
 

@@ -2,6 +2,7 @@ import {
   finishAttempts,
   lockRunForLane,
   notifyRun,
+  parkAbandoned,
   releaseClaims,
   repeatableEffects,
   saveLockedRun,
@@ -13,8 +14,8 @@ import type { LoadedRun } from './load-run.js';
 import type { WorkerServices } from './services.js';
 
 /**
- * Settles what a lost worker left claimed: a step that reads or can be repeated is executed again under the same token; one
- * that may have changed something is `unknown`, and a person decides.
+ * Settles what a lost worker left claimed: a command that runs detached is looked for under its token; a step that reads or can be
+ * repeated is executed again under the same token; one that may have changed something is `unknown`, and a person decides.
  */
 export async function recoverOrphans(
   services: WorkerServices,
@@ -23,7 +24,7 @@ export async function recoverOrphans(
   orphans: readonly Orphan[],
 ): Promise<void> {
   if (orphans.length === 0) return;
-  const isRepeatable = (orphan: Orphan): boolean => repeatableEffects.has(orphan.effect);
+  const isRepeatable = (orphan: Orphan): boolean => orphan.detached || repeatableEffects.has(orphan.effect);
   const ends = orphans.filter((orphan) => !isRepeatable(orphan)).map((orphan) => uncertainEnd(run, orphan));
   const repeatable = orphans.filter(isRepeatable).map((orphan) => orphan.assetId);
   await services.dataSource.transaction(async (transaction) => {
@@ -32,6 +33,14 @@ export async function recoverOrphans(
     await releaseClaims(transaction, claim, repeatable);
     await saveLockedRun(transaction, locked);
     await notifyRun(transaction, claim.runId);
+  });
+}
+
+/** Lets go what other lanes of a run that ends hold detached: their workers are gone, and this lane is to stop the commands. */
+export async function letGoAbandoned(services: WorkerServices, claim: LaneClaim): Promise<void> {
+  await services.dataSource.transaction(async (transaction) => {
+    await lockRunForLane(transaction, claim);
+    await parkAbandoned(transaction, claim.runId);
   });
 }
 

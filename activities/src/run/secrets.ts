@@ -1,5 +1,5 @@
 import { FettleError, type FettleErrorOptions } from '@fettle/contracts';
-import { findCredential, type StoredCredential } from '@fettle/database';
+import { findAssetRow, findCredential, type AssetRow, type StoredCredential } from '@fettle/database';
 import type { SshCredential } from '@fettle/drivers';
 import { RedactionSet, type DeclaredSecret } from '@fettle/security';
 import type { ActionEnd, GatheredFacts, SecretKind } from '../implementation.js';
@@ -16,6 +16,9 @@ export interface SshIdentity {
   readonly username: string | null;
 }
 
+/** What of an asset matters where it is a jump host. */
+export type JumpHost = Pick<AssetRow, 'name' | 'lifecycle' | 'quarantineReason' | 'endpoint'>;
+
 /** A set takes up to a few megabytes of tables. */
 const MAX_REDACTION_SETS = 32;
 
@@ -25,6 +28,7 @@ export class Secrets {
   readonly #space: string;
   readonly #opened = new Map<string, Promise<OpenedCredential>>();
   readonly #forSsh = new Map<string, Promise<SshIdentity>>();
+  readonly #jumpHosts = new Map<string, Promise<JumpHost | null>>();
   /** By the names of the credentials: attempts of a lane mostly open the same ones. */
   readonly #redactions = new Map<string, RedactionSet>();
 
@@ -58,6 +62,16 @@ export class Secrets {
     this.#forSsh.set(name, identity);
     identity.catch(() => this.#forSsh.delete(name));
     return identity;
+  }
+
+  /** An asset as a jump host, read once for as long as the credentials are kept. */
+  jumpHost(name: string): Promise<JumpHost | null> {
+    const known = this.#jumpHosts.get(name);
+    if (known) return known;
+    const found = withDatabasePatience(() => findAssetRow(this.#services.dataSource.manager, this.#space, name));
+    this.#jumpHosts.set(name, found);
+    found.catch(() => this.#jumpHosts.delete(name));
+    return found;
   }
 
   /** What one attempt opens, and masks in all that it leaves behind. */
@@ -149,6 +163,10 @@ export class AttemptSecrets {
         if (!(error instanceof FettleError)) throw error;
       }
     }
+  }
+
+  jumpHost(name: string): Promise<JumpHost | null> {
+    return this.#secrets.jumpHost(name);
   }
 
   async forSsh(name: string): Promise<SshIdentity> {

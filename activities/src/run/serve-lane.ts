@@ -1,14 +1,12 @@
 import {
-  claimTargets,
   finishAttempts,
   hasFinished,
-  journalStarted,
   lockRun,
   lockRunForLane,
   notifyRun,
   openLane,
+  parkAttempts,
   readClaims,
-  readTargetAssets,
   releaseClaims,
   saveLockedRun,
   type AttemptEnd,
@@ -17,19 +15,23 @@ import {
   type LaneClaim,
   type LockedRun,
   type LogChunk,
+  type ParkedAttempt,
   type Transaction,
 } from '@fettle/database';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
-import { recoverOrphans } from './recover-orphans.js';
+import { letGoAbandoned, recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
+import { claimAttempts } from './claim-attempts.js';
+import { clearLater } from './clear-hosts.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
-import type { LaneInput } from './lane-input.js';
 import { laneNeighbours } from './lane-neighbours.js';
-import { executeAttempt, journaledEffect, prepareAttempt } from './execute-attempt.js';
+import { executeAttempt, LANE_LOST, type AttemptOutcome, type ParkedOutcome } from './execute-attempt.js';
+import type { LaneHooks, LaneInput, LaneReport } from './lane-input.js';
 import type { Attempt, Turn, Written } from './lane-turn.js';
 import { mayReadFacts, type LoadedRun } from './load-run.js';
+import { parkedHere, type ParkedOutput } from './parked-here.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
@@ -54,22 +56,6 @@ const GROUP_ENDS = 50;
 /** Readers of a run are woken at most this often by one lane. */
 const NOTIFY_INTERVAL_MS = 300;
 
-export interface LaneReport {
-  /** All targets of the wave have left the segment. */
-  readonly done: boolean;
-  /** The run is no longer running; nothing more was claimed. */
-  readonly stopped: boolean;
-  /** Milliseconds until the next target is due; null: look again at once. */
-  readonly nextDueMs: number | null;
-}
-
-export interface LaneHooks {
-  /** Aborted when the run is cancelled: commands in flight are ended on their hosts. */
-  readonly cancelled: AbortSignal;
-  /** True when this worker is about to stop: what is in flight ends, nothing new is claimed. */
-  readonly draining: () => boolean;
-}
-
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
 export class Lane {
   readonly #services: WorkerServices;
@@ -84,6 +70,11 @@ export class Lane {
   readonly #needsFacts: boolean;
   #ended: AttemptEnd[] = [];
   #endedLogs: LogChunk[] = [];
+  #parked: ParkedAttempt[] = [];
+  /** What ended commands left on their hosts; cleared once their ends stand in the journal. */
+  #clears: (() => Promise<void>)[] = [];
+  /** Commands of the run that run detached without a claim, as last seen; until it was looked, there may be some. */
+  #parkedCount = 1;
   #wake: (() => void) | null = null;
   #lookOwed = false;
   #lastGateMs = 0;
@@ -109,7 +100,7 @@ export class Lane {
     try {
       for (;;) {
         const claim = await this.#turn(openedAtMs);
-        const report = this.#inFlight.size === 0 && this.#ended.length === 0 ? this.#reportOf(claim, openedAtMs) : null;
+        const report = this.#inFlight.size === 0 && this.#settledCount === 0 ? this.#reportOf(claim, openedAtMs) : null;
         if (report) {
           await this.#notify(true);
           return report;
@@ -120,7 +111,7 @@ export class Lane {
       laneNeighbours.leave(this.#input.runId, this);
       this.#hooks.cancelled.removeEventListener('abort', onCancel);
       // Left by an error (a lost claim, a database gone): what is in flight must not go on unseen.
-      if (this.#inFlight.size > 0) this.#abort.abort();
+      if (this.#inFlight.size > 0) this.#abort.abort(LANE_LOST);
     }
   }
 
@@ -128,13 +119,17 @@ export class Lane {
   async #turn(openedAtMs: number): Promise<ClaimResult | null> {
     const ends = this.#ended;
     const logs = this.#endedLogs;
+    const parked = this.#parked;
+    const clears = this.#clears;
     this.#ended = [];
     this.#endedLogs = [];
+    this.#parked = [];
+    this.#clears = [];
     for (const log of this.#inFlight.values()) logs.push(...log.take());
     const wanted = this.#wantsMore(openedAtMs) ? LANE_SLOTS - this.#inFlight.size : 0;
     const looks = wanted > 0 || (this.#inFlight.size > 0 && Date.now() - this.#lastGateMs >= GATE_INTERVAL_MS);
-    if (ends.length === 0 && logs.length === 0 && !looks) return null;
-    const turn: Turn = { ends, logs, wanted, looks, lastSeq: 0 };
+    if (ends.length === 0 && logs.length === 0 && parked.length === 0 && !looks) return null;
+    const turn: Turn = { ends, logs, parked, wanted, looks, lastSeq: 0 };
     this.#lookOwed = false;
     const { claim, attempts } = await withDatabasePatience(
       (attempt) =>
@@ -144,7 +139,12 @@ export class Lane {
         }),
       (error) => this.#services.logger.warn({ err: error, runId: this.#input.runId }, 'waiting for the database'),
     );
-    if (claim) this.#lastGateMs = Date.now();
+    clearLater(clears);
+    if (claim) {
+      this.#lastGateMs = Date.now();
+      // Of a run that was cancelled only what could be claimed is to be stopped here.
+      this.#parkedCount = claim.gate === 'open' ? claim.parkedCount : claim.targets.length;
+    }
     // Cancelled, or ended by somebody else: nobody wants what is in flight any more.
     if (claim && claim.gate !== 'open') this.#abort.abort();
     const moved = claim === null || claim.done || claim.targets.length > 0;
@@ -159,6 +159,7 @@ export class Lane {
     const run = await lockRunForLane(transaction, this.#claim);
     const seqBefore = run.seq;
     await finishAttempts(transaction, run, this.#claim, turn.ends, turn.logs);
+    await parkAttempts(transaction, this.#claim, turn.parked);
     turn.lastSeq = run.seq;
     for (const end of turn.ends) {
       if (end.state === 'quarantined' && end.error?.code === 'host-key-mismatch') {
@@ -170,30 +171,16 @@ export class Lane {
     return written;
   }
 
-  /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
-  async #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
+  #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
     const firstStepId = this.#pathOf(this.#input.firstStep);
-    const claim = await claimTargets(transaction, run, { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit });
-    if (claim.targets.length === 0) return { claim, attempts: [] };
-    const ids = claim.targets.map((target) => target.assetId);
-    const assets = await readTargetAssets(transaction, ids, { facts: this.#needsFacts });
-    const attempts = claim.targets.map((target): Attempt => {
-      const step = this.#run.targetSteps[target.stepIndex]!;
-      const compiled = this.#run.compiledSteps[target.stepIndex]!;
-      const path = this.#pathOf(target.stepIndex);
-      const { item = {} } = this.#input;
-      const subject = { run: this.#run, target, step, path, item, compiled, asset: assets.get(target.assetId) };
-      return { ...subject, prepared: prepareAttempt(subject), token: this.#token(target, path) };
+    const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
+    return claimAttempts(transaction, run, request, {
+      loaded: this.#run,
+      item: this.#input.item ?? {},
+      needsFacts: this.#needsFacts,
+      pathOf: (stepIndex) => this.#pathOf(stepIndex),
+      token: (target, path) => this.#token(target, path),
     });
-    const starts = attempts.map(({ target, path, token, prepared }) => ({
-      assetId: target.assetId,
-      step: path,
-      generation: target.generation,
-      token,
-      effect: journaledEffect(prepared),
-    }));
-    await journalStarted(transaction, run, this.#claim, starts);
-    return { claim, attempts };
   }
 
   /**
@@ -208,7 +195,8 @@ export class Lane {
       turn.logs = [];
     }
     // Attempts that end while the turn waits stand in #ended: theirs are claims of this lane, too.
-    const known = new Set([...this.#inFlight.keys(), ...[...turn.ends, ...this.#ended].map((end) => end.assetId)]);
+    const settled = [...turn.ends, ...turn.parked, ...this.#ended, ...this.#parked];
+    const known = new Set([...this.#inFlight.keys(), ...settled.map((end) => end.assetId)]);
     const held = await readClaims(transaction, this.#claim);
     await releaseClaims(
       transaction,
@@ -218,7 +206,9 @@ export class Lane {
   }
 
   #wantsMore(openedAtMs: number): boolean {
-    if (this.#abort.signal.aborted || this.#hooks.draining()) return false;
+    // A run that was cancelled has its detached commands stopped.
+    if (this.#abort.signal.aborted) return this.#parkedCount > 0 && this.#inFlight.size < LANE_SLOTS;
+    if (this.#hooks.draining()) return false;
     const ageMs = Date.now() - openedAtMs;
     if (this.#inFlight.size === 0) return ageMs < LANE_LIFETIME_MS;
     return this.#inFlight.size < LANE_SLOTS && ageMs < LANE_CLAIMS_MS;
@@ -236,41 +226,59 @@ export class Lane {
   }
 
   #start(attempt: Attempt): void {
-    const { target, step, path } = attempt;
+    const { target, path } = attempt;
     if (Date.now() - this.#secretsSinceMs > SECRETS_LIFETIME_MS) {
       this.#secrets = new Secrets(this.#services, this.#run.space);
       this.#secretsSinceMs = Date.now();
     }
     const secrets = this.#secrets.forAttempt();
     const identity = { assetId: target.assetId, step: path, generation: target.generation };
-    const log = new AttemptLog(identity, () => secrets.redactions);
-    this.#inFlight.set(target.assetId, log);
-    const request = { ...attempt, secrets, log, signal: this.#abort.signal };
-    void executeAttempt(this.#services, request).then((outcome) => {
-      this.#inFlight.delete(target.assetId);
-      this.#endedLogs.push(...log.close());
-      this.#ended.push({
-        assetId: target.assetId,
-        step: path,
-        stepId: step.id,
-        generation: target.generation,
-        ...outcome,
-        next: decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, {
-          lastStep: this.#input.lastStep,
-          isLast: this.#input.isLast ?? false,
-        }),
-      });
-      // The first end of a group arms its timer; those between need no turn of the loop.
-      const count = this.#ended.length;
-      if (count === 1 || count >= GROUP_ENDS || this.#inFlight.size === 0) this.#wake?.();
-    });
+    const output: ParkedOutput = parkedHere.take(attempt.token, attempt.logged) ?? {
+      log: new AttemptLog(identity, () => secrets.redactions, attempt.logged, this.#run.logBytes),
+      memory: { consumed: { stdout: 0, stderr: 0 }, kept: undefined },
+    };
+    this.#inFlight.set(target.assetId, output.log);
+    const clears: (() => Promise<void>)[] = [];
+    const afterEnd = (clear: () => Promise<void>): void => void clears.push(clear);
+    const request = { ...attempt, secrets, ...output, signal: this.#abort.signal, afterEnd };
+    void executeAttempt(this.#services, request).then((outcome) => this.#settle(attempt, output, outcome, clears));
+  }
+
+  #settle(
+    { target, step, path, token }: Attempt,
+    output: ParkedOutput,
+    outcome: AttemptOutcome | ParkedOutcome,
+    clears: readonly (() => Promise<void>)[],
+  ): void {
+    const { assetId, generation } = target;
+    this.#inFlight.delete(assetId);
+    if (outcome.state === 'parked') {
+      this.#endedLogs.push(...output.log.take());
+      this.#parked.push({ assetId, generation, delayMs: outcome.delayMs });
+      parkedHere.keep(token, output);
+    } else {
+      this.#endedLogs.push(...output.log.close());
+      this.#clears.push(...clears);
+      const { lastStep, isLast = false } = this.#input;
+      const next = decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, { lastStep, isLast });
+      this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next });
+    }
+    // The first end of a group arms its timer; those between need no turn of the loop.
+    const count = this.#settledCount;
+    if (count === 1 || count >= GROUP_ENDS || this.#inFlight.size === 0) this.#wake?.();
+  }
+
+  /** Attempts that are to be written: they ended, or their command runs on. */
+  get #settledCount(): number {
+    return this.#ended.length + this.#parked.length;
   }
 
   #reportOf(claim: ClaimResult | null, openedAtMs: number): LaneReport | null {
-    if (this.#abort.signal.aborted) return { done: false, stopped: true, nextDueMs: null };
+    const stopped = { done: false, stopped: true, nextDueMs: null };
+    if (this.#abort.signal.aborted) return claim?.gate === 'cancelled' && claim.targets.length > 0 ? null : stopped;
     if (claim === null) return { done: false, stopped: false, nextDueMs: null };
     if (claim.done) return { done: true, stopped: false, nextDueMs: null };
-    if (claim.gate !== 'open') return { done: false, stopped: true, nextDueMs: null };
+    if (claim.gate !== 'open') return stopped;
     const waitMs = claim.nextDueMs ?? 0;
     if (claim.claimedCount === 0 && waitMs > LONG_WAIT_MS) return { done: false, stopped: false, nextDueMs: waitMs };
     return Date.now() - openedAtMs < LANE_LIFETIME_MS ? null : { done: false, stopped: false, nextDueMs: null };
@@ -290,7 +298,7 @@ export class Lane {
     let untilMs = Date.now() + Math.min(TICK_MS, Math.max(dueMs, 5));
     let grouping = false;
     for (;;) {
-      const endedCount = this.#ended.length;
+      const endedCount = this.#settledCount;
       if (this.#lookOwed || endedCount >= GROUP_ENDS || (endedCount > 0 && this.#inFlight.size === 0)) return;
       if (endedCount > 0 && !grouping) {
         grouping = true;
@@ -333,5 +341,6 @@ export async function serveLane(
   );
   const claim = { runId: input.runId, lane: input.lane, laneEpoch: opened.laneEpoch };
   await recoverOrphans(services, run, claim, opened.orphans);
+  if (input.isEnding === true) await letGoAbandoned(services, claim);
   return new Lane(services, run, input, opened.laneEpoch, hooks).serve();
 }

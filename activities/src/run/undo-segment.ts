@@ -173,6 +173,7 @@ class Undoing {
       outputs: done.outputs,
       failing: 0,
       error: done.error,
+      isParked: false,
     };
     const subject: AttemptSubject = {
       run: this.#run,
@@ -183,23 +184,31 @@ class Undoing {
       compiled: compileStep(step, 'target'),
       asset,
     };
-    const prepared = prepareAttempt(subject);
+    const decided = prepareAttempt(subject);
+    // It is waited for here, whatever it takes.
+    const prepared = decided.kind === 'execute' ? { ...decided, isDetached: false } : decided;
     const token = effectToken(this.#services.tokenKey, { runId, stepPath: path, assetId, phase: 'undo', generation });
     const effect = journaledEffect(prepared);
     const started = { assetId, path, generation, token, effect };
     await this.#write((transaction) => startUndo(transaction, this.#claim, started));
     const secrets = this.#secrets.forAttempt();
-    const log = new AttemptLog({ assetId, step: `${path}#undo`, generation }, () => secrets.redactions);
+    const identity = { assetId, step: `${path}#undo`, generation };
+    const log = new AttemptLog(identity, () => secrets.redactions, undefined, this.#run.logBytes);
     // Nothing ends a rollback from outside: a cancel is what began it.
     const { signal } = new AbortController();
-    const { state, exitCode, error } = await executeAttempt(this.#services, {
+    const outcome = await executeAttempt(this.#services, {
       ...subject,
       prepared,
       token,
       secrets,
       log,
       signal,
+      started: { fence: 1, elapsedMs: 0, place: null, detached: false, effect },
+      memory: { consumed: { stdout: 0, stderr: 0 }, kept: undefined },
+      afterEnd: () => undefined,
     });
+    if (outcome.state === 'parked') throw new Error('an undo does not run detached');
+    const { state, exitCode, error } = outcome;
     await this.#end(done, generation, { state, exitCode, error }, log.close());
     return { state, exitCode, error };
   }

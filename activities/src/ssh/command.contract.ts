@@ -15,7 +15,16 @@ export const commandInput = {
   successCodes: z.array(z.int().min(0).max(255)).min(1).max(256).default([0]),
   /** What a second execution would do: a command that only reads may say so, and is then repeated after a crash. */
   effect: z.enum(effects).default('mutating'),
+  /** Whether the command outlives the connection and the worker; absent: where it may take more than 30 seconds. */
+  detached: z.boolean().optional(),
 };
+
+/** Up to this a command stays on its connection: a short one is cheaper to lose than a folder on the host is to make. */
+export const MAX_ATTACHED_TIMEOUT_MS = 30_000;
+
+export function runsDetached(input: { readonly detached?: boolean | undefined }, timeoutMs: number): boolean {
+  return input.detached ?? timeoutMs > MAX_ATTACHED_TIMEOUT_MS;
+}
 
 export const MAX_KEPT_OUTPUT_BYTES = 16_384;
 

@@ -1,9 +1,10 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Rendered } from '@fettle/contracts';
-import { MAX_KEPT_OUTPUT_BYTES, type BecomeInput } from '../contracts.js';
 import { withSecretEnvironment } from '@fettle/drivers';
-import type { Redactor } from '@fettle/security';
+import type { BecomeInput } from '../contracts.js';
 import { driverBecome, type ActionEnd, type TargetContext } from '../implementation.js';
+import { executeDetached } from './execute-detached.js';
+import { KeptStreams } from './kept-streams.js';
 
 /** What the input of every action has that runs a command. */
 export interface CommandInput {
@@ -21,38 +22,6 @@ export interface CommandOutput {
   readonly truncated: boolean;
 }
 
-/** Keeps the first bytes of a stream for later steps, masked before they are cut; the log has the rest. */
-class KeptOutput {
-  readonly #chunks: Buffer[] = [];
-  readonly #redactor: Redactor;
-  #bytes = 0;
-  truncated = false;
-
-  constructor(redactor: Redactor) {
-    this.#redactor = redactor;
-  }
-
-  add(chunk: Buffer): void {
-    if (this.#bytes < MAX_KEPT_OUTPUT_BYTES) this.#keep(this.#redactor.write(chunk));
-    else this.truncated = true;
-  }
-
-  #keep(masked: Buffer): void {
-    const room = MAX_KEPT_OUTPUT_BYTES - this.#bytes;
-    if (masked.length > room) this.truncated = true;
-    this.#chunks.push(masked.subarray(0, room));
-    this.#bytes += Math.min(room, masked.length);
-  }
-
-  /** Once the stream has ended. */
-  text(): string {
-    if (!this.truncated) this.#keep(this.#redactor.flush());
-    const decoded = new TextDecoder().decode(Buffer.concat(this.#chunks));
-    // Postgres text cannot hold NUL.
-    return decoded.replaceAll('\0', '\uFFFD').replace(/\r?\n$/, '');
-  }
-}
-
 /** Runs the command that `plan` shows and judges it by its exit code; shared by `ssh.run` and `ssh.script`. */
 export async function executeCommand(
   input: CommandInput,
@@ -61,17 +30,24 @@ export async function executeCommand(
   context: TargetContext,
 ): Promise<ActionEnd<CommandOutput>> {
   const become = await driverBecome(rendered.becomeUser, input.become, context.secret);
-  const command = withSecretEnvironment(
-    { argv: rendered.argv[0] ?? [], stdin: standardInput },
-    await secretVariables(input, context),
-  );
-  const kept = { stdout: new KeptOutput(context.redactor()), stderr: new KeptOutput(context.redactor()) };
-  const result = await context.ssh.exec(context.endpoint, context.credential, {
-    ...command,
+  const secrets = await secretVariables(input, context);
+  const plain = { argv: rendered.argv[0] ?? [], stdin: standardInput };
+  const command = {
     env: input.environment,
     cwd: input.workingDirectory,
     become,
     timeoutMs: context.timeoutMs,
+  };
+  if (context.detached !== null) {
+    // Beside its input, which lies on the host for as long as the command runs.
+    const env = { ...command.env, ...secrets };
+    const found = await executeDetached({ ...plain, ...command, env }, context, context.detached);
+    if (found !== 'attach') return commandEnd(input, context, found.exitCode, found.kept);
+  }
+  const kept = new KeptStreams(context);
+  const result = await context.ssh.exec(context.endpoint, context.credential, {
+    ...withSecretEnvironment(plain, secrets),
+    ...command,
     signal: context.signal,
     token: context.token,
     onOutput: (stream, chunk) => {
@@ -83,18 +59,20 @@ export async function executeCommand(
     const message = `The command was ended by signal ${result.signal} on ${context.asset.name}.`;
     return { state: 'failed', exitCode: null, error: { code: 'command-signalled', message }, output: null };
   }
+  return commandEnd(input, context, result.exitCode, kept);
+}
+
+function commandEnd(
+  input: CommandInput,
+  context: TargetContext,
+  exitCode: number,
+  kept: KeptStreams,
+): ActionEnd<CommandOutput> {
   const [stdout, stderr] = [kept.stdout.text(), kept.stderr.text()];
-  const output: CommandOutput = {
-    exitCode: result.exitCode,
-    stdout,
-    stderr,
-    truncated: kept.stdout.truncated || kept.stderr.truncated,
-  };
-  if (input.successCodes.includes(result.exitCode)) {
-    return { state: 'succeeded', exitCode: result.exitCode, error: null, output };
-  }
-  const message = `The command ended with exit code ${result.exitCode} on ${context.asset.name}.`;
-  return { state: 'failed', exitCode: result.exitCode, error: { code: 'command-failed', message }, output };
+  const output: CommandOutput = { exitCode, stdout, stderr, truncated: kept.stdout.truncated || kept.stderr.truncated };
+  if (input.successCodes.includes(exitCode)) return { state: 'succeeded', exitCode, error: null, output };
+  const message = `The command ended with exit code ${exitCode} on ${context.asset.name}.`;
+  return { state: 'failed', exitCode, error: { code: 'command-failed', message }, output };
 }
 
 /** Values by variable; opened before any output comes, so that all of it is masked. */

@@ -1,7 +1,7 @@
 import { defineAction } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeUser } from './become.contract.js';
-import { commandContract, commandInput } from './command.contract.js';
+import { commandContract, commandInput, runsDetached } from './command.contract.js';
 
 export const sshRun = defineAction({
   ...commandContract,
@@ -14,6 +14,7 @@ export const sshRun = defineAction({
     ...commandInput,
   }),
   effect: (input) => input.effect,
+  detached: runsDetached,
   defaultTimeoutMs: 60_000,
   render: (input) => ({ argv: [input.argv], becomeUser: becomeUser(input.become), files: [], calls: [] }),
 });

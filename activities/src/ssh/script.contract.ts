@@ -1,7 +1,7 @@
 import { defineAction } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeUser } from './become.contract.js';
-import { commandContract, commandInput } from './command.contract.js';
+import { commandContract, commandInput, runsDetached } from './command.contract.js';
 
 export const sshScript = defineAction({
   ...commandContract,
@@ -17,6 +17,7 @@ export const sshScript = defineAction({
     ...commandInput,
   }),
   effect: (input) => input.effect,
+  detached: runsDetached,
   defaultTimeoutMs: 300_000,
   render: (input) => ({
     argv: [[...input.interpreter, ...input.arguments]],

@@ -11,6 +11,7 @@ import { NestFactory } from '@nestjs/core';
 import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
+import { freeCapacity } from './background/free-capacity.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
 import { startLoop, type BackgroundLoop } from './background/run-loop.js';
@@ -124,6 +125,7 @@ async function startBackground(
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
+    startLoop(dataSource, freeCapacity(dataSource, logger), logger),
   ];
   const listener = new NotificationListener({
     url: config.databaseUrl,

@@ -50,6 +50,8 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   effect(input: z.output<Input>): Effect;
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
+  /** Whether its command is to outlive the connection and the worker, found again by its token; absent: never. */
+  detached?(input: z.output<Input>, timeoutMs: number): boolean;
   /**
    * Paths in the input that name credentials, e.g. `become.credential`; `*` stands for every member of a map or list. The worker opens these for the implementation and no
    * others; their values are never stored.
@@ -61,6 +63,8 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   readonly probe: boolean;
   /** Set where it renews the asset's facts: what a plan knows of them need not hold for the steps after it. */
   readonly changesFacts?: boolean;
+  /** Members of the output that a rehearsal makes up where nothing is mocked, in place of empty texts, 0 and false. */
+  sample?(input: z.output<Input>): Readonly<Record<string, string | number | boolean>>;
   /** Shown by `plan` and executed by the implementation, which is given it with its input. */
   render(input: z.output<Input>, target: RenderTarget): Rendered;
 }

@@ -47,6 +47,8 @@ export const endpointSchema = z.strictObject({
   credential: nameSchema.nullable().default(null),
   /** `type base64` lines as in an OpenSSH public key, without a comment. */
   hostKeys: z.array(z.string().min(1).max(2048)).max(10).default([]),
+  /** Name of the asset of the same space that it is reached through. */
+  jump: assetNameSchema.nullable().default(null),
 });
 export type Endpoint = z.infer<typeof endpointSchema>;
 /** What is absent stays as it is; written out, because a default would count as given. */
@@ -56,6 +58,7 @@ export const endpointPatchSchema = z.strictObject({
   username: usernameSchema.nullable().optional(),
   credential: nameSchema.nullable().optional(),
   hostKeys: z.array(hostKeySchema).max(MAX_HOST_KEYS).optional(),
+  jump: assetNameSchema.nullable().optional(),
 });
 
 export const assetSchema = z.object({
@@ -135,6 +138,7 @@ export const importRowSchema = z.object({
   user: usernameSchema.optional(),
   credential: nameSchema.optional(),
   hostKey: hostKeySchema.optional(),
+  jump: assetNameSchema.optional(),
   labels: z
     .record(labelKeySchema, labelValueSchema)
     .refine((labels) => Object.keys(labels).length <= MAX_LABELS, fewLabels)

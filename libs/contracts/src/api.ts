@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
 import { approvalSchema } from './api-approval.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { planDigestSchema } from './api-plan.js';
@@ -150,6 +151,8 @@ export const runTargetSchema = z.object({
   wave: z.int().optional(),
   state: targetStateSchema,
   error: errorSchema,
+  /** Present while it waits for an asset that another run changes. */
+  waits: assetLockWaitSchema.optional(),
   steps: z.array(runStepSchema),
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
@@ -165,6 +168,8 @@ export const runDetailSchema = runSummarySchema.extend({
       items: z.array(z.object({ number: z.int(), counts: countsSchema })),
     })
     .optional(),
+  /** Capacities that it holds or waits for; absent: none. */
+  capacity: z.array(runCapacitySchema).optional(),
   /** What the runbook says a run came to, and what a run that called this one reads of it. */
   summary: z.string().nullable(),
   outputs: z.record(z.string(), z.unknown()).nullable(),

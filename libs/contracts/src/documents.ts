@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
+import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
+import { sizeSchema } from './size.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
 export const API_VERSION = 'fettle/v1';
@@ -86,6 +88,8 @@ export const runbookSpecSchema = z.strictObject({
   summary: z.string().max(4096).optional(),
   /** Held from the start of the run to its end. */
   capacity: capacitySchema.optional(),
+  /** The higher comes first where runs wait for a capacity; 0 without. */
+  priority: z.int().min(-100).max(100).optional(),
   /**
    * What is undone when the run does not succeed, step by step in reverse order. `unfinished`: targets that did not come through, and
    * steps of the run where it was broken off. `all`: everything that was done. `nothing`: a person decides.
@@ -97,6 +101,8 @@ export const runbookSpecSchema = z.strictObject({
 
   /** Absent: nobody is told. */
   notify: z.array(notificationSchema).min(1).max(20).optional(),
+  /** What is kept of the output of each attempt of a step, half from its beginning and half from its end; absent: 1 MiB. */
+  logLimit: sizeSchema('8KiB', '16MiB').optional(),
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 
@@ -126,6 +132,12 @@ export const scheduleDocumentSchema = z.strictObject({
   kind: z.literal('Schedule'),
   spec: scheduleSpecSchema,
 });
+export const capacityDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Capacity'),
+  spec: capacitySpecSchema,
+});
+export type CapacityDocument = z.infer<typeof capacityDocumentSchema>;
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
@@ -133,6 +145,7 @@ export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 export const documentKinds = {
   Runbook: runbookDocumentSchema,
   Schedule: scheduleDocumentSchema,
+  Capacity: capacityDocumentSchema,
 } as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
-export type FettleDocument = RunbookDocument | ScheduleDocument;
+export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument;

@@ -89,6 +89,8 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'run-ended': 409,
   'no-such-signal': 409,
   'invalid-payload': 422,
+  'capacity-impossible': 422,
+  'invalid-capacity': 422,
   'plan-drift': 409,
   'approval-closed': 409,
   'approval-expired': 409,

@@ -5,5 +5,17 @@ export { fingerprintSha256 } from './transport/ssh/host-keys.js';
 export { withSecretEnvironment } from './transport/ssh/secret-environment.js';
 export { SshPool, type SshPoolOptions } from './transport/ssh/ssh-pool.js';
 export { httpRequest, shownUrl, type HttpRequest, type HttpResponse } from './transport/http/http-request.js';
+export {
+  DETACHED_HEAD_BYTES,
+  DETACHED_TAIL_BYTES,
+  releaseDetached,
+  runDetached,
+  stopDetached,
+  type DetachedIdentity,
+  type DetachedRequest,
+  type DetachedState,
+  type RunOnHost,
+} from './transport/ssh/detached/detached.js';
 export { sendMail, type MailRequest, type MailServer } from './transport/smtp/send-mail.js';
 export { renderMail, type Mail } from './transport/smtp/mail-message.js';
+export { MAX_JUMPS } from './transport/ssh/jump-hosts.js';

@@ -25,6 +25,7 @@ export const importColumns = [
   'credential',
   'user',
   'hostKey',
+  'jump',
 ] as const;
 export type ImportColumn = (typeof importColumns)[number];
 
@@ -43,6 +44,7 @@ export interface RowDraft {
   user?: string;
   credential?: string;
   hostKey?: string;
+  jump?: string;
   labels: Record<string, string>;
   groups?: string[];
 }
@@ -89,6 +91,8 @@ export function setColumn(row: RowDraft, column: ImportColumn, text: string): Co
       );
     case 'hostKey':
       return setHostKey(row, text);
+    case 'jump':
+      return checked(assetNameSchema.safeParse(text).success, () => (row.jump = text), NAME_RULE);
   }
 }
 

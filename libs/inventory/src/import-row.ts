@@ -36,6 +36,8 @@ export interface ImportRow {
   readonly credential?: string;
   /** A pinned host key as OpenSSH writes it without comment: `ssh-ed25519 AAAA...`. */
   readonly hostKey?: string;
+  /** Name of the asset that is the jump host. */
+  readonly jump?: string;
   /** Keys in code unit order. */
   readonly labels: Readonly<Record<string, string>>;
   /** Ansible groups of the host, `all` and `ungrouped` left out, in code unit order. */

@@ -13,6 +13,7 @@ import { checkDocuments, type CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
+import { checkCapacityKey, setCapacityLimit } from './set-capacity-limit.js';
 import { settlePending } from './resume-schedule.js';
 import { splitSource } from './split-source.js';
 import { checkScheduleRunbook, upsertSchedule } from './upsert-schedule.js';
@@ -83,6 +84,7 @@ async function applyOne(context: OperationContext, plan: Planned, all: readonly 
   if (checked.document.kind === 'Schedule') {
     await upsertSchedule(context, { documentId, document: checked.document, previous: scheduleOf(current) });
   }
+  if (checked.document.kind === 'Capacity') await setCapacityLimit(transaction, checked.document);
   await recordAudit(context, {
     action: 'document.apply',
     space: key.space,
@@ -104,6 +106,7 @@ async function previewOne(
     const together = all.find(({ key: other }) => isRunbookOf(other, document))?.checked.document;
     await checkScheduleRunbook(context, checked, document, together?.kind === 'Runbook' ? together : null);
   }
+  if (document.kind === 'Capacity') await checkCapacityKey(context.transaction, checked, document);
   const item = { ...key, version: digest };
   if (!current) return { ...item, number: 1, result: 'created', diff: [`+ ${key.kind} ${key.space}/${key.name}`] };
   if (current.version === digest) return { ...item, number: current.number, result: 'unchanged', diff: [] };

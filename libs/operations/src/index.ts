@@ -48,6 +48,8 @@ export * from './settle-enrolment.js';
 export * from './ansible-inventory.js';
 export * from './check-input-names.js';
 export * from './describe-inputs.js';
+export { getCapacity, listCapacity } from './read-capacity.js';
+export * from './free-ended-capacity.js';
 export * from './plan-run.js';
 export * from './require-planned.js';
 export * from './approval-plan.js';

@@ -28,6 +28,7 @@ import { approvalView } from './approval-view.js';
 import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
+import { readAssetWaits, readRunCapacity } from './read-capacity.js';
 import { runSummary, stepView, targetView } from './run-view.js';
 import { requireRunInScope } from './select-targets.js';
 
@@ -78,6 +79,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   const row = await findRunRow(transaction, runId);
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
+  const capacity = await readRunCapacity(transaction, runId);
   const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
   const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
@@ -86,6 +88,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     selector: row.selector,
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
+    ...(capacity.length > 0 ? { capacity } : {}),
     summary: row.summary,
     outputs: row.outputs,
     ...(subRuns.length === 0 ? {} : { subRuns }),
@@ -109,10 +112,11 @@ export async function listRunTargets(
     runId,
     rows.map((row) => row.assetId),
   );
+  const waits = await readAssetWaits(transaction, runId, rows);
   return pageFrom(
     rows,
     query.limit,
-    (row) => targetView(row, steps.get(row.assetId) ?? []),
+    (row) => targetView(row, steps.get(row.assetId) ?? [], waits.get(row.assetId)),
     (row) => [row.asset, row.assetId],
   );
 }

@@ -1,4 +1,4 @@
-import type { RunSummary, RunTarget } from '@fettle/contracts';
+import type { AssetLockWait, RunSummary, RunTarget } from '@fettle/contracts';
 import type { RunRow, StepRow, TargetRow } from '@fettle/database';
 
 const isoOrNull = (date: Date | null): string | null => date?.toISOString() ?? null;
@@ -29,7 +29,15 @@ export function stepView(row: StepRow): RunTarget['steps'][number] {
   return { ...row, startedAt: row.startedAt.toISOString(), endedAt: isoOrNull(row.endedAt) };
 }
 
-export function targetView(row: TargetRow, steps: readonly StepRow[]): RunTarget {
+export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: AssetLockWait): RunTarget {
   const { asset, assetId, wave, state, error } = row;
-  return { asset, assetId, ...(wave === null ? {} : { wave }), state, error, steps: steps.map(stepView) };
+  return {
+    asset,
+    assetId,
+    ...(wave === null ? {} : { wave }),
+    state,
+    error,
+    ...(waits === undefined ? {} : { waits }),
+    steps: steps.map(stepView),
+  };
 }

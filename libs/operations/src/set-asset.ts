@@ -12,6 +12,7 @@ import {
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { assetView, requireAsset } from './read-assets.js';
+import { requireJumpPath } from './require-jump-path.js';
 import { recordAudit } from './record-audit.js';
 import { setRelations } from './set-relations.js';
 
@@ -44,6 +45,8 @@ export async function setAsset(
   const endpoint =
     request.endpoint === undefined ? null : mergeEndpoint(key.name, before?.endpoint ?? null, request.endpoint);
   await requireCredential(context, key.space, before?.endpoint ?? null, endpoint);
+  if (endpoint !== null && endpoint.jump !== (before?.endpoint?.jump ?? null))
+    await requireJumpPath(context, key, endpoint);
   const isUnchanged = before !== null && isSame(before, asset, endpoint);
   if (!isUnchanged) {
     await saveAsset(transaction, asset);
@@ -156,6 +159,7 @@ function mergeEndpoint(
     username: given.username === undefined ? (before?.username ?? null) : given.username,
     credential: given.credential === undefined ? (before?.credential ?? null) : given.credential,
     hostKeys: given.hostKeys ?? before?.hostKeys ?? [],
+    jump: given.jump === undefined ? (before?.jump ?? null) : given.jump,
   };
 }
 

@@ -40,3 +40,13 @@ export {
 } from './engine/decide-step.js';
 export { failureLimit, waveEnds, waveSizes } from './rollout/wave-arithmetic.js';
 export { compareTargets, compileOrder, orderKey, type OrderedTarget, type OrderKey } from './rollout/order-targets.js';
+export {
+  decideGrants,
+  DEFAULT_LIMIT,
+  isImpossible,
+  mergeWants,
+  queuePosition,
+  type CapacityRequest,
+  type Want,
+} from './capacity/grant.js';
+export { readWants } from './capacity/read-wants.js';

@@ -15,6 +15,14 @@ export const remote = proxyActivities<
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
 });
 
+/** Stops what runs detached; bounded, since a host may not answer. */
+export const ending = proxyActivities<Pick<RunActivities, 'serveLane'>>({
+  scheduleToCloseTimeout: '15 minutes',
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10 seconds' },
+});
+
 /** Short, idempotent work on Postgres; it is repeated until the database is there. */
 export const local = proxyLocalActivities<
   Omit<RunActivities, 'serveLane' | 'runControlStep' | 'lookAtApproval' | 'undoSegment'>

@@ -1,7 +1,14 @@
 import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
 import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
-import { CancellationScope, CancelledFailure, condition, isCancellation, sleep } from '@temporalio/workflow';
-import { local, remote } from './activities.js';
+import {
+  ActivityFailure,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  isCancellation,
+  sleep,
+} from '@temporalio/workflow';
+import { ending, local, remote } from './activities.js';
 
 /** What carrying out a command needs of the run around it. */
 export interface Work {
@@ -76,6 +83,7 @@ async function endCancelled(run: Work, work: OpenWork): Promise<Settled> {
   const cancelled: EngineEvent = { kind: 'ended', path, state: 'cancelled' };
   switch (command.kind) {
     case 'dispatch-segment': {
+      await stopDetached(segmentOf(runId, command));
       const wave = command.wave === undefined ? {} : { wave: command.wave.number };
       return { kind: 'segment-ended', path, counts: await local.readCounts(runId), isCancelled: true, ...wave };
     }
@@ -162,6 +170,18 @@ async function serveLaneToEnd(run: Work, input: LaneInput): Promise<boolean> {
     if (report.stopped) throw new CancelledFailure('the run is no longer running');
     if (run.isResting) return false;
     if (report.nextDueMs !== null && report.nextDueMs > 0) await sleep(report.nextDueMs);
+  }
+}
+
+/**
+ * Commands of a cancelled segment that run detached end before anything else of the run does; what could not be stopped has no end
+ * in the journal, and is unknown when the run ends.
+ */
+async function stopDetached(segment: Omit<LaneInput, 'lane'>): Promise<void> {
+  try {
+    await ending.serveLane({ ...segment, lane: 0, isEnding: true });
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
   }
 }
 

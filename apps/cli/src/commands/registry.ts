@@ -3,6 +3,7 @@ import type { Session } from '../session/session.js';
 import { addApprovalCommands } from './approval/index.js';
 import { addAssetCommands } from './asset/index.js';
 import { addAuditCommands } from './audit/index.js';
+import { addCapacityCommands } from './capacity/index.js';
 import { addCompletionCommands } from './completion/index.js';
 import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
@@ -11,6 +12,7 @@ import { addInventoryCommand } from './inventory/index.js';
 import { addLintCommand } from './lint/index.js';
 import { addPlanCommand } from './plan/index.js';
 import { addPrincipalCommands } from './principal/index.js';
+import { addRehearseCommand } from './rehearse/index.js';
 import { addRunCommands } from './run/index.js';
 import { addScheduleCommands } from './schedule/index.js';
 import { addStackCommands } from './stack/index.js';
@@ -31,9 +33,16 @@ export const commandGroups: readonly CommandGroup[] = [
   { title: 'Local stack:', commands: [addStackCommands] },
   {
     title: 'Work:',
-    commands: [addRunCommands, addApprovalCommands, addPlanCommand, addExecCommand, addScheduleCommands],
+    commands: [
+      addRunCommands,
+      addApprovalCommands,
+      addPlanCommand,
+      addExecCommand,
+      addScheduleCommands,
+      addCapacityCommands,
+    ],
   },
-  { title: 'Documents:', commands: [addDocumentCommands, addLintCommand] },
+  { title: 'Documents:', commands: [addDocumentCommands, addLintCommand, addRehearseCommand] },
   { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
   {
     title: 'Who, and what they did:',

@@ -10,6 +10,7 @@ export const backgroundLocks = {
   'settle-schedules': 7_070_013,
   'keep-partitions': 7_070_014,
   'send-notifications': 7_070_018,
+  'free-capacity': 7_070_015,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;
 

@@ -63,6 +63,8 @@ export class EndpointEntity {
   @Column('text', { nullable: true }) credential!: string | null;
   /** Pinned keys in OpenSSH's form `type base64`; empty until enrolment. */
   @Column('text', { name: 'host_keys', array: true }) hostKeys!: string[];
+  /** Name of an asset in the same space. */
+  @Column('text', { nullable: true }) jump!: string | null;
   @Column('text') source!: string;
   @Column('timestamptz', { name: 'updated_at' }) updatedAt!: Date;
 }

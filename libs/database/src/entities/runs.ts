@@ -79,6 +79,8 @@ export class RunTargetEntity {
   @Column('integer', { nullable: true }) lane!: number | null;
   @Column('integer', { name: 'lane_epoch', nullable: true }) laneEpoch!: number | null;
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;
+  /** A command runs detached on the host and is looked at again when due; it counts as in flight. */
+  @Column('boolean', { name: 'is_parked' }) isParked!: boolean;
   @Column('jsonb') outputs!: Record<string, unknown>;
   @Column('jsonb', { nullable: true }) error!: StoredError | null;
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;
@@ -96,6 +98,10 @@ export class RunStepEntity {
   @Column('text') token!: string;
   /** What the attempt may do, as decided when it started. */
   @Column('text') effect!: Effect | 'none';
+  @Column('boolean') detached!: boolean;
+  /** Rises with each claim of a detached attempt. */
+  @Column('integer') fence!: number;
+  @Column('text', { nullable: true }) place!: string | null;
   @Column('text') state!: StepState;
   @Column('integer', { name: 'exit_code', nullable: true }) exitCode!: number | null;
   @Column('jsonb', { nullable: true }) error!: StoredError | null;

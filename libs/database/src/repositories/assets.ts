@@ -27,7 +27,7 @@ const columns = `a.id, a.space, a.name, a.kind, a.site, a.owner, a.criticality, 
   a.quarantined_at AS "quarantinedAt", a.quarantine_reason AS "quarantineReason", a.created_at AS "createdAt",
   a.updated_at AS "updatedAt",
   (SELECT jsonb_build_object('transport', e.transport, 'address', e.address, 'port', e.port, 'username', e.username,
-     'credential', e.credential, 'hostKeys', e.host_keys)
+     'credential', e.credential, 'hostKeys', e.host_keys, 'jump', e.jump)
    FROM endpoint e WHERE e.asset_id = a.id AND e.transport = 'ssh') AS endpoint`;
 
 /** First number of a parameter in the condition that `listAssetRows` takes. */
@@ -153,11 +153,11 @@ export async function saveEndpoint(
   source: string,
 ): Promise<void> {
   await transaction.query(
-    `INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    `INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source, jump)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
      ON CONFLICT (asset_id, transport) DO UPDATE SET address = excluded.address, port = excluded.port,
        username = excluded.username, credential = excluded.credential, host_keys = excluded.host_keys,
-       source = excluded.source, updated_at = clock_timestamp()`,
+       source = excluded.source, jump = excluded.jump, updated_at = clock_timestamp()`,
     [
       assetId,
       endpoint.transport,
@@ -167,6 +167,7 @@ export async function saveEndpoint(
       endpoint.credential,
       endpoint.hostKeys,
       source,
+      endpoint.jump,
     ],
   );
 }

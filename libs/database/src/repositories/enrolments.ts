@@ -68,13 +68,20 @@ export async function findEnrolment(
   return rows[0] ?? null;
 }
 
+export interface EnrolmentTarget {
+  readonly address: string;
+  readonly port: number;
+  /** Name of the asset that it is reached through. */
+  readonly jump: string | null;
+  readonly name: string;
+  readonly space: string;
+}
+
 /** Where to scan; null where the enrolment has ended or the asset has no address. */
-export async function readEnrolmentTarget(
-  transaction: Transaction,
-  id: string,
-): Promise<{ readonly address: string; readonly port: number } | null> {
-  const rows: { address: string; port: number }[] = await transaction.query(
-    `SELECT p.address, p.port FROM enrolment e JOIN endpoint p ON p.asset_id = e.asset_id AND p.transport = 'ssh'
+export async function readEnrolmentTarget(transaction: Transaction, id: string): Promise<EnrolmentTarget | null> {
+  const rows: EnrolmentTarget[] = await transaction.query(
+    `SELECT p.address, p.port, p.jump, a.name, a.space FROM enrolment e JOIN asset a ON a.id = e.asset_id
+     JOIN endpoint p ON p.asset_id = e.asset_id AND p.transport = 'ssh'
      WHERE e.id = $1 AND e.state = 'waiting'`,
     [id],
   );

@@ -58,13 +58,14 @@ const stagingColumns = [
   'username',
   'credential',
   'host_key',
+  'jump',
 ];
 
 async function stage(transaction: Transaction, rows: readonly ImportAssetRow[], source: string): Promise<void> {
   await transaction.query(`
     CREATE TEMPORARY TABLE import_row (
       new_id uuid NOT NULL, name text NOT NULL, kind text, site text, owner text, criticality text, lifecycle text,
-      labels jsonb NOT NULL, sources jsonb NOT NULL, address text, port integer, username text, credential text, host_key text
+      labels jsonb NOT NULL, sources jsonb NOT NULL, address text, port integer, username text, credential text, host_key text, jump text
     ) ON COMMIT DROP`);
   const client = (await transaction.queryRunner!.connect()) as pg.ClientBase;
   const stream = client.query(copyFrom(`COPY import_row (${stagingColumns.join(', ')}) FROM STDIN`));
@@ -94,6 +95,7 @@ function* copyBlocks(rows: readonly ImportAssetRow[], source: string): Generator
         row.user,
         row.credential,
         row.hostKey,
+        row.jump,
       ];
       block += `${values.map(copyValue).join('\t')}\n`;
     }
@@ -124,6 +126,7 @@ const endpointColumns = [
   { column: 'username', row: 'username', given: 'i.username', source: 'endpoint.username' },
   { column: 'credential', row: 'credential', given: 'i.credential', source: 'endpoint.credential' },
   { column: 'host_keys', row: 'host_key', given: 'ARRAY[i.host_key]', source: 'endpoint.hostKeys' },
+  { column: 'jump', row: 'jump', given: 'i.jump', source: 'endpoint.jump' },
 ] as const;
 
 const personOwns = (source: string): string => `a.sources->>'${source}' IS NOT DISTINCT FROM 'person'`;
@@ -217,10 +220,10 @@ async function updateEndpoints(transaction: Transaction, space: string, source: 
 }
 
 const insertEndpoint = (assetId: string): string =>
-  `INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source)
+  `INSERT INTO endpoint (asset_id, transport, address, port, username, credential, host_keys, source, jump)
    SELECT ${assetId}, 'ssh', coalesce(i.address, i.name), coalesce(i.port, 22), i.username, i.credential,
-     CASE WHEN i.host_key IS NULL THEN '{}' ELSE ARRAY[i.host_key] END, $1`;
-const givesEndpoint = 'coalesce(i.address, i.port::text, i.username, i.credential, i.host_key) IS NOT NULL';
+     CASE WHEN i.host_key IS NULL THEN '{}' ELSE ARRAY[i.host_key] END, $1, i.jump`;
+const givesEndpoint = 'coalesce(i.address, i.port::text, i.username, i.credential, i.host_key, i.jump) IS NOT NULL';
 
 /** Gives an endpoint to the assets that this import created: all rows, or those whose id is there now. */
 async function insertNewEndpoints(transaction: Transaction, source: string, areAllNew: boolean): Promise<void> {

@@ -1,9 +1,8 @@
-import { countFailures } from '@fettle/contracts';
+import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import { dispatchRoom } from './dispatch-room.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
-import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
-import { updateTargets, type ClaimedTarget, type JournaledEffect, type LaneClaim } from './run-lanes.js';
+import { moveCount, type LockedRun } from './run-entries.js';
+import { updateTargets, type ClaimedTarget, type LaneClaim } from './run-lanes.js';
 
 export interface ClaimRequest extends LaneClaim {
   /** Indexes of the first and last step of the segment, inclusive. */
@@ -15,18 +14,22 @@ export interface ClaimRequest extends LaneClaim {
   readonly wave: number;
   /** At most so many targets. */
   readonly limit: number;
+  /** The run is about to end: only what runs detached is claimed, due or not, so that it can be stopped. */
+  readonly isEnding?: boolean | undefined;
   /** Of a `finally`: a cancel does not stop it. */
   readonly shielded?: boolean | undefined;
 }
 
 export interface ClaimResult {
-  /** `open`: go on; `cancelled` or `ended`: stop, nothing was claimed. */
+  /** `open`: go on; `cancelled`: stop, and stop what runs detached, which alone was claimed; `ended`: nothing was claimed. */
   readonly gate: 'open' | 'cancelled' | 'ended';
   readonly targets: readonly ClaimedTarget[];
   /** Whether all targets of the wave have left this segment. */
   readonly done: boolean;
   /** Claims of all lanes, these included. */
   readonly claimedCount: number;
+  /** Targets whose command runs detached without a claim. */
+  readonly parkedCount: number;
   /** Milliseconds until the next unclaimed target that may be claimed is due; null: none waits. */
   readonly nextDueMs: number | null;
 }
@@ -41,35 +44,97 @@ export async function claimTargets(
   run: LockedRun,
   request: ClaimRequest,
 ): Promise<ClaimResult> {
-  const isOpen = run.state === 'running' && (!run.cancelRequested || request.shielded === true);
+  const isRunning = run.state === 'running';
+  const isOpen = isRunning && (!run.cancelRequested || request.shielded === true) && request.isEnding !== true;
   if (isOpen && isOverLimit(run)) await cancelUndispatched(transaction, run, request);
   const progress = await readProgress(transaction, run, request);
-  const { currentStep, claimedCount } = progress;
-  const base = { done: currentStep === null, claimedCount, nextDueMs: progress.nextDueMs };
-  if (!isOpen) return { ...base, gate: run.state === 'running' ? 'cancelled' : 'ended', targets: [] };
-  if (currentStep === null) return { ...base, gate: 'open', targets: [] };
+  const { currentStep, claimedCount, parkedCount, nextDueMs, parkedDueMs } = progress;
+  const base = { done: currentStep === null, claimedCount, parkedCount, nextDueMs };
+  if (!isRunning) return { ...base, gate: 'ended', targets: [] };
+  // What runs detached is in flight already: to look at it needs no room.
+  const parked = await claimParked(transaction, request, isOpen);
+  const held = { claimedCount: claimedCount + parked.length, parkedCount: parkedCount - parked.length };
+  if (!isOpen) return { ...base, ...held, gate: 'cancelled', targets: parked };
+  if (currentStep === null) return { ...base, ...held, gate: 'open', targets: parked };
+  const fresh = await claimFresh(
+    transaction,
+    run,
+    request,
+    { currentStep, ...held, nextDueMs, parkedDueMs },
+    parked.length,
+  );
+  for (const target of fresh.targets) if (target.state === 'pending') moveCount(run.counts, 'pending', 'running');
+  return {
+    ...base,
+    ...held,
+    nextDueMs: fresh.nextDueMs,
+    gate: 'open',
+    targets: [...parked, ...fresh.targets],
+    claimedCount: held.claimedCount + fresh.targets.length,
+  };
+}
+
+/** Claims attempts to begin, as far as the limits leave room. */
+async function claimFresh(
+  transaction: Transaction,
+  run: LockedRun,
+  request: ClaimRequest,
+  progress: Progress & { readonly currentStep: number },
+  taken: number,
+): Promise<{ targets: ClaimedTarget[]; nextDueMs: number | null }> {
+  const { currentStep } = progress;
   // Only a strict run counts those that wait for another attempt.
   const again = run.isStrict ? await readWaiting(transaction, request) : { count: 0, nextDueMs: null };
   const room = dispatchRoom({
-    wanted: request.limit,
+    wanted: request.limit - taken,
     maxConcurrency: run.maxConcurrency,
-    claimed: claimedCount,
+    claimed: progress.claimedCount + progress.parkedCount,
     waiting: again.count,
     failures: countFailures(run.counts),
     maxFailures: run.maxFailures,
     isStrict: run.isStrict,
   });
-  const nextDueMs = run.isStrict && room.first === 0 ? again.nextDueMs : base.nextDueMs;
-  const claimed: ClaimedTarget[] = [];
+  let { nextDueMs } = progress;
+  if (run.isStrict && room.first === 0) nextDueMs = sooner(again.nextDueMs, progress.parkedDueMs);
+  // What runs detached fills the run: nothing can be done before one of them is looked at.
+  else if (room.all === 0 && request.limit > taken && progress.parkedCount > 0) nextDueMs = progress.parkedDueMs;
+  const targets: ClaimedTarget[] = [];
   if (room.first < room.all) {
-    claimed.push(...(await claimDue(transaction, run, request, currentStep, room.all, 'generation > 1')));
-    const left = Math.min(room.first, room.all - claimed.length);
-    if (left > 0) claimed.push(...(await claimDue(transaction, run, request, currentStep, left, 'generation = 1')));
+    targets.push(...(await claimDue(transaction, run, request, currentStep, room.all, 'generation > 1')));
+    const left = Math.min(room.first, room.all - targets.length);
+    if (left > 0) targets.push(...(await claimDue(transaction, run, request, currentStep, left, 'generation = 1')));
   } else if (room.all > 0) {
-    claimed.push(...(await claimDue(transaction, run, request, currentStep, room.all, 'true')));
+    targets.push(...(await claimDue(transaction, run, request, currentStep, room.all, 'true')));
   }
-  for (const target of claimed) if (target.state === 'pending') moveCount(run.counts, 'pending', 'running');
-  return { ...base, nextDueMs, gate: 'open', targets: claimed, claimedCount: claimedCount + claimed.length };
+  return { targets, nextDueMs };
+}
+
+/** A strict run without room waits for other attempts, and for what runs detached. */
+function sooner(...waits: (number | null)[]): number | null {
+  const known = waits.filter((wait) => wait !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** Claims targets whose command runs detached: those that are due, or all of the run where it is to be stopped. */
+async function claimParked(
+  transaction: Transaction,
+  request: ClaimRequest,
+  onlyDue: boolean,
+): Promise<ClaimedTarget[]> {
+  if (request.limit === 0) return [];
+  return updateTargets(
+    transaction,
+    `WITH due AS (
+       SELECT asset_id, state FROM run_target
+       WHERE run_id = $1 AND is_parked AND step_index BETWEEN $6 AND $7
+         AND ${onlyDue ? 'wave = $4 AND due_at <= clock_timestamp()' : '$4::integer IS NOT NULL'}
+       ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED)
+     UPDATE run_target t SET lane = $2, lane_epoch = $3, is_parked = false
+     FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
+       true AS was_parked`,
+    [request.runId, request.lane, request.laneEpoch, request.wave, request.limit, request.firstStep, request.lastStep],
+  );
 }
 
 async function claimDue(
@@ -89,7 +154,7 @@ async function claimDue(
        CROSS JOIN LATERAL (
          SELECT asset_id, state FROM run_target
          WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index = step.index AND lane IS NULL
-           AND due_at <= clock_timestamp() AND ${which}
+           AND NOT is_parked AND due_at <= clock_timestamp() AND ${which}
          ORDER BY due_at, asset_id LIMIT $7 FOR UPDATE SKIP LOCKED) AS one
        LIMIT $7)
      UPDATE run_target t
@@ -100,32 +165,51 @@ async function claimDue(
   );
 }
 
-interface Progress {
+export interface Progress {
   /** The lowest step that a target of the wave is at; null: all have left the segment. */
   readonly currentStep: number | null;
   readonly claimedCount: number;
+  readonly parkedCount: number;
   readonly nextDueMs: number | null;
+  /** Until the first of those that run detached is to be looked at. */
+  readonly parkedDueMs: number | null;
 }
 
-async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
+/** How far the wave has come in this segment, and when the next target is due that nobody holds. */
+export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
-  const rows: { current_step: number | null; claimed_count: number; next_due_ms: number | null }[] =
-    await transaction.query(
-      `WITH current AS (
+  const rows: {
+    current_step: number | null;
+    claimed_count: number;
+    parked_count: number;
+    parked_due_ms: number | null;
+    next_due_ms: number | null;
+  }[] = await transaction.query(
+    `WITH current AS (
          SELECT min(step_index) AS step FROM run_target
          WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3)
        SELECT current.step AS current_step,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND lane IS NOT NULL) AS claimed_count,
+         (SELECT count(*) FROM run_target WHERE run_id = $1 AND is_parked) AS parked_count,
+         (SELECT ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::float8
+          FROM run_target WHERE run_id = $1 AND is_parked) AS parked_due_ms,
          (SELECT ceil(extract(epoch FROM min(first.due_at) - clock_timestamp()) * 1000)::float8
           FROM generate_series(current.step, ${last}) AS step (index)
           CROSS JOIN LATERAL (SELECT due_at FROM run_target
             WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index = step.index AND lane IS NULL
             ORDER BY due_at LIMIT 1) AS first) AS next_due_ms
        FROM current`,
-      [request.runId, request.firstStep, request.lastStep, request.wave],
-    );
+    [request.runId, request.firstStep, request.lastStep, request.wave],
+  );
   const row = rows[0]!;
-  return { currentStep: row.current_step, claimedCount: row.claimed_count, nextDueMs: notNegative(row.next_due_ms) };
+  const { current_step: currentStep, claimed_count: claimedCount, parked_count: parkedCount } = row;
+  return {
+    currentStep,
+    claimedCount,
+    parkedCount,
+    nextDueMs: notNegative(row.next_due_ms),
+    parkedDueMs: notNegative(row.parked_due_ms),
+  };
 }
 
 /** Targets of the wave that wait for another attempt, and when the first of them is due. */
@@ -135,7 +219,7 @@ async function readWaiting(
 ): Promise<{ count: number; nextDueMs: number | null }> {
   const rows: { count: number; next_due_ms: number | null }[] = await transaction.query(
     `SELECT count(*) AS count, ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::float8 AS next_due_ms
-     FROM run_target WHERE run_id = $1 AND wave = $2 AND state = 'running' AND generation > 1 AND lane IS NULL`,
+     FROM run_target WHERE run_id = $1 AND wave = $2 AND state = 'running' AND generation > 1 AND lane IS NULL AND NOT is_parked`,
     [request.runId, request.wave],
   );
   return { count: rows[0]!.count, nextDueMs: notNegative(rows[0]!.next_due_ms) };
@@ -143,51 +227,4 @@ async function readWaiting(
 
 function notNegative(milliseconds: number | null): number | null {
   return milliseconds === null ? null : Math.max(0, milliseconds);
-}
-
-/** An attempt that is about to begin. */
-export interface AttemptStart {
-  readonly assetId: string;
-  readonly step: string;
-  readonly generation: number;
-  readonly token: string;
-  /** As decided now: after a crash it says whether the attempt may be made again. */
-  readonly effect: JournaledEffect;
-}
-
-/** Journals *started* of claimed targets, before anything is dispatched. */
-export async function journalStarted(
-  transaction: Transaction,
-  run: LockedRun,
-  claim: LaneClaim,
-  starts: readonly AttemptStart[],
-): Promise<void> {
-  if (starts.length === 0) return;
-  const rows = starts.map(({ assetId, step, generation, token, effect }) => ({
-    asset_id: assetId,
-    step,
-    generation,
-    token,
-    effect,
-  }));
-  // A claim that takes up an interrupted attempt of a repeatable step finds its row there: same generation, same token.
-  await transaction.query(
-    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, started_at)
-     SELECT $1, s.asset_id, s.step, 'do', s.generation, $2, s.token, s.effect, 'started', clock_timestamp()
-     FROM jsonb_to_recordset($3::jsonb) AS s (asset_id uuid, step text, generation integer, token text, effect text)
-     ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
-       SET lane_epoch = excluded.lane_epoch, effect = excluded.effect
-     WHERE run_step.state = 'started'`,
-    [run.id, claim.laneEpoch, JSON.stringify(rows)],
-  );
-  await appendEntries(
-    transaction,
-    run,
-    starts.map(({ assetId, step, generation }) => ({
-      kind: 'step-started',
-      assetId,
-      step,
-      data: { attempt: generation },
-    })),
-  );
 }

@@ -19,6 +19,8 @@ export interface ClaimedTarget {
   readonly stepIndex: number;
   readonly generation: number;
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** A command of this attempt may run detached on the host: it is found by its token, and not decided anew. */
+  readonly isParked: boolean;
   /** Failures that are put off until it has been through a `finally`, a bit for each one around the step. */
   readonly failing: number;
   /** The last one; null: none. */
@@ -34,6 +36,8 @@ export interface LaneClaim {
 /** A claim whose worker is gone, with the effect that stands beside its *started*. */
 export interface Orphan extends ClaimedTarget {
   readonly effect: JournaledEffect;
+  /** Its command runs detached under its token, or can be begun under it: nothing is uncertain. */
+  readonly detached: boolean;
   /** What the journal calls the step that was started; null: none was. */
   readonly step: string | null;
 }
@@ -68,7 +72,7 @@ export async function openLane(
     laneEpoch: epoch,
     orphans: taken.map((target) => {
       const row = started.get(target.assetId);
-      return { ...target, effect: row?.effect ?? 'none', step: row?.step ?? null };
+      return { ...target, effect: row?.effect ?? 'none', detached: row?.detached ?? false, step: row?.step ?? null };
     }),
   };
 }
@@ -78,12 +82,13 @@ async function readStarted(
   transaction: Transaction,
   runId: string,
   targets: readonly ClaimedTarget[],
-): Promise<Map<string, { readonly step: string; readonly effect: JournaledEffect }>> {
-  const rows: { asset_id: string; step: string; effect: JournaledEffect }[] = await transaction.query(
-    `SELECT asset_id, step, effect FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'
+): Promise<Map<string, { readonly step: string; readonly effect: JournaledEffect; readonly detached: boolean }>> {
+  const rows: { asset_id: string; step: string; effect: JournaledEffect; detached: boolean }[] =
+    await transaction.query(
+      `SELECT asset_id, step, effect, detached FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'
      ORDER BY started_at`,
-    [runId, targets.map((target) => target.assetId)],
-  );
+      [runId, targets.map((target) => target.assetId)],
+    );
   return new Map(rows.map((row) => [row.asset_id, row]));
 }
 
@@ -94,6 +99,7 @@ interface TargetRow {
   step_index: number;
   generation: number;
   outputs: Record<string, unknown>;
+  was_parked?: boolean;
   failing: number;
   error: StoredError | null;
 }
@@ -112,6 +118,7 @@ export async function updateTargets(
     stepIndex: row.step_index,
     generation: row.generation,
     outputs: row.outputs,
+    isParked: row.was_parked === true,
     failing: row.failing,
     error: row.error,
   }));
@@ -136,7 +143,9 @@ export async function lockRunForLane(transaction: Transaction, claim: LaneClaim)
   });
 }
 
-/** Frees orphaned claims whose step may safely be executed again; their generation and token stay. */
+/**
+ * Frees claims whose step may safely be executed again, or whose command runs detached and can be found; generation and token stay.
+ */
 export async function releaseClaims(
   transaction: Transaction,
   claim: LaneClaim,
@@ -144,8 +153,9 @@ export async function releaseClaims(
 ): Promise<void> {
   if (assetIds.length === 0) return;
   await transaction.query(
-    `UPDATE run_target SET lane = NULL, lane_epoch = NULL
-     WHERE run_id = $1 AND lane = $2 AND lane_epoch = $3 AND asset_id = ANY ($4)`,
+    `UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = EXISTS (
+       SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.state = 'started' AND s.detached)
+     WHERE t.run_id = $1 AND t.lane = $2 AND t.lane_epoch = $3 AND t.asset_id = ANY ($4)`,
     [claim.runId, claim.lane, claim.laneEpoch, assetIds],
   );
 }

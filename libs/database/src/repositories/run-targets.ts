@@ -36,6 +36,7 @@ interface TargetAssetRow {
   username: string | null;
   credential: string | null;
   host_keys: string[];
+  jump: string | null;
 }
 
 /** Reads the assets of claimed targets at once; an asset deleted meanwhile is missing from the answer. */
@@ -49,7 +50,7 @@ export async function readTargetAssets(
     : `NULL::jsonb`;
   const rows: TargetAssetRow[] = await transaction.query(
     `SELECT a.id, a.name, a.space, a.kind, a.site, a.owner, a.criticality, a.lifecycle, a.labels, a.quarantine_reason,
-       ${facts} AS facts, e.address, e.port, e.username, e.credential, e.host_keys
+       ${facts} AS facts, e.address, e.port, e.username, e.credential, e.host_keys, e.jump
      FROM asset a LEFT JOIN endpoint e ON e.asset_id = a.id AND e.transport = 'ssh'
      WHERE a.id = ANY ($1)`,
     [assetIds],
@@ -81,6 +82,7 @@ function toTargetAsset(row: TargetAssetRow): TargetAsset {
             username: row.username,
             credential: row.credential,
             hostKeys: row.host_keys,
+            jump: row.jump,
           },
   };
 }

@@ -3,6 +3,8 @@ import type { Transaction } from '../data-source.js';
 import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
+import { readRootRun } from './asset-locks.js';
+import { freeAtEnd } from './capacity-end.js';
 import { FAILURE_LIMIT, undispatchedError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
@@ -19,16 +21,19 @@ export interface RunDefinition {
   readonly maxConcurrency: number;
   /** The stored document with defaults. */
   readonly document: unknown;
+  /** The run at the root of those that called each other; itself where nobody called it. */
+  readonly rootRunId: string;
 }
 
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
-  const rows: RunDefinition[] = await transaction.query(
+  const rows: Omit<RunDefinition, 'rootRunId'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
        r.max_concurrency AS "maxConcurrency", v.parsed AS document
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
   );
-  return rows[0] ?? null;
+  const row = rows[0];
+  return row ? { ...row, rootRunId: await readRootRun(transaction, runId) } : null;
 }
 
 export async function readCounts(transaction: Transaction, runId: string): Promise<TargetCounts> {
@@ -95,7 +100,8 @@ export async function endRun(
     transaction,
     `UPDATE run_step SET ended_at = clock_timestamp(), state = CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'unknown' END,
        error = jsonb_build_object('code', CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'effect-uncertain' END,
-         'message', 'The run ended while this step had no recorded end.')
+         'message', 'The run ended while this step had no recorded end.' ||
+           CASE WHEN detached THEN ' Its command may still run on the host.' ELSE '' END)
      WHERE run_id = $1 AND state = 'started' RETURNING asset_id, step, state`,
     [runId, [...repeatableEffects]],
   );
@@ -108,7 +114,7 @@ export async function endRun(
   }[] = await updateRows(
     transaction,
     `WITH open AS (SELECT asset_id, state FROM run_target WHERE run_id = $1 AND state IN ('pending', 'running') FOR UPDATE)
-     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, ended_at = clock_timestamp(),
+     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = false, ended_at = clock_timestamp(),
        state = CASE WHEN t.asset_id = ANY ($3) THEN 'unknown'
                     WHEN $5 THEN CASE WHEN EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id
                       AND s.state NOT IN ('started', 'skipped')) THEN 'succeeded' ELSE 'skipped' END
@@ -131,11 +137,14 @@ export async function endRun(
   await appendEntries(transaction, run, [
     ...lost.map((row) => ({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data: { state: row.state } })),
     ...open.map((row) => ({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.now } })),
-    {
-      kind: 'run-ended',
-      data: { state, error, ...(outcome.rollback === undefined ? {} : { rollback: outcome.rollback }) },
-    },
   ]);
+  await freeAtEnd(
+    transaction,
+    run,
+    lost.map((row) => row.step),
+  );
+  const rolledBack = outcome.rollback === undefined ? {} : { rollback: outcome.rollback };
+  await appendEntries(transaction, run, [{ kind: 'run-ended', data: { state, error, ...rolledBack } }]);
   await saveLockedRun(transaction, run);
   const [ended] = await updateRows<{ parent_run_id: string | null; parent_path: string | null }>(
     transaction,

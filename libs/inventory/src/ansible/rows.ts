@@ -21,6 +21,7 @@ const columnOfVariable: Readonly<Record<string, ImportColumn>> = {
   fettle_lifecycle: 'lifecycle',
   fettle_credential: 'credential',
   fettle_host_key: 'hostKey',
+  fettle_jump: 'jump',
 };
 
 /** Connection variables of Ansible that hold or name a secret. */

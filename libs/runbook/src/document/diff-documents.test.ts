@@ -52,4 +52,16 @@ describe('diffDocuments', () => {
     expect(found.at(-1)?.after).toBe('3000 more changes');
     expect(found[0]?.after?.length).toBe(200);
   });
+
+  it('names steps inside of others, and those of handlers, by their ids', () => {
+    const runbook = (argv: string, handler: readonly unknown[]) => ({
+      steps: [{ id: 'each', forEach: { items: [1], as: 'n', steps: [{ id: 'go', with: { argv: [argv] } }] } }],
+      handlers: { tidy: handler },
+    });
+    const lines = diffDocuments(runbook('a', [{ id: 'x' }]), runbook('b', [{ id: 'x' }, { id: 'y' }]));
+    expect(lines.map((line) => formatDiffLine(line))).toEqual([
+      '~ steps[each].forEach.steps[go].with.argv[0]: "a" -> "b"',
+      '+ handlers.tidy[y]: {"id":"y"}',
+    ]);
+  });
 });

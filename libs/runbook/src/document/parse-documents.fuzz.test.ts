@@ -13,7 +13,13 @@ const runs = process.env['FETTLE_LONG'] === '1' ? 2000 : 150;
 
 const fixture = (name: string): string =>
   readFileSync(fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url)), 'utf8');
-const examples = ['make-file.yaml', 'rolling-restart.yaml', 'wrong-steps.yaml', 'wrong-shapes.yaml'].map(fixture);
+const examples = [
+  'every-step.yaml',
+  'make-file.yaml',
+  'rolling-restart.yaml',
+  'wrong-steps.yaml',
+  'wrong-shapes.yaml',
+].map(fixture);
 
 const fragments = [
   ...[

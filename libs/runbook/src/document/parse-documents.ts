@@ -1,4 +1,12 @@
-import { API_VERSION, documentKinds, metadataSchema, type FettleDocument, type Finding } from '@fettle/contracts';
+import {
+  API_VERSION,
+  documentKinds,
+  metadataSchema,
+  rehearsalDocumentSchema,
+  type FettleDocument,
+  type Finding,
+  type RehearsalDocument,
+} from '@fettle/contracts';
 import { z } from 'zod';
 import { digestOf, isRecord, type JsonObject, type JsonValue } from '../json.js';
 import { closestName } from './closest-name.js';
@@ -19,6 +27,8 @@ export interface ParsedDocument {
   readonly value: JsonValue;
   /** With defaults; null where the shape is wrong (`findings` of the parse tell why). */
   readonly document: FettleDocument | null;
+  /** Set where it is a rehearsal, which stands beside documents and is none that a server stores. */
+  readonly rehearsal: RehearsalDocument | null;
   /** `sha256:<hex>` of `value`. */
   readonly digest: string;
   readonly places: DocumentPlaces;
@@ -73,8 +83,19 @@ function parsedDocument(
   findings: Finding[] | null,
 ): ParsedDocument {
   const places = new DocumentPlaces(source, read.node);
-  const document = findings === null ? null : checkShape(read.value, places, findings);
-  return { file: source.file, index, value: read.value, document, digest: documentDigest(read.value), places };
+  const base = { file: source.file, index, value: read.value, digest: documentDigest(read.value), places };
+  if (findings === null) return { ...base, document: null, rehearsal: null };
+  if (isRecord(read.value) && read.value.kind === 'Rehearsal') {
+    return { ...base, document: null, rehearsal: checkRehearsal(read.value, places, findings) };
+  }
+  return { ...base, document: checkShape(read.value, places, findings), rehearsal: null };
+}
+
+function checkRehearsal(value: JsonValue, places: DocumentPlaces, findings: Finding[]): RehearsalDocument | null {
+  const result = rehearsalDocumentSchema.safeParse(value);
+  if (result.success) return result.data;
+  findings.push(...shapeFindings(rehearsalDocumentSchema, result.error.issues, value, places));
+  return null;
 }
 
 /**
@@ -122,7 +143,7 @@ function kindFinding(
   places: DocumentPlaces,
 ): Finding {
   const { kind } = value;
-  const known = kinds.join(', ');
+  const known = [...kinds, 'Rehearsal'].join(', ');
   if (!Object.hasOwn(value, 'kind')) {
     const misspelt = Object.keys(value).find((key) => closestName(key, ['kind']) !== undefined);
     const message = `the field "kind" is missing; it is one of ${known}`;
@@ -133,5 +154,5 @@ function kindFinding(
   const place = { ...places.valueAt(['kind']), path: ['kind'] };
   if (typeof kind !== 'string') return finding('wrong-type', `"kind" must be text: one of ${known}`, place);
   const message = `"${kind.slice(0, 60)}" is not a kind of document of ${API_VERSION}; known kinds are ${known}`;
-  return finding('unknown-kind', message, { ...place, suggestion: closestName(kind, kinds) });
+  return finding('unknown-kind', message, { ...place, suggestion: closestName(kind, [...kinds, 'Rehearsal']) });
 }

@@ -107,7 +107,7 @@ function missingField(path: JsonPath, context: Context): Finding {
 
 /** Of a choice between shapes, the one that was probably meant says what is wrong; if none fits, all expected types are named. */
 function unionFindings(branches: readonly (readonly Issue[])[], path: JsonPath, context: Context): readonly Finding[] {
-  if (isStepChoice(branches, path, context)) return stepFindings(path, context);
+  if (isStepChoice(branches, path, context)) return stepFindings(branches, path, context);
   const fitting = meantBranch(branches);
   if (fitting !== undefined)
     return fitting.flatMap((issue) => issueFindings(issue, [...path, ...pathOf(issue)], context));
@@ -144,13 +144,13 @@ function kindsOf(value: unknown): readonly StepKind[] {
 }
 
 /** A step is told by one member; with it, only what is wrong with that kind of step is of interest. */
-function stepFindings(path: JsonPath, context: Context): readonly Finding[] {
+function stepFindings(branches: readonly (readonly Issue[])[], path: JsonPath, context: Context): readonly Finding[] {
   const value = valueAt(context.value, path);
   const kinds = kindsOf(value);
   const [kind] = kinds;
   if (kind !== undefined && kinds.length === 1) {
-    const result = stepShapes[kind].safeParse(value);
-    const issues = result.success ? [] : result.error.issues;
+    // The shapes of the choice stand in the order of the kinds.
+    const issues = branches[stepKinds.indexOf(kind)] ?? [];
     return issues.flatMap((issue) => issueFindings(issue, [...path, ...pathOf(issue)], context));
   }
   const full = [...context.base, ...path];

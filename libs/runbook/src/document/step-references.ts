@@ -1,4 +1,4 @@
-import type { Finding } from '@fettle/contracts';
+import { targetStates, type Finding } from '@fettle/contracts';
 import { findReferences, type Expression, type Reference } from '@fettle/expression';
 import { formatPath, isRecord, type JsonPath } from '../json.js';
 import { closestName } from './closest-name.js';
@@ -68,6 +68,8 @@ function referenceProblem(reference: Reference, source: string, scope: Reference
     }
     case 'inputs':
       return name === undefined ? null : inputProblem(name, scope.inputs);
+    case 'run':
+      return name === 'counts' ? countsProblem(member, scope) : null;
     case 'item':
       return itemProblem(name, scope);
     case 'error':
@@ -92,6 +94,16 @@ function inputProblem(name: string, schema: Readonly<Record<string, unknown>>): 
   const known =
     properties.length === 0 ? 'the runbook has none' : `known inputs are ${properties.slice(0, 20).join(', ')}`;
   return { code: 'unknown-input', message: `there is no input "${name.slice(0, 60)}"; ${known}`, suggestion };
+}
+
+function countsProblem(state: string | undefined, { level }: ReferenceScope): Problem | null {
+  if (level === 'target') {
+    const message = 'a step on targets cannot read "run.counts", which changes while it runs; ask in a step of the run';
+    return { code: 'counts-at-target-level', message };
+  }
+  if (state === undefined || (targetStates as readonly string[]).includes(state)) return null;
+  const message = `targets have no state "${state.slice(0, 60)}"; they are ${targetStates.join(', ')}`;
+  return { code: 'invalid-expression', message, suggestion: closestName(state, targetStates) };
 }
 
 function itemProblem(name: string | undefined, { scope }: ReferenceScope): Problem | null {

@@ -1,10 +1,15 @@
-import type { CapacityWant } from '@fettle/contracts';
+import { capacityKeySchema, type CapacityWant } from '@fettle/contracts';
 import type { JsonPath } from '../json.js';
 import { report, type RunbookContext } from './runbook-context.js';
 import { checkTemplates, type Reader } from './step-expressions.js';
 
-/** `db:billing`, `site:ber`: what is written, and what expressions yield, is put together of these. */
-const keyPattern = /^[A-Za-z0-9._:/@-]+$/;
+/** Whether a key can be one, whatever its expressions yield. */
+function mayBeKey(key: string): boolean {
+  const written = key.replace(/\$\{\{.*?\}\}/gs, 'x');
+  // An expression may yield the colon, too.
+  const whole = written === key || written.includes(':') ? written : `x:${written}`;
+  return capacityKeySchema.safeParse(whole).success;
+}
 
 /** The keys of a list of capacity wants. They are computed at the run level, also for a step on targets. */
 export function checkCapacity(
@@ -18,9 +23,9 @@ export function checkCapacity(
     const path = typeof want === 'string' ? [...base, index] : [...base, index, 'key'];
     const key = typeof want === 'string' ? want : want.key;
     checkTemplates(key, path, reader, context);
-    const written = key.replace(/\$\{\{.*?\}\}/gs, 'x');
-    if (!keyPattern.test(written)) {
-      const message = 'a key of capacity holds letters, digits and . _ : / @ - only, such as "db:billing"';
+    if (!mayBeKey(key)) {
+      const message =
+        'a key of capacity is KIND:NAME, such as "db:billing": a lower-case kind, and a name of letters, digits and ._:/@-';
       report(context, 'capacity-key', message, path);
     }
     if (seen.has(key)) {

@@ -7,6 +7,7 @@ import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
 import { validateNotify } from './validate-notify.js';
+import { validateRehearsal } from './validate-rehearsal.js';
 import { validateRunbook } from './validate-runbook.js';
 
 export interface ValidateOptions {
@@ -29,7 +30,11 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
   const seen = new Map<string, ParsedDocument>();
   const runbooks = runbooksOf(documents);
   for (const parsed of documents) {
-    const { document, places } = parsed;
+    const { document, places, rehearsal } = parsed;
+    if (rehearsal !== null) {
+      validateRehearsal(rehearsal, parsed, documents, options, findings);
+      continue;
+    }
     if (document === null) {
       validateDraft(parsed, options, findings);
       continue;
@@ -43,7 +48,7 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       const find = (called: string) => runbooks.get(`${space}/${called}`) ?? options.findRunbook?.(space, called);
       validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
       validateNotify(document.spec, places, options.actions, findings);
-    } else validateSchedule(document, parsed, options, seen, findings);
+    } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];

@@ -20,7 +20,7 @@ describe('what fits where', () => {
     ],
     [
       'capacity and conditions inside of a try on targets',
-      '- { id: t, capacity: [a], try: [{ id: x, uses: ssh.run, with: { argv: [x] }, capacity: [a] }, { id: u, if: run.x, try: [T(v)] }] }',
+      '- { id: t, capacity: ["k:a"], try: [{ id: x, uses: ssh.run, with: { argv: [x] }, capacity: ["k:a"] }, { id: u, if: run.x, try: [T(v)] }] }',
       ['capacity-in-try spec.steps[0].try[0].capacity', 'condition-in-try spec.steps[0].try[1].if'],
     ],
     [
@@ -35,8 +35,8 @@ describe('what fits where', () => {
     ],
     [
       'items with expressions',
-      '- { id: e, forEach: { items: ["${{ run.x }}"], as: n, steps: [T(x)] } }',
-      ['for-each-items spec.steps[0].forEach.items[0]'],
+      '- { id: e, forEach: { items: ["${{ run.id }}", "${{ asset.name }}"], as: n, steps: [T(x)] } }',
+      ['asset-at-run-level spec.steps[0].forEach.items[1]'],
     ],
     [
       'shadowed items',
@@ -87,9 +87,10 @@ describe('what fits where', () => {
     ],
     [
       'keys of capacity',
-      '- { id: a, uses: ssh.run, with: { argv: [x] }, capacity: ["a b", c, { key: c }, "x:${{ asset.site }}"] }',
+      '- { id: a, uses: ssh.run, with: { argv: [x] }, capacity: ["a b", "db:c", { key: "db:c" }, "x:${{ asset.site }}", "${{ run.id }}", plain] }',
       [
         'capacity-key spec.steps[0].capacity[0]',
+        'capacity-key spec.steps[0].capacity[5]',
         'capacity-twice spec.steps[0].capacity[2].key',
         'asset-at-run-level spec.steps[0].capacity[3]',
       ],

@@ -52,14 +52,7 @@ export class FlowChecks {
       const message = `"item.${as}" is that of the "forEach" around; choose another name`;
       report(this.#context, 'item-shadowed', message, [...path, 'forEach', 'as']);
     }
-    if (typeof items !== 'string') {
-      const [dynamic] = dynamicPaths(items);
-      if (dynamic === undefined) return;
-      const message =
-        'a list holds constants; with expressions the whole list is CEL, such as items: "[inputs.a, inputs.b]"';
-      report(this.#context, 'for-each-items', message, [...at, ...dynamic]);
-      return;
-    }
+    if (typeof items !== 'string') return checkTemplates(items, at, reader, this.#context);
     const expression = checkPlain(items, at, reader, this.#context, { use: 'value' });
     if (expression === null || ['list', 'dyn'].includes(expression.type.kind)) return;
     report(this.#context, 'for-each-items', `items must be a list, this is a ${expression.type.kind}`, at);

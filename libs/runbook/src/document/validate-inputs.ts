@@ -50,7 +50,7 @@ export function checkInputsSchema(schema: Readonly<Record<string, unknown>>): re
   return 'validate' in compiled ? [] : compiled.findings;
 }
 
-function compileSchema(
+export function compileSchema(
   schema: Readonly<Record<string, unknown>>,
 ): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
   const findings = walkInputsSchema(schema);

@@ -227,6 +227,14 @@ describe('what a step may read', () => {
       ['target-output-at-run-level spec.steps[1].choose[0].when [steps.t.stdout]'],
     ],
     [
+      'counters on targets, and of a state that is none',
+      '- T(t, run.counts.failed)\n- C(c, run.counts.faild)',
+      [
+        'counts-at-target-level spec.steps[0].with.argv[0] [run.counts.failed]',
+        'invalid-expression spec.steps[1].with.body [run.counts.faild] failed',
+      ],
+    ],
+    [
       'asset in when',
       '- { id: c, choose: [{ when: asset.site == "ber", steps: [T(u)] }] }',
       ['asset-at-run-level spec.steps[0].choose[0].when [asset.site]'],

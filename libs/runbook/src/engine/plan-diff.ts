@@ -47,11 +47,10 @@ function versions(
 ): readonly PlanDifference[] {
   const text = ({ version }: Versioned): string =>
     version === null ? 'missing' : kind === 'runbook' ? String(version) : `version ${version}`;
-  const toMap = (list: readonly Versioned[], plan: Plan | undefined): Record<string, string> =>
-    Object.fromEntries([
-      ...list.map((one) => [one.name, text(one)]),
-      ...(plan === undefined ? [] : [[plan.runbook.name, plan.runbook.version]]),
-    ]);
+  const toMap = (list: readonly Versioned[], plan: Plan | undefined): Record<string, string> => {
+    const texts = Object.fromEntries(list.map((one) => [one.name, text(one)]));
+    return plan === undefined ? texts : { ...texts, [plan.runbook.name]: plan.runbook.version };
+  };
   return changes(kind, toMap(before, own[0]), toMap(after, own[1]));
 }
 
@@ -201,7 +200,7 @@ function plannedAt(node: PlannedNode, ids: ReadonlyMap<string, string>): Planned
   // What it holds has paths of its own.
   for (const [name, value] of Object.entries(rest)) if (!inside.has(name)) own[name] = value;
   if (node.kind === 'choose') own.taken = node.branches.map(({ when, taken }) => ({ when, taken }));
-  if (node.kind === 'for-each') own.items = node.iterations.map(({ item }) => item as unknown);
+  if (node.kind === 'for-each') own.items = node.iterations.map(({ item }) => item);
   if (node.kind === 'call') own.targets = node.targets.digest;
   return { whole: { key: canonicalJson(own), text: canonicalJson(own) }, byTarget: new Map() };
 }

@@ -8,11 +8,10 @@ import {
   type PlannedNode,
   type PlannedRollback,
   type PlannedVariant,
-  type RunbookSpec,
   type Step,
 } from '@fettle/contracts';
 import { compileTemplate, parseExpression, type Expression, type Template, type Variables } from '@fettle/expression';
-import { canonicalJson, type JsonObject } from '../json.js';
+import { canonicalJson } from '../json.js';
 import { compileStep, type CompiledStep } from './decide-step.js';
 import { PlanBudget } from './plan-budget.js';
 import {

@@ -13,7 +13,6 @@ import {
   type PlannedParallel,
   type PlannedTry,
   type PlannedWait,
-  type Step,
   type TryStep,
   type WaitStep,
 } from '@fettle/contracts';
@@ -199,7 +198,6 @@ export function* planTry(walk: Walker, step: TryStep, base: Gated, isClosed: boo
   return { kind: 'try', ...base, body, catch: caught, finally: last };
 }
 
-// eslint-disable-next-line require-yield -- one of the kinds of steps, all of which are walked alike
 export function* planApproval(
   walk: Walker,
   { approval }: ApprovalStep,
@@ -216,7 +214,6 @@ export function* planApproval(
   return { kind: 'approval', ...base, message, ...asked };
 }
 
-// eslint-disable-next-line require-yield -- as above
 export function* planWait(walk: Walker, { id, wait }: WaitStep, base: Gated, frame: Frame): Walk<PlannedWait> {
   const node = { kind: 'wait' as const, ...base };
   if ('duration' in wait) return { ...node, waitsFor: 'duration', detail: String(wait.duration) };

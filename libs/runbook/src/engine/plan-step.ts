@@ -195,8 +195,13 @@ function renderStep(
       inputDigest: digestOf(parsed.data),
       knownAfter: [...knownAfter],
     },
-    credentials: action.secretInputs.flatMap((path) => textsAt(parsed.data, path.split('.'))),
+    credentials: credentialsIn(action, parsed.data),
   };
+}
+
+/** Names of the credentials that an input names, where its action says that they stand. */
+export function credentialsIn(action: ActionContract, input: unknown): readonly string[] {
+  return action.secretInputs.flatMap((path) => textsAt(input, path.split('.')));
 }
 
 /** The texts that stand at a path of a value, or below it. */

@@ -1,10 +1,11 @@
-import { FettleError, type Plan, type PlannedNode, type PlannedVariant } from '@fettle/contracts';
+import { FettleError, type Plan, type PlannedNode, type PlannedVariant, type RunbookSpec } from '@fettle/contracts';
 import { waveEnds, waveSizes } from '../rollout/wave-arithmetic.js';
 import { planDigest, targetSetDigest } from './plan-digest.js';
 import { PlanWalk } from './plan-flow.js';
 import type { Walk } from './plan-frame.js';
 import type { PlanRequest } from './plan-request.js';
 import { freshStanding } from './plan-standing.js';
+import { credentialsIn } from './plan-step.js';
 
 /** Above this number of targets a plan is not made. */
 export const MAX_PLANNED_TARGETS = 20_000;
@@ -47,6 +48,7 @@ export function* planSlices(request: PlanRequest): Walk<Plan> {
     callers: [request.runbook],
   };
   const steps = yield* walk.steps(spec.steps, frame);
+  notifications(walk, spec);
   const body = {
     format: 1 as const,
     runbook: { space: request.space, name: request.runbook, version },
@@ -72,6 +74,15 @@ export function* planSlices(request: PlanRequest): Walk<Plan> {
     capacity: { wants: [...runWants(request), ...walk.found.capacity], conflicts: [] },
   };
   return { ...body, digest: planDigest(body) };
+}
+
+/** Those who are told of the run: by which versions of actions, and with which credentials. */
+function notifications(walk: PlanWalk, spec: RunbookSpec): void {
+  for (const { uses, with: input } of spec.notify ?? []) {
+    const action = walk.action(uses, 'notify');
+    const names = credentialsIn(action, input).filter((name) => !name.includes('${{'));
+    for (const name of names) walk.opens(name, 'notify');
+  }
 }
 
 function byName<Value>(map: ReadonlyMap<string, Value>): readonly (readonly [string, Value])[] {

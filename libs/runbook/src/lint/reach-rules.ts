@@ -95,7 +95,7 @@ function* missingOutputs(context: LintContext, dead: ReadonlyMap<PlacedStep, Dra
     const reader = stepAt(context, read.path);
     if (reader !== null && dead.has(reader)) continue;
     const key = JSON.stringify([read.path, id]);
-    if (told.has(key) || asksBefore(read, id, reader, context)) continue;
+    if (told.has(key) || asksBefore(read, id, reader)) continue;
     told.add(key);
     if (dead.has(from)) {
       const message = `an output of "${id}" is read, which is never carried out`;
@@ -111,7 +111,7 @@ function* missingOutputs(context: LintContext, dead: ReadonlyMap<PlacedStep, Dra
 }
 
 /** Whether the presence of the output is asked for: in the expression itself, or in a condition around it. */
-function asksBefore(read: Read, id: string, reader: PlacedStep | null, context: LintContext): boolean {
+function asksBefore(read: Read, id: string, reader: PlacedStep | null): boolean {
   const asks = new RegExp(`\\bhas\\s*\\(\\s*steps\\.${id}\\b`);
   if (asks.test(read.source)) return true;
   if (reader === null) return false;

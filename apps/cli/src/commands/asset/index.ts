@@ -59,6 +59,7 @@ function addSet(asset: Command, session: Session): void {
     .option('--user <name>', 'user to sign in as')
     .option('--credential <name>', 'credential to sign in with')
     .option('--host-key <key>', 'pin this key: "type base64" (repeatable); `enrol` asks the host instead', collect)
+    .option('--jump <asset>', 'reach it through this asset, by a forwarded SSH connection')
     .option('--relate <type=asset>', 'relate it to another asset, e.g. runs-on=vmhost-01 (repeatable)', collect)
     .option('--unrelate <type=asset>', 'take a relation away (repeatable)', collect)
     .addOption(

@@ -13,7 +13,7 @@ import { UsageError } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 
-export const clearableFields = ['site', 'owner', 'criticality', 'user', 'credential'] as const;
+export const clearableFields = ['site', 'owner', 'criticality', 'user', 'credential', 'jump'] as const;
 
 export interface SetOptions extends SpaceOptions {
   readonly kind?: AssetKind;
@@ -28,6 +28,7 @@ export interface SetOptions extends SpaceOptions {
   readonly user?: string;
   readonly credential?: string;
   readonly hostKey?: readonly string[];
+  readonly jump?: string;
   readonly clear?: readonly string[];
   readonly relate?: readonly string[];
   readonly unrelate?: readonly string[];
@@ -76,6 +77,7 @@ export function setRequest(options: SetOptions): SetAssetRequest {
     ...(options.port === undefined ? {} : { port: options.port }),
     ...(user === undefined ? userField : { username: user }),
     ...field('credential', options.credential),
+    ...field('jump', options.jump),
     ...(options.hostKey === undefined ? {} : { hostKeys: [...options.hostKey] }),
   };
   if (options.liftQuarantine === true && options.reason === undefined)

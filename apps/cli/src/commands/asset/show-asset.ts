@@ -27,6 +27,7 @@ function shown({ output }: Session, asset: AssetDetail): string {
     ['labels', labelsText(asset.labels)],
     ['address', addressOf(asset)],
     ['credential', endpoint?.credential],
+    ['jump host', endpoint?.jump],
     ...(endpoint?.hostKeys ?? []).map((key) => ['host key', hostKeyText(key)] as const),
     ...asset.identifiers.map(({ kind, value }) => ['identifier', `${kind} ${value}`] as const),
     ...asset.relations.map((one) => ['relation', relationText(asset.name, one)] as const),

@@ -55,6 +55,7 @@ const optionNames: Readonly<Record<string, NameKind>> = {
   '--key': 'file',
   '--runbook': 'runbook',
   '--asset': 'asset',
+  '--jump': 'asset',
   '--principal': 'principal',
 };
 

@@ -14,6 +14,10 @@ export function addDocumentCommands(program: Command, session: Session): void {
     .addOption(fileOption())
     .addOption(outputOption())
     .action(session.later(async () => (await import('./validate-documents.js')).validateFiles));
+  program
+    .command('schema')
+    .description('print the JSON Schema of documents, for editors')
+    .action(session.later(async () => (await import('./print-schema.js')).printSchema));
   withApi(program.command('apply'))
     .description('store documents: all of them or none; versions are immutable')
     .addOption(fileOption())

@@ -1,7 +1,6 @@
 import { actionContracts } from '@fettle/activities/contracts';
 import { assetNameSchema, InvalidDocumentError, type Plan, type RunbookDocument } from '@fettle/contracts';
 import { validateInputs, planProgram, type PlanTarget, type ParsedDocument } from '@fettle/runbook/source';
-import type { JsonObject } from '@fettle/runbook';
 import { UsageError } from '../../session/errors.js';
 import type { Session } from '../../session/session.js';
 import { checkSources, countErrors } from '../document/check-sources.js';
@@ -39,7 +38,7 @@ export async function planFile(
     version: runbook.digest,
     spec,
     actions: actionContracts,
-    inputs: checked.inputs as JsonObject,
+    inputs: checked.inputs,
     targets,
     called: new Map(
       runbooks.map(({ document, digest }) => {
@@ -49,7 +48,7 @@ export async function planFile(
     ),
     checkInputs: (of, inputs) => {
       const result = validateInputs(of, inputs);
-      if (result.inputs !== null) return { inputs: result.inputs as JsonObject };
+      if (result.inputs !== null) return { inputs: result.inputs };
       return { error: result.findings[0]?.message ?? 'invalid inputs' };
     },
   });

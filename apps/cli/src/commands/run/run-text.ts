@@ -3,6 +3,7 @@ import { paintState } from '../../output/colours.js';
 import type { Output } from '../../output/output.js';
 import type { Column } from '../../output/table.js';
 import { duration } from '../../output/text.js';
+import { assetWaitText, capacityFields } from './capacity-note.js';
 
 /** What a person must look at first. */
 const severity: readonly TargetState[] = [
@@ -73,6 +74,7 @@ function tookOf({ steps }: RunTarget): string {
 }
 
 function detailOf(target: RunTarget): string {
+  if (target.waits !== undefined) return assetWaitText(target.waits);
   const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
   return error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
 }
@@ -93,6 +95,7 @@ export function runFields(output: Output, run: RunDetail): string {
       ['state', run.state],
       ['targets', targetsText(run)],
       ...wavesFields(run),
+      ...capacityFields(run),
       [
         'undetermined',
         run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,

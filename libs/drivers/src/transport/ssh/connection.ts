@@ -1,7 +1,8 @@
-import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectSocket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import type { Duplex } from 'node:stream';
 import ssh2, { type AnyAuthMethod, type ClientChannel, type ConnectConfig, type ParsedKey } from 'ssh2';
-import type { FettleError } from '@fettle/contracts';
+import { FettleError } from '@fettle/contracts';
 import { errorText, sshError } from './errors.js';
 import { fingerprintSha256, offeredAlgorithms, type PinnedKey } from './host-keys.js';
 import type { SshCredential, SshEndpoint } from './types.js';
@@ -55,6 +56,13 @@ export class ExecNotStarted extends Error {
   }
 }
 
+function connectDirectly({ host, port }: SshEndpoint): Duplex {
+  const socket = connectSocket({ host, port });
+  // Nagle's algorithm would hold back each small packet for the peer's delayed acknowledgement: 40 ms a command.
+  socket.setNoDelay(true);
+  return socket;
+}
+
 /** One authenticated SSH connection. The host key is checked before anything about us is sent. */
 export class SshConnection {
   /** Settles once: ready to run commands, or rejected with the typed error of the attempt. */
@@ -62,7 +70,7 @@ export class SshConnection {
   /** Resolves when the connection is over, for whatever reason. Never rejects. */
   readonly closed: Promise<void>;
   private readonly client = new Client();
-  private readonly socket: Socket;
+  private readonly socket: Duplex;
   private readonly connectedAtMs = performance.now();
   private state: 'connecting' | 'ready' | 'closed' = 'connecting';
   private handshakeDone = false;
@@ -76,13 +84,13 @@ export class SshConnection {
     /** At least one key; `parsePinnedKeys` sees to it. */
     pinned: readonly PinnedKey[],
     private readonly options: ConnectionOptions,
+    /** A socket to the host that leads through others; absent: a connection of our own. */
+    dialed?: Duplex,
   ) {
     this.ready = new Promise((resolve, reject) => (this.settleReady = { resolve, reject }));
     // Whoever waits sees the rejection; when all waiters have gone, nobody does, and that is no defect.
     this.ready.catch(() => undefined);
-    this.socket = connectSocket({ host: endpoint.host, port: endpoint.port });
-    // Nagle's algorithm would hold back each small packet for the peer's delayed acknowledgement: 40 ms a command.
-    this.socket.setNoDelay(true);
+    this.socket = dialed ?? connectDirectly(endpoint);
     this.closed = new Promise((resolve) => {
       this.socket.once('close', () => {
         this.state = 'closed';
@@ -131,6 +139,19 @@ export class SshConnection {
         this.client.exec(line, options, (error, channel) => (error ? fail(error) : resolve(use(channel))));
       } catch (error) {
         fail(error);
+      }
+    });
+  }
+
+  /** Connects the host to an address that it reaches (RFC 4254 section 7.2). Rejects with the server's refusal. */
+  openForward(host: string, port: number): Promise<Duplex> {
+    return new Promise((resolve, reject) => {
+      try {
+        this.client.forwardOut('127.0.0.1', 0, host, port, (error, channel) =>
+          error ? reject(error) : resolve(channel),
+        );
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
   }
@@ -243,6 +264,8 @@ export class SshConnection {
   }
 
   private attemptError(error: Error & { level?: string; code?: unknown }): FettleError {
+    // Of a jump host on the way, which names itself.
+    if (error instanceof FettleError) return error;
     // A DISCONNECT message has a numeric code (RFC 4253 section 11.1); after the key exchange it answers our authentication.
     const refused = this.handshakeDone && typeof error.code === 'number';
     if (error.level === 'client-authentication' || refused) {

@@ -9,6 +9,8 @@ export type SshErrorCode =
   | 'host-unreachable'
   | 'host-key-mismatch'
   | 'host-key-unpinned'
+  /** Of a host behind jump hosts: `detail.hop` names the one that failed, `detail.hopCode` says how. */
+  | 'jump-host-failed'
   | 'authentication-failed'
   | 'invalid-credential'
   | 'invalid-argument'
@@ -22,7 +24,9 @@ export type SshErrorCode =
   | 'remote-shell-unusable'
   | 'output-sink-failed'
   | 'stdin-source-failed'
-  | 'file-put-failed';
+  | 'file-put-failed'
+  | 'detach-impossible'
+  | 'stale-request';
 
 export interface SshErrorOptions {
   readonly code: SshErrorCode;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { prepareCredential, SshConnection, type ConnectionOptions, type PreparedCredential } from './connection.js';
 import { cancelledError, sshError } from './errors.js';
 import { parsePinnedKeys, type PinnedKey } from './host-keys.js';
@@ -63,8 +64,10 @@ function credentialDigest(credential: SshCredential): string {
 
 /** The secret is part of the key as a digest only; pins are part of it so that a change of pins never reuses a connection. */
 function targetKey(endpoint: SshEndpoint, credential: SshCredential): string {
-  const { host, port, user, hostKeys } = endpoint;
-  return [host, port, user, credentialDigest(credential), ...hostKeys].join('\n');
+  const { host, port, user, hostKeys, jump } = endpoint;
+  // The same address behind another jump host is another host.
+  const path = jump === undefined ? [] : ['via', targetKey(jump.endpoint, jump.credential)];
+  return [host, port, user, credentialDigest(credential), ...hostKeys, ...path].join('\n');
 }
 
 /** Connections by endpoint, user and credential, with limits on all of them. */
@@ -73,7 +76,11 @@ export class ConnectionPool {
   private connections = 0;
   private isClosed = false;
 
-  constructor(private readonly options: ConnectionPoolOptions) {}
+  constructor(
+    private readonly options: ConnectionPoolOptions,
+    /** A socket to an endpoint that is not reached directly. */
+    private readonly dial: (endpoint: SshEndpoint) => Duplex | undefined = () => undefined,
+  ) {}
 
   /** Open and opening connections. */
   get size(): number {
@@ -170,7 +177,13 @@ export class ConnectionPool {
     if (this.isClosed || target.slots.size >= this.options.maxConnectionsPerTarget) return undefined;
     if (this.connections >= this.options.maxConnections && !this.evictIdle()) return undefined;
     const slot: Slot = {
-      connection: new SshConnection(target.endpoint, target.credential, target.pinned, this.options),
+      connection: new SshConnection(
+        target.endpoint,
+        target.credential,
+        target.pinned,
+        this.options,
+        this.dial(target.endpoint),
+      ),
       inUse: 0,
       limit: this.options.channelsPerConnection,
       idleTimer: undefined,

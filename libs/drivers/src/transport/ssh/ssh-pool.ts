@@ -1,6 +1,7 @@
 import type { ClientChannel } from 'ssh2';
 import { ExecNotStarted } from './connection.js';
 import { cancelledError, sshError } from './errors.js';
+import { JumpHosts } from './jump-hosts.js';
 import { killArgv } from './kill.js';
 import { ConnectionPool, type ConnectionPoolOptions, type Lease } from './pool.js';
 import { putFile } from './put-file.js';
@@ -15,6 +16,7 @@ import type {
   ScannedHostKey,
   SshCredential,
   SshEndpoint,
+  SshJump,
 } from './types.js';
 import { CommandClock, settledWithin, watchEnd } from './watch-end.js';
 import { wrapCommand, type WrappedCommand } from './wrapper.js';
@@ -57,10 +59,12 @@ interface OpenSession {
 export class SshPool {
   private readonly options: SshPoolOptions;
   private readonly pool: ConnectionPool;
+  private readonly jumpHosts: JumpHosts;
 
   constructor(options: Partial<SshPoolOptions> = {}) {
     this.options = { ...defaults, ...options };
-    this.pool = new ConnectionPool(this.options);
+    this.jumpHosts = new JumpHosts(this.options);
+    this.pool = new ConnectionPool(this.options, (endpoint) => this.jumpHosts.dial(endpoint));
   }
 
   /** Open and opening connections. */
@@ -95,14 +99,16 @@ export class SshPool {
   scanHostKeys(
     host: string,
     port: number,
-    options: { readonly timeoutMs: number },
+    options: { readonly timeoutMs: number; readonly jump?: SshJump | undefined },
   ): Promise<readonly ScannedHostKey[]> {
-    return scanHostKeys(host, port, options);
+    const { timeoutMs, jump } = options;
+    return scanHostKeys(host, port, { timeoutMs, dial: () => this.jumpHosts.dial({ host, port, user: '', jump }) });
   }
 
   /** Cuts all connections; commands that run end with `connection-lost`. */
-  close(): Promise<void> {
-    return this.pool.close();
+  async close(): Promise<void> {
+    await this.pool.close();
+    await this.jumpHosts.close();
   }
 
   /** Gets a session with the command sent. What certainly did not reach the host is sent again over another connection. */

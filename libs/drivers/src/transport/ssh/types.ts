@@ -5,6 +5,16 @@ export interface SshEndpoint {
   readonly user: string;
   /** Pinned keys as lines of the form `ssh-ed25519 AAAA...` (a comment may follow). Empty: every connection is refused. */
   readonly hostKeys: readonly string[];
+  /** The host that it is reached through; at most `MAX_JUMPS` one behind the other. */
+  readonly jump?: SshJump | undefined;
+}
+
+/** A jump host, with its own pinned keys and credential. */
+export interface SshJump {
+  /** For messages. */
+  readonly name: string;
+  readonly endpoint: SshEndpoint;
+  readonly credential: SshCredential;
 }
 
 export type SshCredential =

@@ -65,7 +65,8 @@ function enterDirectory(command: CommandToWrap, nonce: string): string {
   return `cd -- ${quoteArgument(command.cwd)} || { printf '\\n%s\\n' ${nonce}-directory >&2; exit 125; }; `;
 }
 
-function exportVariables(command: CommandToWrap): string {
+/** Text for a shell that becomes the command; it ends with no line feed. */
+export function exportVariables(command: Pick<CommandToWrap, 'env'>): string {
   return Object.entries(command.env ?? {})
     .map(([name, value]) => `export ${name}=${quoteArgument(value)}; `)
     .join('');

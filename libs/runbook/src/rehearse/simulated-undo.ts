@@ -1,0 +1,143 @@
+import type { StepState } from '@fettle/contracts';
+import type { EngineCommand, EngineEvent } from '../engine/commands.js';
+import { compileStep, retryDelayMs, targetStepDecision } from '../engine/decide-step.js';
+import { ROLLBACK_RETRY, rollbackOf } from '../engine/program.js';
+import type { JsonObject } from '../json.js';
+import { outcomeOf, prepareInput, type Outcome } from './attempt.js';
+import type { SegmentHost } from './simulated-segment.js';
+import { isOpen, type TargetRow } from './targets.js';
+
+type UndoSegment = Extract<EngineCommand, { kind: 'undo-segment' }>;
+
+/** Undoes what was begun in a segment, on all its targets beside each other and on each the last step first. */
+export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (event: EngineEvent) => void): void {
+  const { path, which } = command;
+  const targets = host.targets
+    .filter((target) => isWanted(target, which))
+    .map((target) => ({ target, done: doneSteps(host, command, target) }))
+    .filter(({ done }) => done.length > 0);
+  let left = targets.length;
+  const incomplete: string[] = [];
+  const end = (): void => {
+    const message = `not undone for certain on ${incomplete.join(', ')}`;
+    if (incomplete.length === 0) answer({ kind: 'ended', path, state: 'succeeded' });
+    else answer({ kind: 'ended', path, state: 'failed', error: { code: 'rollback-incomplete', message } });
+  };
+  if (left === 0) {
+    host.clock.after(0, end);
+    return;
+  }
+  for (const { target, done } of targets) {
+    const undo = new TargetUndo(host, command, target, done, (isComplete) => {
+      if (!isComplete) incomplete.push(target.name);
+      left -= 1;
+      if (left === 0) end();
+    });
+    host.clock.after(0, () => undo.next());
+  }
+}
+
+function isWanted(target: TargetRow, which: UndoSegment['which']): boolean {
+  if (which === 'all') return true;
+  if (isOpen(target)) return which === 'unfinished';
+  return target.state !== 'succeeded' && target.state !== 'skipped';
+}
+
+/** A step that may have to be undone. */
+interface Done {
+  readonly path: string;
+  readonly id: string;
+  readonly rollback: NonNullable<ReturnType<typeof rollbackOf>>;
+  readonly state: StepState | null;
+}
+
+/** Steps of the segment whose action was called on a target, in the order of the text. */
+function doneSteps({ codes }: SegmentHost, { first, last, prefix }: UndoSegment, target: TargetRow): readonly Done[] {
+  return [...target.begun]
+    .sort(([, a], [, b]) => a.index - b.index)
+    .flatMap(([path, { index, isExecuted, state }]): Done[] => {
+      const code = codes[index];
+      const rollback = code === undefined ? null : rollbackOf(code.step);
+      const isHere = index >= first && index <= last && path === `${prefix}${code?.path ?? ''}`;
+      if (code === undefined || rollback === null || !isHere || !isExecuted || state === 'unreachable') return [];
+      return [{ path, id: code.step.id, rollback, state }];
+    });
+}
+
+/** The rollback of one target: with a step that cannot be undone, the earlier ones stay as they are. */
+class TargetUndo {
+  readonly #host: SegmentHost;
+  readonly #command: UndoSegment;
+  readonly #target: TargetRow;
+  readonly #onEnd: (isComplete: boolean) => void;
+  /** What is still to be undone, the next one last. */
+  readonly #left: Done[];
+
+  constructor(
+    host: SegmentHost,
+    command: UndoSegment,
+    target: TargetRow,
+    done: readonly Done[],
+    onEnd: (isComplete: boolean) => void,
+  ) {
+    this.#host = host;
+    this.#command = command;
+    this.#target = target;
+    this.#onEnd = onEnd;
+    this.#left = [...done];
+  }
+
+  next(): void {
+    const done = this.#left.at(-1);
+    // Nobody knows whether it happened: a person decides.
+    if (done === undefined || done.state === 'unknown' || done.state === null) return this.#end();
+    this.#attempt(done, 1);
+  }
+
+  #end(): void {
+    const left = this.#left.map(({ path }) => path).reverse();
+    const state = left.length === 0 ? 'undone' : 'incomplete';
+    this.#host.append({ kind: 'target-rolled-back', target: this.#target.name, data: { state, left } });
+    this.#onEnd(left.length === 0);
+  }
+
+  #attempt(done: Done, attempt: number): void {
+    const { clock, script, runbook } = this.#host;
+    const target = this.#target;
+    const { path, rollback, id } = done;
+    this.#host.append({ kind: 'undo-started', target: target.name, step: path, data: { attempt } });
+    const variables = this.#host.variables(target, this.#command.item);
+    const end = (outcome: Outcome): void => this.#ended(done, attempt, outcome);
+    const decision = targetStepDecision(compileStep({ with: rollback.with }, 'target'), variables);
+    if (decision.kind !== 'run') {
+      const error = decision.kind === 'fail' ? decision.error : null;
+      clock.after(0, () => end({ state: 'failed', exitCode: null, error, output: null }));
+      return;
+    }
+    const where = `Input of the rollback of step "${path}" on ${target.name}`;
+    const prepared = prepareInput(rollback.uses, decision.input, rollback.timeout, where, this.#host.actions);
+    if (prepared.kind === 'over') {
+      clock.after(0, () => end(prepared.outcome));
+      return;
+    }
+    const { input, effect, timeoutMs } = prepared;
+    const subject = { runbook, path, id, phase: 'undo', target: target.name, attempt } as const;
+    const scripted = script.attempt({ ...subject, uses: rollback.uses, input, effect, variables });
+    const read = { outputs: {}, isControl: false };
+    clock.after(Math.min(scripted.takesMs, timeoutMs), () => end(outcomeOf(scripted, prepared, read, variables)));
+  }
+
+  #ended(done: Done, attempt: number, outcome: Outcome): void {
+    const { state, exitCode, error } = outcome;
+    const data: JsonObject = { attempt, state, exitCode, error: error === null ? null : { ...error } };
+    this.#host.append({ kind: 'undo-ended', target: this.#target.name, step: done.path, data });
+    if (state === 'succeeded' || state === 'skipped') {
+      this.#left.pop();
+      return this.next();
+    }
+    const mayRetry = state === 'failed' || state === 'unreachable';
+    const delayMs = mayRetry ? retryDelayMs(done.rollback.retry ?? ROLLBACK_RETRY, attempt) : null;
+    if (delayMs === null) return this.#end();
+    this.#host.clock.after(delayMs, () => this.#attempt(done, attempt + 1));
+  }
+}

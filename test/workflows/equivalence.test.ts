@@ -1,0 +1,250 @@
+import { mkdtemp, chmod, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { actionContracts } from '@fettle/activities/contracts';
+import { FettleError, runbookDocumentSchema, type RunbookSpec } from '@fettle/contracts';
+import { cancelRun, signalRun } from '@fettle/operations';
+import { advance } from '@fettle/runbook';
+import { simulate, type Script, type SimulateRequest } from '@fettle/runbook/source';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { generateRunbook, type GeneratedRunbook } from '../support/generated-runbooks.js';
+import { comparable, historyOf, readHistory, type ComparableHistory } from '../support/run-history.js';
+import { startSshd, type Sshd } from '../support/sshd.js';
+import { TestStack, type WorkerProcess } from '../support/stack.js';
+
+const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
+const isLong = process.env['FETTLE_LONG'] === '1';
+const runbookCount = Number(process.env['FETTLE_RUNBOOKS'] ?? (isLong ? 300 : 30));
+process.stdout.write(`equivalence.test.ts: FETTLE_SEED=${seed}\n`);
+/** Runs that are executed at the same time. */
+const AT_ONCE = 6;
+const TARGETS = 3;
+
+/** What the service that control steps call knows of a run: which of its answers fail, and at which call it is to be cancelled. */
+interface Served {
+  readonly generated: GeneratedRunbook;
+  runId: string;
+}
+
+/** Answers `/do/RUN.STEP.ITEMS` and `/undo/...` as the fates of the steps say, by the number of the call. */
+class FateService {
+  readonly server: Server;
+  readonly #calls = new Map<string, number>();
+  /** By id of a step, which no two generated runbooks share. */
+  readonly #byStep = new Map<string, Served>();
+
+  constructor(cancel: (runId: string) => Promise<void>) {
+    this.server = createServer((request, response) => {
+      const path = (request.url ?? '').replace(/\?.*/, '');
+      const call = (this.#calls.get(path) ?? 0) + 1;
+      this.#calls.set(path, call);
+      const [, word = '', key = ''] = path.split('/');
+      const [runId = '', step = ''] = key.split('.');
+      const served = this.#byStep.get(step);
+      const fate = served?.generated.fates.get(step);
+      const fails = Number((word === 'undo' ? fate?.undoFails : fate?.fails) ?? 0);
+      const answer = (): void => {
+        response.writeHead(call > fails ? 200 : fate?.isPoll === true ? 503 : 500);
+        response.end();
+      };
+      if (served === undefined || served.generated.cancelAt !== step || word === 'undo') return answer();
+      // The call stays open until the worker gives it up.
+      void cancel(runId).then(() => setTimeout(answer, 20_000).unref());
+    });
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  serve(generated: GeneratedRunbook): void {
+    for (const id of generated.fates.keys()) this.#byStep.set(id, { generated, runId: '' });
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+function parsedSpec(name: string, spec: Record<string, unknown>): RunbookSpec {
+  return runbookDocumentSchema.parse({ apiVersion: 'fettle/v1', kind: 'Runbook', metadata: { name }, spec }).spec;
+}
+
+/** The same fates for the pure host. */
+function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
+  return {
+    attempt({ id, phase, target, attempt }) {
+      const fate = fates.get(id);
+      const given = (phase === 'undo' ? fate?.undoFails : fate?.fails) ?? 0;
+      const fails = typeof given === 'number' ? given : (given[Number(target?.slice(-3))] ?? 0);
+      const isWell = attempt > fails;
+      const fault = id === cancelAt && phase === 'do' ? ('cancel' as const) : undefined;
+      const base = { takesMs: 1000, fault };
+      if (target !== null) {
+        const result = { exitCode: isWell ? 0 : 1, stdout: '', stderr: '', truncated: false };
+        if (isWell) return { ...base, state: 'succeeded', exitCode: 0, error: null, result };
+        return { ...base, state: 'failed', exitCode: 1, error: { code: 'command-failed', message: '' }, result };
+      }
+      const result = { status: isWell ? 200 : fate?.isPoll === true ? 503 : 500, body: '', truncated: false };
+      if (isWell || fate?.isPoll === true) return { ...base, state: 'succeeded', exitCode: null, error: null, result };
+      return { ...base, state: 'failed', exitCode: null, error: { code: 'http-status', message: '' }, result };
+    },
+    decision: () => null,
+    signals: signals.map(({ name, payload }) => ({ name, payload, afterMs: 0 })),
+  };
+}
+
+function requestOf(name: string, generated: GeneratedRunbook): SimulateRequest {
+  return {
+    runbook: name,
+    spec: parsedSpec(name, generated.spec),
+    runbooks: new Map([...generated.called].map(([called, spec]) => [called, parsedSpec(called, spec)])),
+    inputs: { n: 3 },
+    estate: Array.from({ length: TARGETS }, (_, number) => ({
+      name: `host-00${number}`,
+      kind: 'server',
+      lifecycle: 'active',
+      labels: { group: 'host', number: String(number) },
+      facts: {},
+      quarantined: false,
+    })),
+    actions: actionContracts,
+    script: scriptOf(generated),
+    seed,
+    startAtMs: Date.parse('2026-01-01T00:00:00Z'),
+  };
+}
+
+/** Hosts of the engine that do something else than it says. */
+const brokenEngines: Readonly<Record<string, typeof advance>> = {
+  'drops the notes': (program, state, event) => {
+    const { commands, ...next } = advance(program, state, event);
+    return { ...next, commands: commands.filter(({ kind }) => kind !== 'note') };
+  },
+  'takes the last branch': (program, state, event) => {
+    const text = JSON.stringify(program, (_, value: unknown) => {
+      const branches = (value as { branches?: { when?: unknown }[] } | null)?.branches;
+      if (branches === undefined || !branches.some((branch) => 'when' in branch)) return value;
+      return { ...(value as object), branches: [...branches].reverse().map((branch) => ({ ...branch, when: null })) };
+    });
+    return advance(JSON.parse(text) as typeof program, state, event);
+  },
+  'takes every failure for a success': (program, state, event) => {
+    const isFailed = event.kind === 'ended' && event.state === 'failed';
+    return advance(program, state, isFailed ? { ...event, state: 'succeeded', output: null } : event);
+  },
+  'forgets to move targets': (program, state, event) => {
+    const { commands, ...next } = advance(program, state, event);
+    const moved = commands.map((command) => (command.kind === 'dispatch-segment' ? { ...command, enters: false } : command));
+    return { ...next, commands: moved };
+  },
+};
+
+interface Executed {
+  readonly name: string;
+  readonly generated: GeneratedRunbook;
+  readonly real: ComparableHistory;
+}
+
+describe('generated runbooks', () => {
+  let stack: TestStack;
+  let sshd: Sshd;
+  let worker: WorkerProcess;
+  let service: FateService;
+  let folder: string;
+  let serviceUrl: string;
+  const executed: Executed[] = [];
+
+  beforeAll(async () => {
+    [stack, sshd, folder] = await Promise.all([TestStack.create(), startSshd(), mkdtemp('/tmp/fettle-equivalence-')]);
+    await chmod(folder, 0o777);
+    await stack.addHosts(sshd, TARGETS);
+    service = new FateService(async (runId) => {
+      await stack.inTransaction((context) => cancelRun(context, runId, {}));
+    });
+    serviceUrl = await service.listen();
+    worker = await stack.startWorker();
+  }, 120_000);
+
+  afterAll(async () => {
+    await worker?.stop();
+    await service?.close();
+    await sshd?.stop();
+    await stack?.close();
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  });
+
+  function generate(): readonly (readonly [string, GeneratedRunbook])[] {
+    const tapes = fc.sample(fc.array(fc.nat(), { minLength: 500, maxLength: 500 }), { seed, numRuns: runbookCount });
+    return tapes.map((tape, number) => {
+      const name = `generated-${number}`;
+      return [name, generateRunbook(tape, { name, number, serviceUrl, folder, targetCount: TARGETS })] as const;
+    });
+  }
+
+  async function execute(name: string, generated: GeneratedRunbook): Promise<Executed> {
+    service.serve(generated);
+    for (const [called, spec] of generated.called) await stack.addRunbook(called, spec);
+    await stack.addRunbook(name, generated.spec);
+    const { id } = await stack.start(name);
+    for (const signal of generated.signals) {
+      // The run may have gone past its steps already.
+      await stack
+        .inTransaction((context) => signalRun(context, id, signal))
+        .catch((error: unknown) => {
+          if (!(error instanceof FettleError) || error.code !== 'run-ended') throw error;
+        });
+    }
+    await stack.ended(id, 120_000);
+    return { name, generated, real: comparable(await readHistory(stack.dataSource, id), generated.isSequential) };
+  }
+
+  const pure = (name: string, generated: GeneratedRunbook, engine?: typeof advance): ComparableHistory =>
+    comparable(historyOf(simulate({ ...requestOf(name, generated), advance: engine })), generated.isSequential);
+
+  it(
+    'have the same entries and the same end on a real server and in simulated time',
+    async () => {
+      const waiting = generate().values();
+      const different: string[] = [];
+      const kinds = new Map<string, number>();
+      const serve = async (): Promise<void> => {
+        for (const [name, generated] of waiting) {
+          const one = await execute(name, generated);
+          executed.push(one);
+          for (const kind of generated.kinds) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+          try {
+            expect(one.real).toEqual(pure(name, generated));
+          } catch (error) {
+            const text = error instanceof Error ? error.message : String(error);
+            different.push(`${name}: ${text}\n${JSON.stringify(generated.spec)}`);
+          }
+        }
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, serve));
+      process.stdout.write(`equivalence.test.ts: ${executed.length} runbooks: ${JSON.stringify(Object.fromEntries(kinds))}\n`);
+      if (different.length > 0) {
+        const shown = different.slice(0, 3).join('\n\n');
+        throw new Error(`${different.length} of ${executed.length} are not the same (FETTLE_SEED=${seed}):\n${shown}`);
+      }
+      expect(executed).toHaveLength(runbookCount);
+    },
+    runbookCount * 20_000 + 60_000,
+  );
+
+  it.each(Object.entries(brokenEngines))('are told apart from a host that %s', (_what, engine) => {
+    const same = executed.filter(({ name, generated, real }) => {
+      try {
+        expect(real).toEqual(pure(name, generated, engine));
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    expect(executed.length).toBeGreaterThan(0);
+    expect(same.length).toBeLessThan(executed.length);
+  });
+});
