@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EngineEvent } from './commands.js';
-import { control, Play, target } from './play.js';
-import { program, type StepSource } from './testing.js';
+import { control, Play, program, target, type StepSource } from './testing.js';
 
 describe('parallel', () => {
   const of = program([

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EngineEvent } from './commands.js';
-import { control, Play, target } from './play.js';
-import { program } from './testing.js';
+import { control, Play, program, target } from './testing.js';
 
 describe('rollback', () => {
   const undo = (text: string): object => ({ rollback: { uses: 'http.request', with: { url: text } } });
