@@ -38,6 +38,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['GET', '/api/v1/audit/key', 'audit:read'],
   ['POST', '/api/v1/runs', 'run:start', {}],
   ['POST', '/api/v1/exec', 'exec:run', {}],
+  ['POST', '/api/v1/plans', 'run:start', {}],
   ['GET', '/api/v1/runs', 'run:read'],
   ['GET', `/api/v1/runs/${unknownRun}`, 'run:read'],
   ['GET', `/api/v1/runs/${unknownRun}/targets`, 'run:read'],
