@@ -3,6 +3,8 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RedactionSet } from './redaction.js';
 
+const seed = Number(process.env['FETTLE_SEED'] ?? Date.now() % 2 ** 31);
+process.stdout.write(`redaction.boundaries.test.ts: FETTLE_SEED=${seed}\n`);
 const runs = process.env['FETTLE_LONG'] === '1' ? 500 : 40;
 
 /** What programs print of a secret, by encoders that know nothing of the patterns that are looked for. */
@@ -52,13 +54,15 @@ describe('masks at every boundary', () => {
         const whole = masked(set, data, 0);
         // At the ends of base64 a character also depends on what stands beside the secret.
         expect(whole).toMatch(/^<< .{0,8}\*\*\*.{0,8} >>$/s);
-        expect(whole).not.toContain(encoded.toString('latin1', 8, encoded.length - 8) || '\0');
+        const middle = encoded.toString('latin1', 8, encoded.length - 8);
+        // What is shorter may stand in the text around it by chance.
+        if (middle.trim().length >= 4) expect(whole).not.toContain(middle);
         for (let at = 1; at < data.length; at += 1) expect(masked(set, data, at)).toBe(whole);
         const bytes = set.redactor();
         const out = [...data].map((byte) => bytes.write(Buffer.from([byte])));
         expect(Buffer.concat([...out, bytes.flush()]).toString('latin1')).toBe(whole);
       }),
-      { numRuns: runs },
+      { seed, numRuns: runs },
     );
   });
 
