@@ -97,6 +97,9 @@ describe('rollback on a real server', () => {
       { name: 'host-002', state: 'succeeded', rollback: null },
     ]);
     expect(await undone(run.id)).toEqual(['place host-001 1 succeeded']);
+    expect(run.rollback).toEqual({ undone: ['place'], failed: [] });
+    expect(run.targets.map((target) => target.rollback)).toEqual([undefined, 'undone', undefined]);
+    expect(run.targets[1]?.steps.map(({ step }) => step)).toEqual(['place', 'fail', 'place#undo']);
     expect(service.calls.filter((path) => path.startsWith('/cancel'))).toEqual([]);
   });
 
@@ -169,6 +172,8 @@ describe('rollback on a real server', () => {
     for (const effect of ['idempotent', 'mutating']) {
       await stack.addRunbook(`killed-${effect}`, {
         targets,
+        // Both at once on the same hosts: otherwise one would be through before the other undoes.
+        assetLock: 'shared',
         steps: [slow(effect, effect), { id: 'fail', ...script('exit 3') }],
       });
       runs.push((await stack.start(`killed-${effect}`)).id);

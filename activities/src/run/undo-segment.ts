@@ -15,6 +15,7 @@ import {
 } from '@fettle/database';
 import {
   compileStep,
+  type CompiledStep,
   retryDelayMs,
   ROLLBACK_RETRY,
   rollbackOf,
@@ -25,7 +26,7 @@ import { effectToken } from '@fettle/security';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { executeAttempt, journaledEffect, prepareAttempt, type AttemptSubject } from './execute-attempt.js';
-import type { LoadedRun } from './load-run.js';
+import { mayReadFacts, type LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
@@ -95,6 +96,9 @@ class Undoing {
   readonly #claim: LaneClaim;
   readonly #codes: ReadonlyMap<string, TargetCode>;
   readonly #secrets: Secrets;
+  readonly #needsFacts: boolean;
+  /** By the path of the step, parsed once for all targets. */
+  readonly #compiled = new Map<string, CompiledStep>();
 
   constructor(
     services: WorkerServices,
@@ -109,13 +113,14 @@ class Undoing {
     this.#claim = claim;
     this.#codes = codes;
     this.#secrets = new Secrets(services, run.space);
+    this.#needsFacts = mayReadFacts(run);
   }
 
   /** True: everything is undone. */
   async target(steps: readonly DoneStep[]): Promise<boolean> {
     const { assetId } = steps[0]!;
     const assets = await withDatabasePatience(() =>
-      readTargetAssets(this.#services.dataSource.manager, [assetId], { facts: true }),
+      readTargetAssets(this.#services.dataSource.manager, [assetId], { facts: this.#needsFacts }),
     );
     const order = (step: DoneStep): number => this.#codes.get(step.path)?.index ?? 0;
     const sorted = [...steps].sort((a, b) => order(b) - order(a));
@@ -181,7 +186,7 @@ class Undoing {
       step,
       path,
       item,
-      compiled: compileStep(step, 'target'),
+      compiled: this.#compiledOf(path, step),
       asset,
     };
     const decided = prepareAttempt(subject);
@@ -211,6 +216,12 @@ class Undoing {
     const { state, exitCode, error } = outcome;
     await this.#end(done, generation, { state, exitCode, error }, log.close());
     return { state, exitCode, error };
+  }
+
+  #compiledOf(path: string, step: AttemptSubject['step']): CompiledStep {
+    const compiled = this.#compiled.get(path) ?? compileStep(step, 'target');
+    this.#compiled.set(path, compiled);
+    return compiled;
   }
 
   #end(step: DoneStep, generation: number, end: UndoEnd, logs: Parameters<typeof endUndo>[4] = []): Promise<void> {

@@ -26,4 +26,3 @@ export const capacitySpecSchema = z.strictObject({
   key: capacityKeySchema,
   limit: z.int().min(1).max(MAX_CAPACITY_UNITS),
 });
-export type CapacitySpec = z.infer<typeof capacitySpecSchema>;

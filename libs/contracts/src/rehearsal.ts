@@ -74,7 +74,6 @@ export const decisionSchema = z.strictObject({
   /** Simulated time after the question. */
   after: durationSchema.default('1m'),
 });
-export type RehearsedDecision = z.infer<typeof decisionSchema>;
 
 export const rehearsedSignalSchema = z.strictObject({
   name: nameSchema,
@@ -82,7 +81,6 @@ export const rehearsedSignalSchema = z.strictObject({
   /** Simulated time after the start of the run; one that comes before it is waited for is kept. */
   after: durationSchema.default('1s'),
 });
-export type RehearsedSignal = z.infer<typeof rehearsedSignalSchema>;
 
 /** Text: the start of a step of that path. Otherwise an entry that has all the members given. */
 export const entryPatternSchema = z.union([

@@ -285,11 +285,6 @@ export const stepSchema: z.ZodType<Step> = z.union([
 ]);
 export const stepsSchema: z.ZodType<Step[]> = z.array(stepSchema).min(1).max(200);
 
-/** Which kind a step is. */
-export function stepKind(step: Step): StepKind {
-  return stepKinds.find((kind) => kind in step) ?? 'uses';
-}
-
 export function isActionStep(step: Step): step is ActionStep {
   return 'uses' in step;
 }

@@ -1,4 +1,4 @@
-import { FettleError } from '@fettle/contracts';
+import { endedRunStates, FettleError } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
 import { readCovered } from './capacity-cover.js';
@@ -26,7 +26,7 @@ export type CapacityTaken = { readonly kind: 'granted' } | ({ readonly kind: 'qu
 export async function takeCapacity(transaction: Transaction, take: CapacityTake): Promise<CapacityTaken> {
   const { runId, path } = take;
   const run = await lockRun(transaction, runId);
-  if (['succeeded', 'failed', 'cancelled', 'timed-out'].includes(run.state)) {
+  if (endedRunStates.includes(run.state)) {
     throw new FettleError({ code: 'run-ended', message: `Run ${runId} has ended; it takes no capacity any more.` });
   }
   const space = await readSpace(transaction, runId);

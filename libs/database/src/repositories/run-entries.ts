@@ -1,4 +1,4 @@
-import { FettleError, type TargetCounts, type TargetState } from '@fettle/contracts';
+import { FettleError, type RunState, type TargetCounts, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 
 /** One entry before it has its place in the run. */
@@ -12,7 +12,7 @@ export interface NewEntry {
 /** The part of the run row that the journal reads and writes under its lock. */
 export interface LockedRun {
   readonly id: string;
-  readonly state: string;
+  readonly state: RunState;
   readonly cancelRequested: boolean;
   readonly maxConcurrency: number;
   /** `free`: a target goes to its next step as soon as it is done with the last. */
@@ -32,7 +32,7 @@ export interface LockedRun {
 
 interface LockedRow {
   readonly id: string;
-  readonly state: string;
+  readonly state: RunState;
   readonly cancel: boolean;
   readonly max_concurrency: number;
   readonly strategy: 'linear' | 'free';

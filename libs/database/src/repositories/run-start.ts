@@ -1,4 +1,4 @@
-import type { TargetCounts } from '@fettle/contracts';
+import { endedRunStates, type TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { NewEntry } from './run-entries.js';
 import { appendEntries, emptyCounts, lockRun, saveLockedRun } from './run-entries.js';
@@ -208,7 +208,7 @@ export async function requestCancel(
   const run = await lockRun(transaction, runId);
   const rows: { workflow_id: string }[] = await transaction.query(`SELECT workflow_id FROM run WHERE id = $1`, [runId]);
   const workflowId = rows[0]!.workflow_id;
-  if (run.cancelRequested || ['succeeded', 'failed', 'cancelled', 'timed-out'].includes(run.state)) {
+  if (run.cancelRequested || endedRunStates.includes(run.state)) {
     return { state: run.state, workflowId, marked: false };
   }
   await transaction.query(

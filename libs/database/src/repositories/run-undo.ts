@@ -29,7 +29,7 @@ export interface DoneStep {
 
 /**
  * Steps of a run that may have to be undone, by target: those of these paths whose action was dispatched. Targets in the order of
- * their ids; at most `limit` rows after `after`.
+ * their ids.
  */
 export async function readDoneSteps(
   transaction: Transaction,

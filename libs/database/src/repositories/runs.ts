@@ -1,4 +1,4 @@
-import type { RunState, TargetCounts } from '@fettle/contracts';
+import { endedRunStates, type RunState, type TargetCounts } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
@@ -94,8 +94,7 @@ export async function endRun(
   outcome: RunOutcome = noOutcome,
 ): Promise<{ ended: boolean; counts: TargetCounts }> {
   const run = await lockRun(transaction, runId);
-  if (!['queued', 'waiting-approval', 'running', 'paused'].includes(run.state))
-    return { ended: false, counts: run.counts };
+  if (endedRunStates.includes(run.state)) return { ended: false, counts: run.counts };
   const lost: { asset_id: string; step: string; state: 'cancelled' | 'unknown' }[] = await updateRows(
     transaction,
     `UPDATE run_step SET ended_at = clock_timestamp(), state = CASE WHEN effect = ANY ($2) THEN 'cancelled' ELSE 'unknown' END,
