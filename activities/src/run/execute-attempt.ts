@@ -27,6 +27,7 @@ import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
 import type { AttemptSecrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
+import { credentialChange } from './use-credential.js';
 
 /** How one attempt of one step on one target ended. */
 export interface AttemptOutcome {
@@ -306,6 +307,7 @@ async function targetContext(
         ),
       );
     },
+    ...credentialChange(services, request.run, asset, request.secrets),
     note: (text) => request.log.note(text),
     detached: isDetached || started.detached ? detachedContext(request, effect) : null,
   };
