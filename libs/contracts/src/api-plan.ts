@@ -78,6 +78,17 @@ export const plannedGateSchema = z.discriminatedUnion('outcome', [
 ]);
 export type PlannedGate = z.infer<typeof plannedGateSchema>;
 
+/** What has to hold between two waves: CEL of the run level, and an action that is repeated until its condition holds. */
+export const plannedWaveGateSchema = z.object({
+  require: z.string().nullable(),
+  condition: z.string().nullable().optional(),
+  every: z.string().optional(),
+  timeout: z.string().optional(),
+  consecutive: z.int().optional(),
+  look: plannedOutcomeSchema.optional(),
+});
+export type PlannedWaveGate = z.infer<typeof plannedWaveGateSchema>;
+
 interface PlannedBase {
   /** Names the step in the plan, with the iterations, handlers and calls around it: `each_site[ber]/restart`. */
   readonly path: string;
@@ -279,6 +290,8 @@ export const planSchema = z.object({
   }),
   /** Absent: the runbook has none. */
   waves: z.array(z.object({ number: z.int(), targets: z.int() })).optional(),
+  /** What has to hold between two waves; absent: nothing. */
+  waveGate: plannedWaveGateSchema.optional(),
   steps: z.array(plannedNodeSchema),
   /** What will be asked before the run goes on, in the order of the steps. */
   approvals: z.array(z.object({ path: z.string(), message: z.string().nullable() })),
