@@ -50,7 +50,14 @@ function head(plan: Plan, output: Output): string {
     ['approvals', plan.approvals.map(({ path }) => path).join(', ')],
     ['capacity', plan.capacity.wants.map(({ key, units }) => (units === 1 ? key : `${units} of ${key}`)).join(', ')],
     ...plan.capacity.conflicts.map(({ key, message }): [string, string] => [`waits for ${key}`, message]),
+    ...moreHeld(plan),
   ]);
+}
+
+/** Assets that others change, beyond those that are named. */
+function moreHeld({ capacity: { assets } }: Plan): [string, string][] {
+  const more = (assets?.count ?? 0) - (assets?.held.length ?? 0);
+  return more <= 0 ? [] : [['waits for', `${plural(more, 'more asset')} that others change`]];
 }
 
 const INDENT = '    ';
