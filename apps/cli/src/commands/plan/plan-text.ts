@@ -51,6 +51,7 @@ function head(plan: Plan, output: Output): string {
     ['approvals', plan.approvals.map(({ path }) => path).join(', ')],
     ['capacity', plan.capacity.wants.map(({ key, units }) => (units === 1 ? key : `${units} of ${key}`)).join(', ')],
     ...plan.capacity.conflicts.map(({ key, message }): [string, string] => [`waits for ${key}`, message]),
+    ...moreHeld(plan),
   ]);
 }
 
@@ -62,6 +63,12 @@ function waveGateText({ require, condition, look, every, timeout, consecutive = 
       ? []
       : [`${condition ?? ''}${times}, by ${describeOutcome(look)}, every ${every ?? ''} for at most ${timeout ?? ''}`];
   return oneLine([...(require === null ? [] : [require]), ...looked].join('; and '));
+}
+
+/** Assets that others change, beyond those that are named. */
+function moreHeld({ capacity: { assets } }: Plan): [string, string][] {
+  const more = (assets?.count ?? 0) - (assets?.held.length ?? 0);
+  return more <= 0 ? [] : [['waits for', `${plural(more, 'more asset')} that others change`]];
 }
 
 const INDENT = '    ';
