@@ -75,7 +75,7 @@ function stepProblems(spec: RunbookSpec, { simulation, calls }: Played): string[
     if (last === undefined || attempts('step-started') > attempts('step-ended'))
       return [`${what} was started and never ended`];
     const isThrough = target === null ? end.state === 'succeeded' : cameThrough.has(targets[target] ?? '');
-    const state = String(last.data['state']);
+    const state = last.data['state'] as string;
     if (state === 'succeeded' && isThrough) return [];
     // It reached nobody, in none of its attempts.
     if (all.every(({ data }) => data['state'] === 'unreachable')) return [];
