@@ -113,7 +113,7 @@ it('records every scenario', async () => {
     process.stderr.write(`${workflow}: ${size} histories in ${folder}; ${before} recordings before, ${now} now\n`);
     expect(size).toBeGreaterThan(0);
   }
-}, 180_000);
+}, 400_000);
 
 /** Enrolments of a host that answers and of one that does not, and the wake-up of a schedule. */
 async function recordSmall(on: Played): Promise<void> {

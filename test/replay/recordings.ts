@@ -119,5 +119,5 @@ function queueOf(member: unknown): unknown {
     name,
     /name/i.test(name) ? 'fettle' : value,
   ]);
-  return Object.fromEntries(names) as unknown;
+  return Object.fromEntries(names);
 }

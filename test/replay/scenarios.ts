@@ -4,7 +4,7 @@ import type { ScriptedService } from '../support/scripted-service.js';
 import type { TestStack } from '../support/stack.js';
 
 type Spec = Record<string, unknown>;
-const PATIENCE_MS = 75_000;
+const PATIENCE_MS = 150_000;
 
 /** What scenarios are played on: a stack with three hosts and a service that control steps call. */
 export class Stage {
