@@ -126,11 +126,12 @@ export class Lane {
     this.#parked = [];
     this.#clears = [];
     for (const log of this.#inFlight.values()) logs.push(...log.take());
+    // Also where there is no slot to fill: owed for ever, it would have the loop turn without a pause, and nothing else run beside it.
+    this.#lookOwed = false;
     const wanted = this.#wantsMore(openedAtMs) ? LANE_SLOTS - this.#inFlight.size : 0;
     const looks = wanted > 0 || (this.#inFlight.size > 0 && Date.now() - this.#lastGateMs >= GATE_INTERVAL_MS);
     if (ends.length === 0 && logs.length === 0 && parked.length === 0 && !looks) return null;
     const turn: Turn = { ends, logs, parked, wanted, looks, lastSeq: 0 };
-    this.#lookOwed = false;
     const { claim, attempts } = await withDatabasePatience(
       (attempt) =>
         this.#services.dataSource.transaction(async (transaction) => {
