@@ -66,7 +66,7 @@ export async function probeLost(
   } catch (error) {
     // A host that cannot be asked leaves it as it was: uncertain.
     const { code, message } = storedError(error, secrets.mask);
-    services.logger.info({ code, reason: message, asset: subject.asset.name }, 'a probe gave no answer');
+    services.logger.warn({ code, reason: message, asset: subject.asset.name }, 'a probe gave no answer');
     return null;
   }
 }
