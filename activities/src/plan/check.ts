@@ -78,7 +78,7 @@ async function serve(services: WorkerServices, checkId: string, signal: AbortSig
 }
 
 function secretsOf({ spec, inputs }: PlanSubject): readonly string[] {
-  return declaredSecrets(spec as unknown as Readonly<Record<string, unknown>>, inputs);
+  return declaredSecrets(spec, inputs);
 }
 
 function atOnce({ rollout }: RunbookSpec): number {
