@@ -79,6 +79,17 @@ export const plannedGateSchema = z.discriminatedUnion('outcome', [
 ]);
 export type PlannedGate = z.infer<typeof plannedGateSchema>;
 
+/** What has to hold between two waves: CEL of the run level, and an action that is repeated until its condition holds. */
+export const plannedWaveGateSchema = z.object({
+  require: z.string().nullable(),
+  condition: z.string().nullable().optional(),
+  every: z.string().optional(),
+  timeout: z.string().optional(),
+  consecutive: z.int().optional(),
+  look: plannedOutcomeSchema.optional(),
+});
+export type PlannedWaveGate = z.infer<typeof plannedWaveGateSchema>;
+
 interface PlannedBase {
   /** Names the step in the plan, with the iterations, handlers and calls around it: `each_site[ber]/restart`. */
   readonly path: string;
@@ -308,6 +319,8 @@ export const planSchema = z.object({
   }),
   /** Absent: the runbook has none. */
   waves: z.array(z.object({ number: z.int(), targets: z.int() })).optional(),
+  /** What has to hold between two waves; absent: nothing. */
+  waveGate: plannedWaveGateSchema.optional(),
   steps: z.array(plannedNodeSchema),
   /** What will be asked before the run goes on, in the order of the steps. */
   approvals: z.array(z.object({ path: z.string(), message: z.string().nullable() })),
@@ -325,17 +338,3 @@ export const planSchema = z.object({
   digest: planDigestSchema,
 });
 export type Plan = z.infer<typeof planSchema>;
-
-/** One thing that two plans do not have in common. */
-export const planDifferenceSchema = z.object({
-  kind: z.enum(['runbook', 'action', 'input', 'credential', 'target', 'step']),
-  /** What differs: the path of a step, the name of an input, credential, action, runbook or target. */
-  subject: z.string(),
-  /** For a person; null: it was not there. */
-  before: z.string().nullable(),
-  after: z.string().nullable(),
-  /** The targets it is about, where it is about some: at most 20 names. */
-  targets: z.array(z.string()).optional(),
-  targetCount: z.int().optional(),
-});
-export type PlanDifference = z.infer<typeof planDifferenceSchema>;
