@@ -341,7 +341,7 @@ export async function serveLane(
     openLane(transaction, input.runId, input.lane, services.workerName),
   );
   const claim = { runId: input.runId, lane: input.lane, laneEpoch: opened.laneEpoch };
-  await recoverOrphans(services, run, claim, opened.orphans);
+  await recoverOrphans(services, run, claim, opened.orphans, { input, cancelled: hooks.cancelled });
   if (input.isEnding === true) await letGoAbandoned(services, claim);
   return new Lane(services, run, input, opened.laneEpoch, hooks).serve();
 }
