@@ -27,6 +27,7 @@ import { probeLost } from './probe-lost.js';
 import type { AttemptSecrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 import { endpointOf, targetConnection, type TargetEndpoint } from './target-connection.js';
+import { credentialChange } from './use-credential.js';
 
 /** How one attempt of one step on one target ended. */
 export interface AttemptOutcome {
@@ -293,6 +294,7 @@ async function targetContext(
         ),
       );
     },
+    ...credentialChange(services, request.run, asset, request.secrets),
     note: (text) => request.log.note(text),
     detached: isDetached || started.detached ? detachedContext(request, effect) : null,
   };

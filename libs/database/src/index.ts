@@ -35,6 +35,7 @@ export * from './repositories/open-runs.js';
 export * from './repositories/import-assets.js';
 export * from './repositories/credentials.js';
 export * from './repositories/assets.js';
+export * from './repositories/endpoint-credential.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
 export * from './repositories/plans.js';
