@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { planDifferenceSchema, planDigestSchema, planSchema } from './api-plan.js';
+import { planDifferenceSchema } from './api-plan-difference.js';
+import { planDigestSchema, planSchema } from './api-plan.js';
 import { idSchema } from './ids.js';
 
 /** What became of one round in which a run asks people; `drifted`: what would be done is not what was asked about any more. */

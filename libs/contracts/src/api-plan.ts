@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { capacityHolderSchema } from './capacity-views.js';
 import { selectorSchema } from './documents.js';
 import { DEFAULT_SPACE, nameSchema } from './ids.js';
 import { effects } from './states.js';
@@ -77,6 +78,17 @@ export const plannedGateSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('unknown'), knownAfter: knownAfterSchema }),
 ]);
 export type PlannedGate = z.infer<typeof plannedGateSchema>;
+
+/** What has to hold between two waves: CEL of the run level, and an action that is repeated until its condition holds. */
+export const plannedWaveGateSchema = z.object({
+  require: z.string().nullable(),
+  condition: z.string().nullable().optional(),
+  every: z.string().optional(),
+  timeout: z.string().optional(),
+  consecutive: z.int().optional(),
+  look: plannedOutcomeSchema.optional(),
+});
+export type PlannedWaveGate = z.infer<typeof plannedWaveGateSchema>;
 
 interface PlannedBase {
   /** Names the step in the plan, with the iterations, handlers and calls around it: `each_site[ber]/restart`. */
@@ -257,6 +269,34 @@ export const plannedNodeSchema: z.ZodType<PlannedNode> = z.union([
   z.object({ ...flow, kind: z.literal('try'), body: nodes, catch: nodes.nullable(), finally: nodes.nullable() }),
 ]);
 
+/** A key of capacity as it is at the moment of the plan. */
+const plannedKeySchema = z.object({
+  key: z.string(),
+  limit: z.int(),
+  /** Name of the `Capacity` that sets the limit; null: none does. */
+  document: z.string().nullable(),
+  /** The most that the run holds of it with one step, what it holds for itself included. */
+  units: z.int(),
+  used: z.int(),
+  /** Steps of other runs that wait for it. */
+  waiting: z.int(),
+  /** The limit is smaller than what the run wants: it would wait for ever. */
+  neverFits: z.boolean(),
+  holders: z.array(capacityHolderSchema),
+});
+export type PlannedKey = z.infer<typeof plannedKeySchema>;
+
+/** A target whose asset a run of somebody holds; at most 20 are named. */
+const heldAssetSchema = z.object({
+  asset: z.string(),
+  runId: z.string(),
+  runbook: z.string(),
+  since: z.iso.datetime(),
+  /** Runs that wait for it, too. */
+  waiting: z.int(),
+});
+export type HeldAsset = z.infer<typeof heldAssetSchema>;
+
 export const planSchema = z.object({
   format: z.literal(1),
   runbook: z.object({ space: z.string(), name: z.string(), version: z.string() }),
@@ -279,29 +319,22 @@ export const planSchema = z.object({
   }),
   /** Absent: the runbook has none. */
   waves: z.array(z.object({ number: z.int(), targets: z.int() })).optional(),
+  /** What has to hold between two waves; absent: nothing. */
+  waveGate: plannedWaveGateSchema.optional(),
   steps: z.array(plannedNodeSchema),
   /** What will be asked before the run goes on, in the order of the steps. */
   approvals: z.array(z.object({ path: z.string(), message: z.string().nullable() })),
   /** What the run takes, and who holds it now; conflicts come and go and are no part of the digest. */
   capacity: z.object({
     wants: z.array(z.object({ path: z.string(), key: z.string(), units: z.int() })),
+    /** What stands in its way now, for a person: keys of capacity, and assets (`asset:NAME`) that another run changes. */
     conflicts: z.array(z.object({ key: z.string(), message: z.string() })),
+    /** Each of these keys as it is now; absent where nobody could be asked (a plan of a file). */
+    keys: z.array(plannedKeySchema).optional(),
+    /** Targets that other runs change, or wait to change, now. */
+    assets: z.object({ count: z.int(), held: z.array(heldAssetSchema) }).optional(),
   }),
   /** Of closure, inputs, versions of credentials, target set, everything rendered and its effects; not of facts or time. */
   digest: planDigestSchema,
 });
 export type Plan = z.infer<typeof planSchema>;
-
-/** One thing that two plans do not have in common. */
-export const planDifferenceSchema = z.object({
-  kind: z.enum(['runbook', 'action', 'input', 'credential', 'target', 'step']),
-  /** What differs: the path of a step, the name of an input, credential, action, runbook or target. */
-  subject: z.string(),
-  /** For a person; null: it was not there. */
-  before: z.string().nullable(),
-  after: z.string().nullable(),
-  /** The targets it is about, where it is about some: at most 20 names. */
-  targets: z.array(z.string()).optional(),
-  targetCount: z.int().optional(),
-});
-export type PlanDifference = z.infer<typeof planDifferenceSchema>;

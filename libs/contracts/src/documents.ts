@@ -26,6 +26,25 @@ export const percentageSchema = z.string().regex(/^(100(\.0{1,2})?|\d{1,2}(\.\d{
 export const targetShareSchema = z.union([z.int().min(0).max(1_000_000), percentageSchema]);
 export type TargetShare = z.infer<typeof targetShareSchema>;
 
+/**
+ * What has to hold after a wave before the next one begins. `require` is decided once; an action is repeated every so often until
+ * `condition` over its `result` has held so many times in a row, at most for `timeout`.
+ */
+export const waveGateSchema = z.strictObject({
+  /** CEL over `inputs` and `run`, such as `run.counts.failed == 0`. */
+  require: expressionSchema.optional(),
+  /** An action of control scope that only looks, such as `http.request`. */
+  uses: z.string().min(1).max(100).optional(),
+  with: z.record(z.string(), z.unknown()).optional(),
+  /** CEL over `result`. */
+  condition: expressionSchema.optional(),
+  every: durationSchema.default('10s'),
+  timeout: durationSchema.default('5m'),
+  /** How many looks in a row it must hold. */
+  consecutive: z.int().min(1).max(100).default(1),
+});
+export type WaveGate = z.infer<typeof waveGateSchema>;
+
 /** Keys that are absent change nothing: no waves, no limit of failures, `linear`, targets in any order. */
 export const rolloutSchema = z.strictObject({
   /** Targets worked on at once. */
@@ -38,6 +57,8 @@ export const rolloutSchema = z.strictObject({
   strict: z.boolean().optional(),
   /** Wait between the end of a wave and the next. */
   soak: durationSchema.optional(),
+  /** Looked at after each wave but the last, after `soak`: where it does not hold, no further wave is dispatched. */
+  gate: waveGateSchema.optional(),
   strategy: z.enum(['linear', 'free']).optional(),
   /** CEL over `asset`: targets are dispatched in the order of its values; those without one are last, ties go by name. */
   orderBy: z.string().min(1).max(4096).optional(),

@@ -5,8 +5,8 @@ import { assetNameSchema, labelsSchema, nameSchema } from './ids.js';
 import { assetKinds, criticalities, lifecycleStates, targetStateSchema } from './states.js';
 import { expressionSchema, stepPathSchema } from './steps.js';
 
-/** An id of a step (wherever it stands), a path, or a path with `*` for any part of it: `each_site[*]/restart`. */
-const stepPatternSchema = z.string().regex(/^[A-Za-z0-9_.:@%!/[\]*~-]{1,500}$/, {
+/** An id of a step (wherever it stands), a path, or a path with `*` for any part of it: `each_site[*]/restart`. `#gate2` after it: the gate after wave 2. */
+const stepPatternSchema = z.string().regex(/^[A-Za-z0-9_.:@%!#/[\]*~-]{1,500}$/, {
   message: 'must be the id or the path of a step, with "*" for any part of it',
 });
 

@@ -52,3 +52,4 @@ export * from './repositories/capacity-views.js';
 export * from './repositories/asset-locks.js';
 export * from './repositories/run-continue.js';
 export * from './repositories/run-lookback.js';
+export * from './repositories/asset-holders.js';

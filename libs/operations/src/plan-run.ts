@@ -1,8 +1,9 @@
-import type { Plan, PlanRequestBody } from '@fettle/contracts';
+import type { Plan, PlanRequestBody, RunbookSpec } from '@fettle/contracts';
 import { countUndetermined, TARGET_CONDITION_FIRST_PARAMETER } from '@fettle/database';
 import { assetColumnMap, compileSelector } from '@fettle/expression';
 import type { OperationContext } from './context.js';
 import { makePlan, requireIdsAllowed, selectIds } from './make-plan.js';
+import { withConflicts } from './plan-conflicts.js';
 import { keepPlan } from './require-planned.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { resolveClosure } from './resolve-closure.js';
@@ -28,12 +29,17 @@ export async function planRun(context: OperationContext, request: PlanRequestBod
   const subject = { space, runbook, version, spec, inputs, permission };
   if (selector === null) {
     requireUnnarrowed(context, permission, space);
-    return keepPlan(context, await makePlan(context, { ...subject, targetIds: [], undetermined: 0 }));
+    return shown(context, await makePlan(context, { ...subject, targetIds: [], undetermined: 0 }), spec);
   }
   const compiled = compileSelector(selector, assetColumnMap, { firstParameter: TARGET_CONDITION_FIRST_PARAMETER });
   const undetermined = await countUndetermined(transaction, space, compiled);
   const targetIds = await selectIds(context, space, selector);
   if (targetIds.length === 0 && !request.allowEmpty) throw noTargets(selector.source, space, undetermined);
   await requireIdsAllowed(context, targetIds, subject);
-  return keepPlan(context, await makePlan(context, { ...subject, targetIds, undetermined }));
+  return shown(context, await makePlan(context, { ...subject, targetIds, undetermined }), spec);
+}
+
+/** Kept without what is true at this moment only. */
+async function shown(context: OperationContext, plan: Plan, spec: RunbookSpec): Promise<Plan> {
+  return withConflicts(context, await keepPlan(context, plan), spec.assetLock ?? 'exclusive');
 }

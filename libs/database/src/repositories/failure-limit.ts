@@ -59,3 +59,14 @@ export async function cancelUndispatched(
     ...ended.map(({ asset_id }) => ({ kind: 'target-ended', assetId: asset_id, data: { state: 'cancelled' } })),
   ]);
 }
+
+/** Code of a run that stopped between two waves, because the gate did not open. */
+const GATE_CLOSED = 'gate-closed';
+
+/** What stands at the open targets of a run that a rollout stopped; null: it ended for another reason. */
+export function stoppedRolloutError(run: LockedRun, error: StoredError | null): StoredError | null {
+  if (error?.code === FAILURE_LIMIT) return undispatchedError(run);
+  if (error?.code !== GATE_CLOSED) return null;
+  const remedy = 'See what the gate looks at; once it is well, run again for the rest with --on.';
+  return { code: GATE_CLOSED, message: 'Not dispatched any more: the gate between two waves did not open.', remedy };
+}

@@ -5,7 +5,7 @@ import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
 import { readRootRun } from './asset-locks.js';
 import { freeAtEnd } from './capacity-end.js';
-import { FAILURE_LIMIT, undispatchedError } from './failure-limit.js';
+import { stoppedRolloutError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
 import { wakeRun } from './outbox.js';
@@ -113,7 +113,7 @@ export async function endRun(
     [runId, [...repeatableEffects]],
   );
   const uncertain = lost.filter((row) => row.state === 'unknown');
-  const stopped = error?.code === FAILURE_LIMIT ? undispatchedError(run) : null;
+  const stopped = stoppedRolloutError(run, error);
   const open: {
     asset_id: string;
     was: 'pending' | 'running';

@@ -38,6 +38,8 @@ export function validateDraft(parsed: ParsedDocument, checks: DraftChecks, findi
     return;
   }
   checkSteps(context, spec.steps, ['spec', 'steps']);
+  const gate = isRecord(spec.rollout) ? spec.rollout.gate : undefined;
+  if (isRecord(gate)) checkUse(context, gate, ['spec', 'rollout', 'gate']);
   const { handlers } = spec;
   if (!isRecord(handlers)) return;
   for (const [name, steps] of Object.entries(handlers)) checkSteps(context, steps, ['spec', 'handlers', name]);

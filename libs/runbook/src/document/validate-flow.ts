@@ -151,7 +151,7 @@ export class FlowChecks {
     } else if ('until' in wait) this.#until(wait.until, [...at, 'until'], reader);
     else if ('signal' in wait) {
       reportRelative(this.#context, [...at, 'payload'], wait.payload, checkInputsSchema(wait.payload));
-    } else this.#poll(wait, at, reader);
+    } else checkLook(wait, 'wait', at, reader, this.#context);
   }
 
   #until(until: string, path: JsonPath, reader: Reader): void {
@@ -160,22 +160,30 @@ export class FlowChecks {
     const message = '"until" must be a moment with offset as RFC 3339 writes it, such as 2026-03-01T02:30:00+01:00';
     report(this.#context, 'invalid-value', message, path);
   }
+}
 
-  #poll(wait: Extract<WaitStep['wait'], { uses: string }>, at: JsonPath, reader: Reader): void {
-    const action = checkAction(wait, true, at, this.#context.actions, this.#context);
-    checkTemplates(wait.with, [...at, 'with'], reader, this.#context);
-    checkCondition(wait.condition, [...at, 'condition'], reader, this.#context, 'outputs');
-    if (action === undefined) return;
-    if (action.scope === 'target') {
-      const control = Object.values(this.#context.actions).filter(({ scope }) => scope === 'control');
-      const names = control.map(({ name }) => name);
-      const message = `a wait repeats an action of control scope (${names.join(', ')}), and "${wait.uses}" runs on targets; use "retry" of a step on targets`;
-      const suggestion = closestName(wait.uses, names);
-      report(this.#context, 'wait-scope', message, [...at, 'uses'], { suggestion });
-    } else if (!isRepeatable(action, wait)) {
-      const message = `"${wait.uses}" is repeated until the condition holds, and with this input it changes something each time`;
-      report(this.#context, 'wait-effect', message, [...at, 'uses'], { severity: 'warning' });
-    }
+/** An action that is repeated until a condition over its result holds, at `at`. */
+export function checkLook(
+  look: Pick<ActionStep, 'uses' | 'with'> & { readonly condition: string },
+  what: 'wait' | 'gate',
+  at: JsonPath,
+  reader: Reader,
+  context: RunbookContext,
+): void {
+  const action = checkAction(look, true, at, context.actions, context);
+  checkTemplates(look.with, [...at, 'with'], reader, context);
+  checkCondition(look.condition, [...at, 'condition'], reader, context, 'outputs');
+  if (action === undefined) return;
+  if (action.scope === 'target') {
+    const names = Object.values(context.actions)
+      .filter(({ scope }) => scope === 'control')
+      .map(({ name }) => name);
+    const message = `a ${what} repeats an action of control scope (${names.join(', ')}), and "${look.uses}" runs on targets; use "retry" of a step on targets`;
+    const suggestion = closestName(look.uses, names);
+    report(context, 'wait-scope', message, [...at, 'uses'], { suggestion });
+  } else if (!isRepeatable(action, look)) {
+    const message = `"${look.uses}" is repeated until the condition holds, and with this input it changes something each time`;
+    report(context, 'wait-effect', message, [...at, 'uses'], { severity: 'warning' });
   }
 }
 

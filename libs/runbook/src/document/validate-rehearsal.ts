@@ -151,7 +151,7 @@ function checkStep(context: Context, pattern: string, runbook: string | undefine
     report(context, 'unknown-runbook', message, [...base, 'runbook'], closestName(name, [...context.runbooks.keys()]));
     return;
   }
-  const last = /[a-z0-9_]+$/.exec(pattern)?.[0];
+  const last = /[a-z0-9_]+$/.exec(pattern.replace(/#gate[0-9]+$/, ''))?.[0];
   // What ends in a star may be anything.
   if (last === undefined || pattern.includes('*')) return;
   const lists = [spec.steps, ...Object.values(spec.handlers ?? {})];

@@ -12,6 +12,7 @@ import { checkDuration } from './validate-action.js';
 import { checkCapacity } from './validate-capacity.js';
 import { checkHandlers } from './validate-handlers.js';
 import { checkInputsSchema } from './validate-inputs.js';
+import { validateGate } from './validate-gate.js';
 import { validateRollout } from './validate-rollout.js';
 import { validateSteps } from './validate-steps.js';
 
@@ -31,6 +32,7 @@ export function validateRunbook(
   reportRelative(context, ['spec', 'inputs'], spec.inputs, checkInputsSchema(spec.inputs));
   checkTargets(context);
   validateRollout(spec, places, findings);
+  validateGate(context);
   checkDuration(spec.timeout, ['spec', 'timeout'], MAX_RUN_TIMEOUT_MS, 'a run', context);
   checkIds(context);
   if (!areStepsFew(context)) return;

@@ -23,6 +23,7 @@ export function diffPlans(before: Plan, after: Plan): readonly PlanDifference[] 
     ...versions('credential', before.credentials, after.credentials),
     ...targets(before, after),
     ...steps(before, after),
+    ...gates(before, after),
   ];
   if (differences.length === 0) {
     // Whatever it is, it must not look as if there was nothing.
@@ -32,6 +33,13 @@ export function diffPlans(before: Plan, after: Plan): readonly PlanDifference[] 
   const left = differences.length - MAX_DIFFERENCES;
   const rest: PlanDifference = { kind: 'step', subject: `${left} more differences`, before: null, after: null };
   return [...differences.slice(0, MAX_DIFFERENCES), rest];
+}
+
+/** What has to hold between two waves. */
+function gates(before: Plan, after: Plan): readonly PlanDifference[] {
+  const texts = ({ waveGate }: Plan): Record<string, string> =>
+    waveGate === undefined ? {} : { gate: canonicalJson(waveGate) };
+  return changes('step', texts(before), texts(after));
 }
 
 interface Versioned {

@@ -21,6 +21,8 @@ export function planDigest(plan: Omit<Plan, 'digest'>): string {
     closure: plan.closure,
     credentials: plan.credentials.map(({ name, version }) => ({ name, version })),
     targets: plan.targets.digest,
+    // Absent where there is none: plans of before it was known keep their digests.
+    ...(plan.waveGate === undefined ? {} : { waveGate: gateBody(plan.waveGate) }),
     steps: plan.steps.map((node) => nodeBody(node, idOf)),
   });
 }
@@ -68,6 +70,10 @@ function withoutText<Outcome extends { readonly outcome: string }>(outcome: Outc
   if (!('error' in outcome)) return outcome;
   const { error, ...rest } = outcome as Outcome & { error: { code: string } };
   return { ...rest, error: error.code };
+}
+
+function gateBody({ look, ...gate }: NonNullable<Plan['waveGate']>): unknown {
+  return { ...gate, ...(look === undefined ? {} : { look: withoutText(look) }) };
 }
 
 /** In an order that no number of targets decides. */

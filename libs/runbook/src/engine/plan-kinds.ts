@@ -21,6 +21,7 @@ import { type JsonObject, type JsonValue } from '../json.js';
 import { compileStep } from './decide-step.js';
 import { readItems, type Items } from './iterations.js';
 import { errorOf, idsOf, innerIds, type Base, type Frame, type Parsed, type Walk, type Walker } from './plan-frame.js';
+import { planWaveGate } from './plan-gate.js';
 import { calledKey, type PlannedRunbook, type PlanTarget } from './plan-request.js';
 import { fork, forkOn, freshStanding, join, silence, unsilence } from './plan-standing.js';
 import {
@@ -271,7 +272,7 @@ export function* planCall(
   }
   const targets = calledTargets(runbook, call, frame);
   const crowd = { run: freshStanding(), targets: targets.map((target) => ({ target, standing: freshStanding() })) };
-  const steps = yield* walk.steps(runbook.spec.steps, {
+  const inside: Frame = {
     spec: runbook.spec,
     inputs,
     laterInputs: byInput(rendered.later),
@@ -280,7 +281,9 @@ export function* planCall(
     item: null,
     crowd,
     callers: [...frame.callers, runbook.name],
-  });
+  };
+  const steps = yield* walk.steps(runbook.spec.steps, inside);
+  planWaveGate(walk, inside);
   if (crowd.run.stoppedBy !== null) frame.crowd.run.stoppedBy ??= step.id;
   const ids = targets.map(({ assetId }) => assetId);
   const names = targets.map(({ name }) => name);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { planSchema } from '@fettle/contracts';
 import { planProgram, planSummary } from './plan.js';
+import { diffPlans } from './plan-diff.js';
 import { targetSetDigest } from './plan-digest.js';
 import { actionAt, request, shown, target } from './plan-testing.js';
 
@@ -63,6 +64,35 @@ describe('planProgram', () => {
       runbooks: [{ name: 'book', version: 'sha256:1' }],
       actions: ['asset.gather', 'http.request', 'ssh.run'].map((name) => ({ name, version: 1 })),
     });
+  });
+
+  it('shows what has to hold between two waves, which is bound by the digest', () => {
+    const url = 'https://health/${{ inputs.site }}';
+    const gate = {
+      require: 'run.counts.failed == 0',
+      uses: 'http.request',
+      with: { url },
+      condition: 'result.status == 200',
+    };
+    const planOf = (site: string, more: object) =>
+      planProgram(request([run('look')], { rest: { rollout: { waves: [1, '100%'], ...more } }, inputs: { site } }));
+    const plan = planOf('ber', { gate });
+    expect(plan.waveGate).toEqual({
+      require: 'run.counts.failed == 0',
+      condition: 'result.status == 200',
+      every: '10s',
+      timeout: '5m',
+      consecutive: 1,
+      look: expect.objectContaining({
+        outcome: 'run',
+        rendered: expect.objectContaining({ calls: [{ method: 'GET', url: 'https://health/ber' }] }),
+      }),
+    });
+    expect(plan.closure.actions).toContainEqual({ name: 'http.request', version: 1 });
+    const other = planOf('ber', { gate: { ...gate, condition: 'result.status < 300' } });
+    expect(other.digest).not.toBe(plan.digest);
+    expect(diffPlans(plan, other)).toEqual([expect.objectContaining({ kind: 'step', subject: 'gate' })]);
+    expect(planOf('ber', {})).not.toHaveProperty('waveGate');
   });
 
   it('lists the waves with their numbers of targets, which do not change the digest by themselves', () => {

@@ -4,6 +4,7 @@ import { planDigest, targetSetDigest } from './plan-digest.js';
 import { PlanWalk } from './plan-flow.js';
 import type { Walk } from './plan-frame.js';
 import type { PlanRequest } from './plan-request.js';
+import { planWaveGate } from './plan-gate.js';
 import { freshStanding } from './plan-standing.js';
 import { credentialsIn } from './plan-step.js';
 
@@ -49,6 +50,7 @@ export function* planSlices(request: PlanRequest): Walk<Plan> {
   };
   const steps = yield* walk.steps(spec.steps, frame);
   notifications(walk, spec);
+  const gate = planWaveGate(walk, frame);
   const body = {
     format: 1 as const,
     runbook: { space: request.space, name: request.runbook, version },
@@ -69,6 +71,7 @@ export function* planSlices(request: PlanRequest): Walk<Plan> {
       items: sorted.map(({ assetId, name }) => ({ assetId, name })),
     },
     ...wavesOf(request, sorted.length),
+    ...(gate === null ? {} : { waveGate: gate }),
     steps,
     approvals: walk.found.approvals,
     capacity: { wants: [...runWants(request), ...walk.found.capacity], conflicts: [] },

@@ -98,12 +98,17 @@ export interface UntilNode extends NodeBase {
   /** RFC 3339, or text with `${{ }}` that yields it. */
   readonly until: string;
 }
-export interface PollNode extends NodeBase {
-  readonly kind: 'poll';
+/** A control action that is repeated until a condition over its result holds. */
+export interface PolledAction {
   readonly step: ControlStep;
   readonly condition: string;
   readonly everyMs: number;
   readonly timeoutMs: number;
+  /** How many looks in a row it must hold; absent: one. */
+  readonly consecutive?: number | undefined;
+}
+export interface PollNode extends NodeBase, PolledAction {
+  readonly kind: 'poll';
 }
 export interface SignalNode extends NodeBase {
   readonly kind: 'signal';
@@ -140,6 +145,16 @@ export interface ProgramRollout {
   readonly maxFailures: TargetShare | null;
   /** Between two waves of a segment. */
   readonly soakMs: number;
+  /** Absent: the next wave begins whatever the last one came to, within `maxFailures`. */
+  readonly gate?: ProgramGate | undefined;
+}
+
+/** What has to hold between two waves. */
+export interface ProgramGate {
+  /** CEL of the run level; null: nothing. */
+  readonly require: string | null;
+  /** Repeated until its condition has held so many times in a row; null: `require` is all. */
+  readonly look: PolledAction | null;
 }
 
 /** The run level of one runbook version: JSON, small, and the same for the same version and actions. */

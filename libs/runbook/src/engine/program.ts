@@ -16,6 +16,7 @@ import type {
   ForEachNode,
   NodeBase,
   Program,
+  ProgramGate,
   ProgramNode,
   ProgramRollout,
   TargetsNode,
@@ -40,7 +41,7 @@ export function compileRunbook(spec: RunbookSpec, actions: ActionScopes): Compil
   const compiler = new Compiler(spec, actions);
   const nodes = compiler.list(spec.steps, '', false);
   compiler.markLast();
-  return { program: programOf(spec, nodes), targetCodes: compiler.targetCodes };
+  return { program: programOf(spec, nodes, compiler.gate()), targetCodes: compiler.targetCodes };
 }
 
 /** `compileRunbook` for who needs the run level only. */
@@ -48,8 +49,8 @@ export function compileProgram(spec: RunbookSpec, actions: ActionScopes): Progra
   return compileRunbook(spec, actions).program;
 }
 
-function programOf(spec: RunbookSpec, nodes: readonly ProgramNode[]): Program {
-  const rollout = programRollout(spec);
+function programOf(spec: RunbookSpec, nodes: readonly ProgramNode[], gate: ProgramGate | null): Program {
+  const rollout = programRollout(spec, gate);
   return {
     format: 2,
     timeoutMs: durationMs(spec.timeout),
@@ -63,10 +64,11 @@ function programOf(spec: RunbookSpec, nodes: readonly ProgramNode[]): Program {
   };
 }
 
-function programRollout({ rollout }: RunbookSpec): ProgramRollout | null {
+function programRollout({ rollout }: RunbookSpec, gate: ProgramGate | null): ProgramRollout | null {
   const { waves = null, maxFailures = null, soak } = rollout;
   if (waves === null && maxFailures === null) return null;
-  return { waves, maxFailures, soakMs: soak === undefined ? 0 : durationMs(soak) };
+  const soakMs = soak === undefined ? 0 : durationMs(soak);
+  return { waves, maxFailures, soakMs, ...(gate === null || waves === null ? {} : { gate }) };
 }
 
 const plain = { if: null, onError: 'fail', capacity: null } as const;
@@ -235,6 +237,18 @@ class Compiler {
       everyMs: durationMs(every),
       timeoutMs: durationMs(timeout),
     };
+  }
+
+  /** What has to hold between two waves; null: nothing. */
+  gate(): ProgramGate | null {
+    const { gate } = this.#spec.rollout;
+    if (gate === undefined) return null;
+    const { require = null, uses, with: input = {}, condition = 'true', every, timeout, consecutive } = gate;
+    if (uses === undefined) return { require, look: null };
+    // Nothing reads its output: only the condition does.
+    const step = this.#control('gate', { id: 'gate', uses, with: input, outputs: {}, onError: 'fail' });
+    const look = { step, condition, everyMs: durationMs(every), timeoutMs: durationMs(timeout), consecutive };
+    return { require, look };
   }
 
   #control(id: string, step: ActionStep): ControlStep {

@@ -24,6 +24,8 @@ export interface OpenSegment {
   readonly wave?: WaveReference | undefined;
   /** The time between two waves passes. */
   readonly isSoaking?: true | undefined;
+  /** What has to hold between two waves is being looked at. */
+  readonly isAtGate?: true | undefined;
 }
 
 /** Something that was begun and can be undone; registered before it is dispatched. */

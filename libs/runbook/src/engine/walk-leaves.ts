@@ -7,7 +7,7 @@ import type {
   ControlNode,
   ControlRollback,
   PauseNode,
-  PollNode,
+  PolledAction,
   ProgramNode,
   SignalNode,
   UntilNode,
@@ -158,7 +158,7 @@ export abstract class WalkLeaves extends WalkTargets {
    * Looks, waits, and looks again, until the condition holds or the time is over. A look that fails for certain is one that does not
    * hold: what is waited for may not even answer yet.
    */
-  protected poll(node: PollNode, place: Place, path: string): Result {
+  protected poll(node: PolledAction, place: Place, path: string): Result {
     const { draft } = this;
     const [pause, deadline] = [`${path}#pause`, `${path}#deadline`];
     if (!Object.hasOwn(draft.marks, path)) {
@@ -169,7 +169,7 @@ export abstract class WalkLeaves extends WalkTargets {
     }
     const mark = draft.marks[path] as unknown as PollMark;
     let { result } = mark;
-    let { looks, reason } = mark;
+    let { looks, reason, held = 0 } = mark;
     if (this.take(deadline) !== null) {
       delete draft.open[deadline];
       result ??= lateOutcome(node, path, mark);
@@ -184,7 +184,8 @@ export abstract class WalkLeaves extends WalkTargets {
     const answer = this.take(path);
     if (answer?.kind === 'ended') {
       delete draft.open[path];
-      if (answer.state === 'succeeded' && answer.holds === true) result ??= this.keep(path, answer.output ?? null);
+      held = answer.state === 'succeeded' && answer.holds === true ? held + 1 : 0;
+      if (held >= (node.consecutive ?? 1)) result ??= this.keep(path, answer.output ?? null);
       else if (answer.state === 'unknown') result ??= this.failed(path, answer);
       else if (!isOver) {
         reason = answer.error?.message ?? null;
@@ -192,14 +193,20 @@ export abstract class WalkLeaves extends WalkTargets {
       }
     }
     if (place.isCancelling) result ??= cancelled;
-    draft.marks[path] = { looks, ...(reason ? { reason } : {}), ...(result ? { result } : {}) } as unknown as JsonValue;
+    const next: PollMark = {
+      looks,
+      ...(reason ? { reason } : {}),
+      ...(held > 0 ? { held } : {}),
+      ...(result ? { result } : {}),
+    };
+    draft.marks[path] = next as unknown as JsonValue;
     if (result === undefined) return 'pending';
     const left = [path, pause, deadline].filter((one) => Object.hasOwn(draft.open, one));
     for (const one of left) this.stillOpen({ ...place, isCancelling: true }, one);
     return left.length === 0 ? result : 'pending';
   }
 
-  protected look({ step, condition }: PollNode, place: Place, path: string, generation: number): Result {
+  protected look({ step, condition }: PolledAction, place: Place, path: string, generation: number): Result {
     const decision = decideStep(compileStep({ with: step.with }, 'run'), this.variables(place));
     if (decision.kind !== 'run') return this.refused(path, decision.kind === 'fail' ? decision.error : unreachable());
     const { uses, actionVersion, outputs, timeoutMs } = step;
@@ -213,10 +220,12 @@ interface PollMark {
   readonly looks: number;
   /** Why the last look failed. */
   readonly reason?: string | null | undefined;
+  /** How many looks the condition has held in a row; absent: none. */
+  readonly held?: number | undefined;
   readonly result?: Outcome | undefined;
 }
 
-function lateOutcome(node: PollNode, path: string, { looks, reason }: PollMark): Outcome {
+function lateOutcome(node: PolledAction, path: string, { looks, reason }: PollMark): Outcome {
   const last = reason ? `; the last one: ${reason}` : '';
   const message = `the condition did not hold within ${node.timeoutMs / 1000} s (${looks} looks)${last}`;
   return { state: 'failed', error: failureOf(path, { code: 'wait-timeout', message }) };

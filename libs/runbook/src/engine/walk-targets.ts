@@ -1,10 +1,22 @@
-import type { TargetsNode } from './program-nodes.js';
+import type { WaveReference } from './commands.js';
+import { compileStep, decideStep } from './decide-step.js';
+import type { PolledAction, TargetsNode } from './program-nodes.js';
 import type { Outcome } from './state.js';
 import { failureError, firstWave } from './targets.js';
 import { cancelled, ok, WalkBase, type Place, type Result } from './walk-base.js';
 
+/** Code of a run that stopped between two waves, because what has to hold there did not. */
+export const GATE_CLOSED = 'gate-closed';
+
+/** What the journal calls the looks between two waves: `restart#gate2` is after the second. */
+function gatePath(path: string, wave: WaveReference): string {
+  return `${path}#gate${wave.number}`;
+}
+
 /** Segments: one at a time, in waves. */
 export abstract class WalkTargets extends WalkBase {
+  protected abstract poll(node: PolledAction, place: Place, path: string): Result;
+
   /** A segment could not begin because another one was at it. */
   protected waitsForTurn = false;
 
@@ -55,7 +67,8 @@ export abstract class WalkTargets extends WalkBase {
   /** After a wave comes the next one, perhaps after a wait; after the last, and where too many targets failed, the way goes on. */
   protected segment(node: TargetsNode, place: Place, path: string): Result {
     const { draft } = this;
-    const { wave, isSoaking } = draft.segment ?? {};
+    const { wave, isSoaking, isAtGate } = draft.segment ?? {};
+    if (isAtGate === true && wave !== undefined) return this.#atGate(node, place, path, wave);
     const answer = this.answer;
     const isOurs = answer?.path === path && (answer.kind === 'ended' || answer.wave === wave?.number);
     const isExpected = isSoaking === true ? answer?.kind !== 'segment-ended' : answer?.kind === 'segment-ended';
@@ -66,7 +79,7 @@ export abstract class WalkTargets extends WalkBase {
     if (answer.kind === 'segment-ended') draft.counts = answer.counts;
     if (isCancelling === true || place.isCancelling) return this.leave(cancelled, null);
     const next = { number: (wave?.number ?? 0) + 1, of: wave?.of ?? 0 };
-    if (answer.kind !== 'segment-ended') return this.dispatch(node, place, path, next);
+    if (answer.kind !== 'segment-ended') return this.#afterSoak(node, place, path, next);
     const error = failureError(this.program, draft.counts);
     if (error !== undefined) return this.leave({ state: 'failed', error }, node.last + 1);
     // Nothing is pending any more: the targets of later waves left the run in an earlier segment.
@@ -74,9 +87,54 @@ export abstract class WalkTargets extends WalkBase {
       return this.leave(ok, node.last + 1);
     }
     const soakMs = this.program.rollout?.soakMs ?? 0;
-    if (soakMs === 0 || answer.isEmpty === true) return this.dispatch(node, place, path, next);
+    if (answer.isEmpty === true) return this.dispatch(node, place, path, next);
+    if (soakMs === 0) return this.#afterSoak(node, place, path, next);
     draft.segment = { path, wave, isSoaking: true };
     return this.open(place, { kind: 'wait', path, wave: wave.number, durationMs: soakMs });
+  }
+
+  /** The next wave, or what has to hold before it. */
+  #afterSoak(node: TargetsNode, place: Place, path: string, next: WaveReference): Result {
+    const { draft, program } = this;
+    const gate = program.rollout?.gate;
+    if (gate === undefined) return this.dispatch(node, place, path, next);
+    const wave = { number: next.number - 1, of: next.of };
+    draft.segment = { path, wave, isAtGate: true };
+    const reason = gate.require === null ? null : this.#refusal(gate.require, place);
+    return reason === null ? this.#atGate(node, place, path, wave) : this.#closed(path, wave, reason);
+  }
+
+  /** Looks until the gate opens, and goes on with the next wave; where it stays closed, no further wave begins. */
+  #atGate(node: TargetsNode, place: Place, path: string, wave: WaveReference): Result {
+    const { draft, program } = this;
+    const at = gatePath(path, wave);
+    const look = program.rollout?.gate?.look ?? null;
+    // It reads what belongs to the run, not to the place that the segment stands in.
+    const top: Place = { ...place, prefix: '', item: {}, error: null };
+    const result = look === null ? ok : this.poll(look, top, at);
+    if (result === 'pending') return result;
+    delete draft.marks[at];
+    delete draft.outputs[at];
+    if (result.state === 'cancelled') return this.leave(cancelled, null);
+    if (result.state !== 'ok') return this.#closed(path, wave, result.error?.message ?? 'it cannot be looked at');
+    this.note(at, 'gate-passed', { wave: wave.number, of: wave.of });
+    return this.dispatch(node, place, path, { number: wave.number + 1, of: wave.of });
+  }
+
+  /** Why a condition does not hold; null: it does. */
+  #refusal(require: string, place: Place): string | null {
+    const top = { ...place, prefix: '', item: {}, error: null };
+    const decision = decideStep(compileStep({ if: require, with: {} }, 'run'), this.variables(top));
+    if (decision.kind === 'run') return null;
+    return decision.kind === 'fail' ? decision.error.message : `\`${require}\` is false`;
+  }
+
+  #closed(path: string, wave: WaveReference, reason: string): Outcome {
+    const at = gatePath(path, wave);
+    this.note(at, 'gate-closed', { wave: wave.number, of: wave.of, reason });
+    const message = `the gate after wave ${wave.number} of ${wave.of} did not open, so no further wave was dispatched: ${reason}`;
+    // Where targets stand differs: those of later waves did not even begin.
+    return this.leave({ state: 'failed', error: { code: GATE_CLOSED, message, stepId: at } }, null);
   }
 
   protected leave(outcome: Outcome, position: number | null): Outcome {

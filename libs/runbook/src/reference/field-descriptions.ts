@@ -58,6 +58,7 @@ export const fieldSections = {
       maxFailures: 'nothing more is dispatched once *more* targets than this have failed',
       strict: 'targets in flight count as failed before more are dispatched',
       soak: 'wait between the end of a wave and the next',
+      gate: 'what has to hold after each wave but the last, and after `soak`; where it does not, no further wave is dispatched and the run fails with `gate-closed`',
       strategy: '`linear`: the targets of a wave wait for each other between two steps; `free`: they do not',
       orderBy: 'CEL over `asset`: targets are dispatched in the order of its values',
     },

@@ -55,6 +55,10 @@ export const findingCodes: Readonly<Record<string, FindingCode>> = {
     'the waits between waves take as long as the run may',
     'shorten `soak`, or give the run more time',
   ),
+  'gate-incomplete': error(
+    'a gate between waves of which something is missing',
+    'give `require`, or `uses` with its `condition`',
+  ),
   'rollout-unused': warning('a field of `rollout` that has no effect', 'remove it, or add what it needs'),
   'invalid-expression': error('not an expression, or one that can never work here', 'see the position in it'),
   'unknown-input': error('an input that the schema does not have', 'declare it'),

@@ -93,8 +93,10 @@ function listMismatches(
 ): readonly Mismatch[] {
   const own = entries.filter(({ run }) => run === 1);
   const pathsOf = (kind: string): string[] => own.filter((entry) => entry.kind === kind).map(({ step }) => step ?? '');
-  // The same step on several targets, and its further attempts, count once.
-  const started = pathsOf('step-started').filter((path, index, all) => all.indexOf(path) === index);
+  // The same step on several targets, and its further attempts, count once; what is looked at between waves is no step.
+  const started = pathsOf('step-started')
+    .filter((path) => !/#gate\d+$/.test(path))
+    .filter((path, index, all) => all.indexOf(path) === index);
   const undone = own
     .filter(({ kind }) => kind === 'undo-started')
     .map(({ step, target }) => `${step ?? ''}${target === null ? '' : ` on ${target}`}`);

@@ -5,6 +5,7 @@ import { initialState, type EngineState } from '../engine/state.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { compileStep, type CompiledStep } from '../engine/decide-step.js';
 import { compileRunbook } from '../engine/program.js';
+import { GATE_CLOSED } from '../engine/walk-targets.js';
 import type { ActionRegistry, Program } from '../engine/program-nodes.js';
 import type { TargetCode } from '../engine/target-code.js';
 import type { JsonObject, JsonValue } from '../json.js';
@@ -270,7 +271,7 @@ export class SimulatedRun implements SegmentHost {
     this.finish = finish;
     this.endedAtMs = this.clock.nowMs;
     const { state, error = null, isComplete } = finish;
-    const stopped = error?.code === 'failure-limit' ? undispatchedError(this) : null;
+    const stopped = stoppedError(this, error?.code);
     for (const target of this.targets.filter(isOpen)) {
       const last = openEnd(target, state, isComplete, stopped !== null);
       if (stopped !== null && last === 'cancelled') target.error = { ...stopped, step: '' };
@@ -287,4 +288,10 @@ export class SimulatedRun implements SegmentHost {
 function openEnd(target: TargetRow, state: Finish['state'], isComplete: boolean, isOverLimit: boolean): TargetState {
   if (isComplete) return target.hasExecuted ? 'succeeded' : 'skipped';
   return state === 'failed' && target.state === 'pending' && !isOverLimit ? 'skipped' : 'cancelled';
+}
+
+/** What stands at the open targets of a run whose rollout stopped. */
+function stoppedError(run: SimulatedRun, code: string | undefined): ReturnType<typeof undispatchedError> | null {
+  if (code === 'failure-limit') return undispatchedError(run);
+  return code === GATE_CLOSED ? { code, message: 'the gate between two waves did not open' } : null;
 }

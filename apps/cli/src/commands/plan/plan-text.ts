@@ -1,4 +1,4 @@
-import type { Plan, PlannedGate, PlannedNode, PlannedVariant } from '@fettle/contracts';
+import type { Plan, PlannedGate, PlannedNode, PlannedVariant, PlannedWaveGate } from '@fettle/contracts';
 import { planSummary } from '@fettle/runbook/source';
 import type { Output } from '../../output/output.js';
 import { oneLine, plural } from '../../output/text.js';
@@ -40,6 +40,7 @@ function head(plan: Plan, output: Output): string {
     ['calls', called.map(({ name, version }) => `${name} ${version.slice(0, 19)}`).join(', ')],
     ['targets', `${targets.count}${undetermined}`],
     ['waves', (plan.waves ?? []).map(({ number, targets: size }) => `${number}: ${size}`).join(', ')],
+    ['gate', plan.waveGate === undefined ? '' : waveGateText(plan.waveGate)],
     ['inputs', inputs.join(' ')],
     [
       'credentials',
@@ -50,7 +51,24 @@ function head(plan: Plan, output: Output): string {
     ['approvals', plan.approvals.map(({ path }) => path).join(', ')],
     ['capacity', plan.capacity.wants.map(({ key, units }) => (units === 1 ? key : `${units} of ${key}`)).join(', ')],
     ...plan.capacity.conflicts.map(({ key, message }): [string, string] => [`waits for ${key}`, message]),
+    ...moreHeld(plan),
   ]);
+}
+
+/** What has to hold between two waves. */
+function waveGateText({ require, condition, look, every, timeout, consecutive = 1 }: PlannedWaveGate): string {
+  const times = consecutive === 1 ? '' : ` ${consecutive} times in a row`;
+  const looked =
+    look === undefined
+      ? []
+      : [`${condition ?? ''}${times}, by ${describeOutcome(look)}, every ${every ?? ''} for at most ${timeout ?? ''}`];
+  return oneLine([...(require === null ? [] : [require]), ...looked].join('; and '));
+}
+
+/** Assets that others change, beyond those that are named. */
+function moreHeld({ capacity: { assets } }: Plan): [string, string][] {
+  const more = (assets?.count ?? 0) - (assets?.held.length ?? 0);
+  return more <= 0 ? [] : [['waits for', `${plural(more, 'more asset')} that others change`]];
 }
 
 const INDENT = '    ';

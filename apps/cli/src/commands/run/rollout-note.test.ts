@@ -21,6 +21,10 @@ describe('rolloutNote', () => {
     expect(rolloutNote(entry('rollout-stopped', { wave: 2, failures: 3, maxFailures: 2, undispatched: 17 }))).toBe(
       'Stopped: 3 targets failed, more than the limit of 2; 17 targets not dispatched.',
     );
+    expect(rolloutNote(entry('gate-passed', { wave: 2, of: 4 }))).toBe('The gate after wave 2 of 4 is open.');
+    expect(rolloutNote(entry('gate-closed', { wave: 2, of: 4, reason: '5 looks' }))).toBe(
+      'Stopped: the gate after wave 2 of 4 did not open: 5 looks',
+    );
     expect(rolloutNote(entry('run-started', {}))).toBeNull();
   });
 });

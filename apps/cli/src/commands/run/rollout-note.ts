@@ -1,5 +1,5 @@
 import type { Entry } from '@fettle/contracts';
-import { duration } from '../../output/text.js';
+import { duration, oneLine } from '../../output/text.js';
 
 /** What an entry about the waves of a run says to whoever follows it; null: it is about something else. */
 export function rolloutNote({ kind, data }: Entry): string | null {
@@ -10,6 +10,10 @@ export function rolloutNote({ kind, data }: Entry): string | null {
   if (kind === 'wave-ended' && count('soakMs') > 0) {
     return `${wave} has ended; the next one begins in ${duration(count('soakMs'))}.`;
   }
+  const reason = typeof data['reason'] === 'string' ? data['reason'] : '';
+  const gate = `he gate after wave ${count('wave')} of ${count('of')}`;
+  if (kind === 'gate-passed') return `T${gate} is open.`;
+  if (kind === 'gate-closed') return `Stopped: t${gate} did not open: ${oneLine(reason)}`;
   if (kind !== 'rollout-stopped') return null;
   return `Stopped: ${targets(count('failures'))} failed, more than the limit of ${count('maxFailures')}; ${targets(count('undispatched'))} not dispatched.`;
 }
