@@ -2,6 +2,7 @@ import { FettleError, durationMs, type ActionStep, type Effect, type StepState }
 import {
   repeatableEffects,
   saveFacts,
+  type CarriedAttempt,
   type ClaimedTarget,
   type JournaledEffect,
   type StartedAttempt,
@@ -77,6 +78,8 @@ export interface AttemptRequest extends AttemptSubject {
 export type Preparation =
   | { readonly kind: 'skip' }
   | { readonly kind: 'refuse'; readonly outcome: AttemptOutcome }
+  /** In the run that this one takes up it ended so. */
+  | { readonly kind: 'known'; readonly outcome: AttemptOutcome }
   | {
       readonly kind: 'execute';
       readonly action: TargetAction;
@@ -152,6 +155,11 @@ export function prepareAttempt(subject: AttemptSubject): Preparation {
   }
 }
 
+/** An attempt that a resumed run has from the one before it; null: it is to be made, or taken up. */
+export function knownAttempt({ state, exitCode, error, output }: CarriedAttempt): Preparation | null {
+  return state === 'started' ? null : { kind: 'known', outcome: { state, exitCode, error, output, final: true } };
+}
+
 /** What the journal keeps of a decision beside *started*: how to judge the attempt should its worker be lost. */
 export function journaledEffect(prepared: Preparation): JournaledEffect {
   return prepared.kind === 'execute' ? prepared.effect : 'none';
@@ -194,7 +202,7 @@ export async function executeAttempt(
   const lost = outOfReach(request);
   if (lost) return lost;
   if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
-  if (prepared.kind === 'refuse') return prepared.outcome;
+  if (prepared.kind === 'refuse' || prepared.kind === 'known') return prepared.outcome;
   let dispatched = false;
   try {
     const asset = request.asset!;

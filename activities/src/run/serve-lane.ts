@@ -246,7 +246,7 @@ export class Lane {
   }
 
   #settle(
-    { target, step, path, token }: Attempt,
+    { target, step, path, token, prepared }: Attempt,
     output: ParkedOutput,
     outcome: AttemptOutcome | ParkedOutcome,
     clears: readonly (() => Promise<void>)[],
@@ -262,7 +262,8 @@ export class Lane {
       this.#clears.push(...clears);
       const { lastStep, isLast = false } = this.#input;
       const next = decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, { lastStep, isLast });
-      this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next });
+      const isCarried = prepared.kind === 'known';
+      this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next, isCarried });
     }
     // The first end of a group arms its timer; those between need no turn of the loop.
     const count = this.#settledCount;
