@@ -10,6 +10,7 @@ export const putFile = targetAction(filePut, async (input, context, { files, bec
     mode: file.mode,
     owner: input.owner,
     group: input.group,
+    ...(context.undo.keeps ? { keepAs: context.undo.stepToken } : {}),
     become: await driverBecome(becomeUser, input.become, context.secret),
     timeoutMs: context.timeoutMs,
     signal: context.signal,
