@@ -7,7 +7,7 @@ import { EffectStage, effectKinds, type EffectKind } from './effect-runs.js';
 const long = process.env.FETTLE_LONG === '1';
 /** Each stage has its own worker, database and hosts; kills of different stages overlap. */
 const STAGES = long ? 3 : 2;
-const KILLS = long ? 50 : 4;
+const KILLS = Number(process.env.FETTLE_KILLS ?? (long ? 50 : 4));
 const HOSTS = long ? 10 : 4;
 const MAX_UNKNOWN_AFTER_MS = 60_000;
 
