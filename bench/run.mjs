@@ -9,7 +9,7 @@ import { revision } from '../scripts/revision.mjs';
 import { root } from '../scripts/stages.mjs';
 
 const given = process.argv.slice(2);
-const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'rollout', 'import'];
+const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'rollout', 'durable-steps', 'import'];
 const goals = [
   '| benchmark | goal |',
   '| --- | --- |',
