@@ -21,3 +21,4 @@ export * from './api-capacity.js';
 export * from './dispatch-room.js';
 export * from './rehearsal.js';
 export * from './api-approval.js';
+export * from './api-continue.js';

@@ -59,3 +59,7 @@ export * from './approval-view.js';
 export * from './ask-approval.js';
 export * from './decide-approval.js';
 export * from './read-approvals.js';
+export * from './retry-run.js';
+export * from './resolve-run.js';
+export * from './resume-run.js';
+export * from './look-back.js';
