@@ -119,6 +119,39 @@ export async function findRunTarget(
   return rows[0] ?? null;
 }
 
+/** Runs that steps of a run called, and that did not succeed. */
+export async function listUnfinishedCalls(
+  transaction: Transaction,
+  runId: string,
+): Promise<{ readonly path: string; readonly childRunId: string }[]> {
+  return transaction.query(
+    `SELECT w.path, w.child_run_id AS "childRunId" FROM run_wait w JOIN run c ON c.id = w.child_run_id
+     WHERE w.run_id = $1 AND w.kind = 'call' AND c.state <> 'succeeded' ORDER BY w.path`,
+    [runId],
+  );
+}
+
+/**
+ * The run that the same step of the run before called, where that is to be taken up with this one: an earlier run may have called it,
+ * and this one's predecessor never came to the step.
+ */
+export async function findCallBefore(
+  transaction: Transaction,
+  wait: { readonly runId: string; readonly path: string },
+): Promise<string | null> {
+  const rows: { id: string }[] = await transaction.query(
+    `WITH RECURSIVE line (id, depth) AS (
+       SELECT continues, 1 FROM run WHERE id = $1 AND continued_how = 'resume' AND continues IS NOT NULL
+       UNION ALL SELECT r.continues, line.depth + 1 FROM line JOIN run r ON r.id = line.id
+         WHERE r.continued_how = 'resume' AND r.continues IS NOT NULL AND line.depth < 100)
+     SELECT c.id FROM line JOIN run_wait w ON w.run_id = line.id AND w.path = $2 AND w.kind = 'call'
+       JOIN run c ON c.id = w.child_run_id AND c.ended_at IS NOT NULL
+     WHERE c.state <> 'succeeded' ORDER BY line.depth LIMIT 1`,
+    [wait.runId, wait.path],
+  );
+  return rows[0]?.id ?? null;
+}
+
 /** The last attempt of each step of the run itself. */
 export interface ControlJournalRow {
   readonly path: string;
@@ -208,6 +241,8 @@ export async function insertResumedTargets(
 
 /** What decides which attempts on targets a resumed run knows. */
 export interface CarryRules {
+  /** Paths, without iterations, of the steps that the new run has, with the same action. */
+  readonly paths: readonly string[];
   /** Paths, without iterations, of steps whose failure a target goes on after. */
   readonly passedOn: readonly string[];
   /** Attempts of which nobody knows whether they happened are made again under the tokens that they had. */
@@ -238,12 +273,13 @@ export async function carrySteps(
          CASE WHEN state IN ('succeeded', 'skipped') OR resolution->>'as' = 'done' THEN CASE state WHEN 'skipped' THEN 'skipped' ELSE 'succeeded' END
               WHEN state = 'failed' AND ${plainPath('step')} = ANY ($4) THEN 'failed'
               WHEN state = 'unknown' AND resolution IS NULL AND (detached OR $5) THEN 'started' END AS now_state
-       FROM run_step WHERE run_id = $2 AND asset_id <> $3 AND phase = 'do' ORDER BY asset_id, step, generation DESC) AS s
+       FROM run_step WHERE run_id = $2 AND asset_id <> $3 AND phase = 'do' AND ${plainPath('step')} = ANY ($6)
+       ORDER BY asset_id, step, generation DESC) AS s
      JOIN run_target t ON t.run_id = $1 AND t.asset_id = s.asset_id
      WHERE s.now_state IS NOT NULL AND (t.state <> 'pending' OR NOT EXISTS (
        SELECT 1 FROM run_step u WHERE u.run_id = $2 AND u.asset_id = s.asset_id AND u.step = s.step AND u.phase = 'undo'
          AND (u.state IN ('succeeded', 'skipped') OR u.resolution->>'as' = 'done')))`,
-    [runId, fromRunId, NIL_ASSET_ID, rules.passedOn, rules.rerunsUnknown],
+    [runId, fromRunId, NIL_ASSET_ID, rules.passedOn, rules.rerunsUnknown, rules.paths],
   );
 }
 
