@@ -149,7 +149,7 @@ export async function takeUp(
   if (!rerunUnknown) requireSettled(unsettled);
   const own = unsettled.filter((one) => one.runId === runId && one.asset === null && !one.step.endsWith('#undo'));
   const known = Object.keys(memo.ends);
-  const onTargets = await listStepsOnTargets(transaction, runId);
+  const onTargets = (await listStepsOnTargets(transaction, runId)).filter(({ isDone }) => isDone);
   const takeTargets = async (id: string): Promise<NewTargets> => {
     const counts = await insertResumedTargets(transaction, id, runId, states);
     await carrySteps(transaction, id, runId, {
@@ -166,7 +166,7 @@ export async function takeUp(
   const newest = edited.isSame ? null : await resolveClosure(transaction, run.space, spec);
   const closure = newest === null ? run.closure : { ...newest, ...run.closure };
   const continued: ContinuedRun = { runId, how: 'resume', memo, selector, closure, takeTargets, detail };
-  return { accept: { continued }, edited: { ...edited, known: [...known, ...onTargets] } };
+  return { accept: { continued }, edited: { ...edited, known: [...known, ...onTargets.map(({ step }) => step)] } };
 }
 
 async function storedMemo(
@@ -184,7 +184,7 @@ async function storedMemo(
     chosen: { ...before.chosen, ...(Object.fromEntries(branches) as Record<string, number>) },
     passed: pathsOf('failure-passed'),
     caught: pathsOf('failure-caught'),
-    onTargets: await listStepsOnTargets(transaction, run.id),
+    onTargets: (await listStepsOnTargets(transaction, run.id)).map(({ step }) => step),
     isComplete: run.error?.code === 'targets-failed',
   });
   const again = rows.filter(({ path, isUndone }) => !isUndone && !Object.hasOwn(memo.ends, path));

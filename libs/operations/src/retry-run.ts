@@ -3,7 +3,6 @@ import {
   type RetryRunRequest,
   type RunSummary,
   type TargetChoice,
-  type TargetState,
 } from '@fettle/contracts';
 import { insertRetriedTargets, readTargetSet, type ContinuableRun } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
