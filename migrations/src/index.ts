@@ -20,6 +20,8 @@ import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.j
 import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 import { AddContinuedRuns1790000000041 } from './1790000000041-add-continued-runs.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
+import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
+import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -45,4 +47,6 @@ export const migrations = [
   AddJumpHosts1790000000040,
   AddContinuedRuns1790000000041,
   AddCarriedSteps1790000000046,
+  CreatePlanChecks1790000000050,
+  AllowCheckCommands1790000000051,
 ];
