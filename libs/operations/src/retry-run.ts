@@ -1,9 +1,4 @@
-import {
-  FettleError,
-  type RetryRunRequest,
-  type RunSummary,
-  type TargetChoice,
-} from '@fettle/contracts';
+import { FettleError, type RetryRunRequest, type RunSummary, type TargetChoice } from '@fettle/contracts';
 import { insertRetriedTargets, readTargetSet, type ContinuableRun } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import type { OperationContext } from './context.js';

@@ -199,6 +199,9 @@ export async function listStepsOnTargets(
   );
 }
 
+/** Retired assets are never targets. */
+const inService = `EXISTS (SELECT 1 FROM asset a WHERE a.id = asset_id AND a.lifecycle <> 'retired')`;
+
 /**
  * Targets that ended in one of the states become targets of a new run, which begins with them anew. Of those that were skipped only
  * the ones that the run never came to, unless all are meant.
@@ -212,7 +215,7 @@ export async function insertRetriedTargets(
   await transaction.query(
     `INSERT INTO run_target (run_id, asset_id, asset_name)
      SELECT $1, asset_id, asset_name FROM run_target
-     WHERE run_id = $2 AND state = ANY ($3) AND ($4 OR state <> 'skipped' OR started_at IS NULL)`,
+     WHERE run_id = $2 AND ${inService} AND state = ANY ($3) AND ($4 OR state <> 'skipped' OR started_at IS NULL)`,
     [runId, fromRunId, chosen.states, chosen.isAll],
   );
 }
@@ -233,7 +236,7 @@ export async function insertResumedTargets(
        CASE WHEN now_state <> 'pending' THEN ended_at END
      FROM (SELECT *, CASE WHEN state = 'succeeded' OR (state = 'skipped' AND started_at IS NOT NULL) THEN state ELSE 'pending' END
          AS now_state FROM run_target WHERE run_id = $2) AS t
-     WHERE now_state <> 'pending' OR state = ANY ($3)
+     WHERE now_state <> 'pending' OR (state = ANY ($3) AND ${inService})
      RETURNING state`,
     [runId, fromRunId, states],
   );
