@@ -38,7 +38,7 @@ export const filePut = defineAction({
       ...(become === undefined ? {} : { become }),
     }),
   },
-  probe: false,
+  probe: (input) => ({ argv: null, files: [input.path] }),
   render: (input) => {
     const content = fileContent(input);
     const file = { path: input.path, mode: input.mode, sha256: bytesToHex(sha256(content)), sizeBytes: content.length };

@@ -19,7 +19,7 @@ export const fileRestore = defineAction({
   maxTimeoutMs: 3_600_000,
   secretInputs: ['become.credential'],
   compensation: null,
-  probe: false,
+  probe: null,
   onlyUndoes: true,
   // What it puts back is known on the host alone.
   render: (input) => ({ argv: [], becomeUser: becomeUser(input.become), files: [], calls: [] }),

@@ -8,7 +8,7 @@ import { rehearse } from './rehearse.js';
 import { failuresOf, testActions } from './testing.js';
 
 const common = { version: 1, scope: 'target', defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000 } as const;
-const rest = { ...common, secretInputs: [], probe: false, render: () => ({ argv: [], files: [], calls: [] }) };
+const rest = { ...common, secretInputs: [], probe: null, render: () => ({ argv: [], files: [], calls: [] }) };
 const pathInput = z.strictObject({ path: z.string(), keep: z.boolean().default(true) });
 const actions = {
   ...testActions,
