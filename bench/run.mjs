@@ -9,7 +9,7 @@ import { revision } from '../scripts/revision.mjs';
 import { root } from '../scripts/stages.mjs';
 
 const given = process.argv.slice(2);
-const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'import'];
+const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'import', 'next-run'];
 const goals = [
   '| benchmark | goal |',
   '| --- | --- |',
@@ -17,6 +17,7 @@ const goals = [
   '| fan-out, warm | a step in a run of many at 0.5 of the speed of the bare pool |',
   '| interpreter | 0.97 of the throughput of a plain workflow that writes the same rows |',
   '| import | 0.7 of the speed of psql COPY plus upsert |',
+  '| next-run | as fast as croner |',
 ];
 
 function run(argv, environment = {}) {
