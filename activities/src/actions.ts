@@ -1,4 +1,5 @@
 import { gatherFacts } from './asset/gather.js';
+import { useCredential } from './asset/use-credential.js';
 import type { ActionName } from './contracts.js';
 import { putFile } from './file/put.js';
 import { requestHttp } from './http/request.js';
@@ -15,6 +16,7 @@ export const actions = {
   'file.put': putFile,
   'http.request': requestHttp,
   'asset.gather': gatherFacts,
+  'asset.use-credential': useCredential,
   'notify.webhook': sendWebhook,
   'notify.mail': sendMail,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;

@@ -1,5 +1,6 @@
 import type { ActionContract } from '@fettle/contracts';
 import { assetGather } from './asset/gather.contract.js';
+import { assetUseCredential } from './asset/use-credential.contract.js';
 import { filePut } from './file/put.contract.js';
 import { httpRequest } from './http/request.contract.js';
 import { notifyMail } from './notify/mail.contract.js';
@@ -8,6 +9,7 @@ import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
 export { assetGather, gatherCommands, gatherNames, type GatherName } from './asset/gather.contract.js';
+export { assetUseCredential } from './asset/use-credential.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
 export { httpRequest } from './http/request.contract.js';
 export { mailPort, notifyMail } from './notify/mail.contract.js';
@@ -24,6 +26,7 @@ export const actionContracts = {
   'file.put': filePut,
   'http.request': httpRequest,
   'asset.gather': assetGather,
+  'asset.use-credential': assetUseCredential,
   'notify.webhook': notifyWebhook,
   'notify.mail': notifyMail,
 } as const satisfies Record<string, ActionContract>;

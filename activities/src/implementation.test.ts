@@ -35,6 +35,8 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     secret: (name) => Promise.resolve(`value of ${name}`),
     redactor: () => new RedactionSet([]).redactor(),
     saveFacts: () => Promise.resolve(),
+    identity: () => Promise.resolve({ user: 'ops', credential: { kind: 'password', password: 'x' } }),
+    useCredential: () => Promise.resolve('old'),
     note: () => undefined,
     detached: null,
   };

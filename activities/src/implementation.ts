@@ -1,4 +1,11 @@
-import { FettleError, type ActionContract, type Endpoint, type Rendered } from '@fettle/contracts';
+import {
+  FettleError,
+  type ActionContract,
+  type Endpoint,
+  type ProbeAnswer,
+  type ProbeLook,
+  type Rendered,
+} from '@fettle/contracts';
 import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
@@ -28,6 +35,10 @@ export interface TargetContext {
   /** Masks what was opened so far in a stream of bytes: for output that is cut before it is given back. */
   readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
+  /** Who would sign in with this credential, and with what; nobody has tried. Only for credentials that the input names. */
+  readonly identity: (name: string) => Promise<{ readonly user: string; readonly credential: SshCredential }>;
+  /** Makes it the credential of the asset's endpoint (null: changes nothing); gives the one that it had. */
+  readonly useCredential: (name: string | null) => Promise<string>;
   /** A line of ours in the step's log. */
   readonly note: (text: string) => void;
   /** Set where the command outlives the connection and the worker. */
@@ -96,6 +107,25 @@ export interface TargetAction {
   readonly scope: 'target';
   readonly contract: ActionContract;
   execute(input: unknown, context: TargetContext): Promise<ActionEnd<unknown>>;
+  /** Reads, and changes nothing; null: for this input there is no probe. */
+  probe(input: unknown, context: ProbeContext): Promise<Probed<unknown> | null>;
+}
+
+/** A probe acts where its step does. What it reads on the target is no output of the step. */
+export type ProbeContext = Pick<
+  TargetContext,
+  'asset' | 'endpoint' | 'credential' | 'ssh' | 'timeoutMs' | 'signal' | 'secret' | 'redactor'
+> & {
+  /** Whether somebody will read a diff: else none is made. */
+  readonly wantsDiff: boolean;
+  /** Token of an attempt that may be at work still: a probe that finds its processes cannot tell. Null: there is none. */
+  readonly lostToken: string | null;
+};
+
+/** What a probe found out, with what later steps may read where the effect is there. */
+export interface Probed<Output> extends ProbeAnswer {
+  /** Of an attempt that was lost and whose effect is there; null: it is lost with it. */
+  readonly output: Output | null;
 }
 
 export interface ControlAction {
@@ -111,18 +141,39 @@ type Execute<Contract extends ActionContract, Context> = (
   rendered: Rendered,
 ) => Promise<ActionEnd<Output<Contract>>>;
 
+type Probe<Contract extends ActionContract> = (
+  input: Input<Contract>,
+  context: ProbeContext,
+  look: ProbeLook,
+  rendered: Rendered,
+) => Promise<Probed<Output<Contract>>>;
+
+/** A contract that says what is looked at needs an implementation that looks, and another may have none. */
+type ProbeOf<Contract extends ActionContract> = Contract['probe'] extends null ? [] : [probe: Probe<Contract>];
+
 /** Binds an implementation to its contract; one that does not match does not compile. */
 export function targetAction<Contract extends ActionContract>(
   contract: Contract,
   execute: Execute<Contract, TargetContext>,
+  ...[probe]: ProbeOf<Contract>
 ): TargetAction {
   return {
+    probe: async (input, context) => {
+      const look = contract.probe?.(input) ?? null;
+      if (look === null || probe === undefined) return null;
+      const { id: assetId, name } = context.asset;
+      const secret = declaredSecrets(contract, input, context.secret);
+      const rendered = contract.render(input, { assetId, name });
+      return probe(input as Input<Contract>, { ...context, secret }, look, rendered);
+    },
     scope: 'target',
     contract,
     execute: async (input, context) => {
       const { id: assetId, name } = context.asset;
       const secret = declaredSecrets(contract, input, context.secret);
-      return execute(input as Input<Contract>, { ...context, secret }, contract.render(input, { assetId, name }));
+      const identity = declaredSecrets(contract, input, context.identity);
+      const own = { ...context, secret, identity };
+      return execute(input as Input<Contract>, own, contract.render(input, { assetId, name }));
     },
   };
 }
@@ -146,10 +197,14 @@ export function controlAction<Contract extends ActionContract>(
 }
 
 /** Opens only what the contract says that the input names: no implementation reaches a credential that a reader does not see. */
-function declaredSecrets({ name: action, secretInputs }: ActionContract, input: unknown, open: OpenSecret): OpenSecret {
+function declaredSecrets<More extends unknown[], Opened>(
+  { name: action, secretInputs }: ActionContract,
+  input: unknown,
+  open: (name: string, ...more: More) => Promise<Opened>,
+): (name: string, ...more: More) => Promise<Opened> {
   const declared = new Set(secretInputs.flatMap((path) => valuesAt(input, path.split('.'))));
-  return async (name, kinds) => {
-    if (declared.has(name)) return open(name, kinds);
+  return async (name, ...more) => {
+    if (declared.has(name)) return open(name, ...more);
     throw new FettleError({
       code: 'undeclared-secret',
       message: `The action ${action} asked for the credential "${name}", which none of its declared inputs names.`,

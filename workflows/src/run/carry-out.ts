@@ -1,13 +1,6 @@
 import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
 import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
-import {
-  ActivityFailure,
-  CancellationScope,
-  CancelledFailure,
-  condition,
-  isCancellation,
-  sleep,
-} from '@temporalio/workflow';
+import { ActivityFailure, CancellationScope, CancelledFailure, condition, sleep } from '@temporalio/workflow';
 import { ending, local, remote } from './activities.js';
 
 /** What carrying out a command needs of the run around it. */
@@ -36,25 +29,14 @@ export interface OpenWork {
 
 type CommandOf<Kind extends WorkCommand['kind']> = Extract<WorkCommand, { kind: Kind }>;
 type OpenOf<Command extends WorkCommand> = OpenWork & { readonly command: Command };
-type Settled = EngineEvent | 'resting';
+export type Settled = EngineEvent | 'resting';
 
 /** The first look after this without having been woken; the time doubles with each one, up to the longest. */
 const FIRST_LOOK_MS = 30_000;
 const LONGEST_LOOK_MS = 300_000;
 
-/** Carries a command out to its end, which is the answer to it. One that is cancelled ends, too. */
-export async function carryOut(run: Work, work: OpenWork): Promise<Settled> {
-  try {
-    if (!work.isCancelling) return await perform(run, work);
-  } catch (error) {
-    if (!isCancellation(error)) throw error;
-    // A lane has seen the cancel (or the end) in Postgres before Temporal told this workflow.
-    if (!work.isCancelling) run.noticeCancel();
-  }
-  return CancellationScope.nonCancellable(() => endCancelled(run, work));
-}
-
-function perform(run: Work, work: OpenWork): Promise<Settled> {
+/** Carries a command out to its end, which is the answer to it; rejects with a `CancelledFailure` where it was cancelled. */
+export function perform(run: Work, work: OpenWork): Promise<Settled> {
   const { command } = work;
   switch (command.kind) {
     case 'dispatch-segment':
@@ -76,7 +58,7 @@ function perform(run: Work, work: OpenWork): Promise<Settled> {
 }
 
 /** The answer to a command that was cancelled. */
-async function endCancelled(run: Work, work: OpenWork): Promise<Settled> {
+export async function endCancelled(run: Work, work: OpenWork): Promise<Settled> {
   const { runId } = run;
   const { command } = work;
   const { path } = command;
@@ -138,6 +120,7 @@ function segmentOf(runId: string, command: CommandOf<'dispatch-segment'>): Omit<
  * grown long, and the segment is not done.
  */
 function serveLanes(run: Work, segment: Omit<LaneInput, 'lane'>, laneCount: number): Promise<boolean> {
+  if (laneCount === 1) return serveLaneToEnd(run, { ...segment, lane: 0 });
   return CancellationScope.cancellable(async () => {
     const scope = CancellationScope.current();
     const errors: unknown[] = [];
@@ -198,24 +181,23 @@ async function undoSegment(run: Work, command: CommandOf<'undo-segment'>): Promi
 
 // ---- control steps ----
 
-async function runControl(run: Work, command: CommandOf<'run-control'>, work: OpenWork): Promise<Settled> {
-  const { runId, claimed } = run;
+/** Chained instead of awaited: whatever a run does for each of its steps should make few promises, since each costs a stack trace. */
+function runControl(run: Work, command: CommandOf<'run-control'>, work: OpenWork, tried = 1): Promise<Settled> {
   const { path, uses, input, outputs, timeoutMs, retry, generation, condition: until, shielded, phase } = command;
-  for (let tried = 1; ; tried += 1) {
-    const attempt = generation + tried - 1;
-    const report = await remote.runControlStep({
-      ...{ runId, space: claimed.space, path, uses, input, outputs, timeoutMs, attempt },
-      ...(until === undefined ? {} : { condition: until }),
-      ...(shielded === true ? { shielded } : {}),
-      ...(phase === undefined ? {} : { phase }),
-    });
+  const attempt = generation + tried - 1;
+  const { runId, claimed } = run;
+  const attempted = remote.runControlStep({
+    ...{ runId, space: claimed.space, path, uses, input, outputs, timeoutMs, attempt },
+    ...(until === undefined ? {} : { condition: until }),
+    ...(shielded === true ? { shielded } : {}),
+    ...(phase === undefined ? {} : { phase }),
+  });
+  return attempted.then((report) => {
     const delayMs = report.state === 'failed' ? retryDelayMs(retry, tried) : null;
-    if (delayMs === null) {
-      if (report.state === 'cancelled' && !work.isCancelling) run.noticeCancel();
-      return controlEnded(path, report, attempt);
-    }
-    await sleep(delayMs);
-  }
+    if (delayMs !== null) return sleep(delayMs).then(() => runControl(run, command, work, tried + 1));
+    if (report.state === 'cancelled' && !work.isCancelling) run.noticeCancel();
+    return controlEnded(path, report, attempt);
+  });
 }
 
 function controlEnded(path: string, report: ControlStepReport, generation: number): EngineEvent {

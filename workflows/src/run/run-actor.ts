@@ -1,10 +1,10 @@
-import type { ClaimedRun, Decision, EndRunInput } from '@fettle/activities';
+import type { ClaimedRun, Decision } from '@fettle/activities';
 import { advance, type EngineCommand, type EngineEvent, type EngineState, type WorkCommand } from '@fettle/runbook';
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
+import { condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { local } from './activities.js';
-import { carryOut, type OpenWork, type Work } from './carry-out.js';
-
-export type Ended = Omit<EndRunInput, 'runId'>;
+import { BareScope } from './bare-scope.js';
+import { endCancelled, perform, type OpenWork, type Settled, type Work } from './carry-out.js';
+import { deadlineOf, endOf, isPlain, isWork, writeDecisions, type Ended } from './decisions.js';
 
 /** A run between two executions of its workflow. */
 export interface Resume {
@@ -23,12 +23,20 @@ type ParkedWork = Pick<OpenWork, 'command' | 'deadlineMs' | 'isCancelling'>;
 interface Running extends OpenWork {
   isCancelling: boolean;
   /** Null: it rests until the next execution of the workflow. */
-  scope: CancellationScope | null;
+  scope: BareScope | null;
+  /** It was cancelled, and what is under way is its end, which nothing stops. */
+  isEnding: boolean;
 }
+
+/** Scopes that are kept for the next command. */
+const MAX_SPARE_SCOPES = 8;
 
 /**
  * Drives the engine of one run: events go into it one after the other, what it commands is carried out beside each other, and whatever
  * ends is the next event. Where the history has grown long, everything comes to rest, and the next execution goes on with it.
+ *
+ * What is done for each command makes as few promises as can be: Temporal's SDK takes a stack trace for each promise of a workflow, which
+ * costs 0.1 ms of CPU, as much as the engine's whole decision.
  */
 export class RunActor implements Work {
   readonly runId: string;
@@ -48,6 +56,12 @@ export class RunActor implements Work {
   #isCancelNoticed: boolean;
   /** Why the run cannot go on. */
   #fault: { readonly error: unknown } | null = null;
+  /** Who waits for the end of the run; null: nobody yet, or no more. */
+  #driver: { readonly resolve: (end: Ended | Resume) => void; readonly reject: (error: unknown) => void } | null = null;
+  /** An event is with the engine, or what it decided is being written. */
+  #isTurning = false;
+  /** Of commands that ended without having been cancelled. */
+  readonly #spareScopes: BareScope[] = [];
 
   constructor(runId: string, begun: Resume, woken: Set<string>) {
     this.runId = runId;
@@ -69,6 +83,7 @@ export class RunActor implements Work {
   /** The next event for the engine. */
   tell(event: EngineEvent): void {
     this.#events.push(event);
+    this.#turn();
   }
 
   /** The run was cancelled, whoever found out first: a lane, a step, or Temporal. */
@@ -82,6 +97,7 @@ export class RunActor implements Work {
     // A decision that turned out to be void may have taken the run out of waiting: it is said again.
     if (this.#asked.has(path)) this.#mustRestate = true;
     this.#asked.add(path);
+    this.#turn();
   }
 
   get isResting(): boolean {
@@ -97,34 +113,85 @@ export class RunActor implements Work {
     return this.#woken.has(path);
   }
 
-  async drive(): Promise<Ended | Resume> {
-    for (;;) {
-      await condition(
-        () => this.#events.length > 0 || this.#fault !== null || this.#hasComeToRest || this.#isMisstated,
-      );
-      if (this.#fault !== null) throw this.#fault.error;
-      if (this.#isMisstated) {
-        this.#isWaiting = this.#onlyAsks;
-        this.#mustRestate = false;
-        await local.setWaitingApproval({ runId: this.runId, isWaiting: this.#isWaiting });
-        continue;
-      }
-      const event = this.#events.shift();
-      if (event === undefined) return this.#resume();
-      const { state, commands } = advance(this.claimed.program, this.#state, event);
-      this.#state = state;
-      const ended = await this.#carryOutAll(commands);
-      if (ended !== null) return ended;
-      if (this.#open.size === 0 && this.#events.length === 0) {
-        throw new Error('the engine gave no command to wait for');
-      }
-    }
+  /** Settles when the run has ended, when everything has come to rest, or when the run cannot go on. */
+  drive(): Promise<Ended | Resume> {
+    return new Promise((resolve, reject) => {
+      this.#driver = { resolve, reject };
+      this.#turn();
+    });
   }
 
   /** Ends everything that is open and waits for it: the run may end only when nothing is in flight any more. */
   async abandon(): Promise<void> {
     for (const path of [...this.#open.keys()]) this.#cancel(path);
-    await condition(() => [...this.#open.values()].every((work) => work.scope === null));
+    if (!this.#isAtRest) await condition(() => this.#isAtRest);
+  }
+
+  /** Called wherever something may have changed: goes on for as long as there is something to do, one thing after the other. */
+  #turn(): void {
+    if (this.#isTurning || this.#driver === null) return;
+    this.#isTurning = true;
+    try {
+      let writing: Promise<void> | null = null;
+      while (writing === null && this.#driver !== null && this.#hasWork) writing = this.#next();
+      if (writing === null) {
+        this.#isTurning = false;
+        return;
+      }
+      void writing.then(
+        () => {
+          this.#isTurning = false;
+          this.#turn();
+        },
+        (error: unknown) => this.#stop('reject', error),
+      );
+    } catch (error) {
+      this.#stop('reject', error);
+    }
+  }
+
+  get #hasWork(): boolean {
+    return this.#events.length > 0 || this.#fault !== null || this.#hasComeToRest || this.#isMisstated;
+  }
+
+  /** Does the next thing; what it has to write first is a promise. */
+  #next(): Promise<void> | null {
+    if (this.#fault !== null) throw this.#fault.error;
+    if (this.#isMisstated) {
+      this.#isWaiting = this.#onlyAsks;
+      this.#mustRestate = false;
+      return local.setWaitingApproval({ runId: this.runId, isWaiting: this.#isWaiting });
+    }
+    const event = this.#events.shift();
+    if (event === undefined) {
+      this.#stop('resolve', this.#resume());
+      return null;
+    }
+    const { state, commands } = advance(this.claimed.program, this.#state, event);
+    this.#state = state;
+    const [only] = commands;
+    if (only?.kind === 'finish' && this.#isAtRest) {
+      this.#stop('resolve', endOf(only));
+    } else if (commands.every(isWork)) {
+      for (const command of commands) this.#begin(command);
+      this.#expectWork();
+    } else {
+      return this.#carryOutAll(commands);
+    }
+    return null;
+  }
+
+  #stop(...how: ['resolve', Ended | Resume] | ['reject', unknown]): void {
+    const driver = this.#driver;
+    this.#driver = null;
+    this.#isTurning = false;
+    if (how[0] === 'resolve') driver?.resolve(how[1]);
+    else driver?.reject(how[1]);
+  }
+
+  #expectWork(): void {
+    if (this.#open.size > 0 || this.#events.length > 0) return;
+    throw new Error('the engine gave no command to wait for');
   }
 
   get #isMisstated(): boolean {
@@ -146,7 +213,12 @@ export class RunActor implements Work {
   }
 
   get #hasComeToRest(): boolean {
-    return this.isResting && [...this.#open.values()].every((work) => work.scope === null);
+    return this.isResting && this.#isAtRest;
+  }
+
+  get #isAtRest(): boolean {
+    for (const { scope } of this.#open.values()) if (scope !== null) return false;
+    return true;
   }
 
   #resume(): Resume {
@@ -160,7 +232,7 @@ export class RunActor implements Work {
   }
 
   /** In their order: what only stands in the journal is written before what comes after it begins. */
-  async #carryOutAll(commands: readonly EngineCommand[]): Promise<Ended | null> {
+  async #carryOutAll(commands: readonly EngineCommand[]): Promise<void> {
     const decisions: Decision[] = [];
     for (const command of commands) {
       switch (command.kind) {
@@ -177,36 +249,24 @@ export class RunActor implements Work {
           await this.#record(decisions.splice(0));
           await local.freeCapacity({ runId: this.runId, path: command.path });
           continue;
-        case 'finish': {
+        case 'finish':
           await this.#record(decisions.splice(0));
           await this.abandon();
-          const { state, error = null, isComplete, outputs, summary, rollback } = command;
-          return {
-            state,
-            error,
-            outcome: { isComplete, outputs, summary, ...(rollback === undefined ? {} : { rollback }) },
-          };
-        }
+          return this.#stop('resolve', endOf(command));
         default:
           await this.#record(decisions.splice(0));
           this.#begin(command);
       }
     }
     await this.#record(decisions);
-    return null;
+    this.#expectWork();
   }
 
   async #record(decisions: readonly Decision[]): Promise<void> {
-    const [first, ...rest] = decisions;
-    if (first === undefined) return;
-    const { runId } = this;
-    if (rest.length === 0 && first.kind !== 'note') {
-      const state = first.kind === 'skip-step' ? 'skipped' : 'failed';
-      const error = first.kind === 'skip-step' ? null : first.error;
-      return local.recordControlStep({ runId, path: first.path, state, error });
-    }
-    this.#mark += 1;
-    await local.recordDecisions({ runId, mark: this.#mark, decisions });
+    if (decisions.length === 0) return;
+    // One that carries no data needs no mark: its row in the journal is enough.
+    if (!isPlain(decisions)) this.#mark += 1;
+    await writeDecisions(this.runId, this.#mark, decisions);
   }
 
   #begin(command: WorkCommand): void {
@@ -214,54 +274,62 @@ export class RunActor implements Work {
   }
 
   #start(parked: ParkedWork): void {
-    const work: Running = { ...parked, scope: null };
+    const work: Running = { ...parked, scope: null, isEnding: false };
     this.#open.set(work.command.path, work);
     if (this.isResting) return;
-    const scope = new CancellationScope({ cancellable: true });
+    if (work.isCancelling) return this.#end(work);
+    const scope = this.#spareScopes.pop() ?? new BareScope({ cancellable: true });
     work.scope = scope;
     void scope
-      .run(() => carryOut(this, work))
+      .run(() => perform(this, work))
       .then(
-        (event) => this.#settle(work, event),
+        (event) => {
+          if (!scope.consideredCancelled && this.#spareScopes.length < MAX_SPARE_SCOPES) this.#spareScopes.push(scope);
+          this.#settle(work, event);
+        },
         (error: unknown) => {
-          this.#settle(work, 'resting');
-          this.#fault ??= { error };
+          if (!isCancellation(error)) return this.#break(work, error);
+          const isNews = !work.isCancelling;
+          this.#end(work);
+          // A lane has seen the cancel (or the end) in Postgres before Temporal told this workflow.
+          if (isNews) this.noticeCancel();
         },
       );
   }
 
-  #settle(work: Running, event: EngineEvent | 'resting'): void {
+  /** One that is cancelled ends, too. */
+  #end(work: Running): void {
+    const scope = new BareScope({ cancellable: false });
+    work.scope = scope;
+    work.isEnding = true;
+    void scope
+      .run(() => endCancelled(this, work))
+      .then(
+        (event) => this.#settle(work, event),
+        (error: unknown) => this.#break(work, error),
+      );
+  }
+
+  #settle(work: Running, event: Settled): void {
     work.scope = null;
-    if (event === 'resting') return;
+    if (event === 'resting') return this.#turn();
     this.#open.delete(work.command.path);
     this.#asked.delete(work.command.path);
     this.#woken.delete(work.command.path);
     this.tell(event);
   }
 
+  #break(work: Running, error: unknown): void {
+    this.#fault ??= { error };
+    this.#settle(work, 'resting');
+  }
+
   #cancel(path: string): void {
     const work = this.#open.get(path);
     if (work === undefined || work.isCancelling) return;
     work.isCancelling = true;
-    if (work.scope !== null) return work.scope.cancel();
     // It rests: only its end is left to do.
-    const scope = new CancellationScope({ cancellable: false });
-    work.scope = scope;
-    void scope
-      .run(() => carryOut(this, work))
-      .then(
-        (event) => this.#settle(work, event),
-        (error: unknown) => {
-          this.#settle(work, 'resting');
-          this.#fault ??= { error };
-        },
-      );
+    if (work.scope === null) this.#end(work);
+    else if (!work.isEnding) work.scope.cancel();
   }
-}
-
-/** When a command comes to its end by itself; null: never. */
-function deadlineOf(command: WorkCommand): number | null {
-  if (command.kind === 'wait') return Date.now() + command.durationMs;
-  if (command.kind === 'await-signal') return Date.now() + command.timeoutMs;
-  return null;
 }

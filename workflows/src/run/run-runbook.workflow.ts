@@ -10,7 +10,9 @@ import {
   sleep,
 } from '@temporalio/workflow';
 import { local } from './activities.js';
-import { RunActor, type Ended, type Resume } from './run-actor.js';
+import { BareScope } from './bare-scope.js';
+import type { Ended } from './decisions.js';
+import { RunActor, type Resume } from './run-actor.js';
 
 export interface RunRunbookInput {
   readonly runId: string;
@@ -29,7 +31,7 @@ const wake = defineSignal<[string]>('wake');
  */
 export function runRunbook(input: RunRunbookInput): Promise<void> {
   const root = CancellationScope.current();
-  return CancellationScope.nonCancellable(() => execute(input, root));
+  return new BareScope({ cancellable: false }).run(() => execute(input, root));
 }
 
 async function execute(input: RunRunbookInput, root: CancellationScope): Promise<void> {
@@ -58,7 +60,8 @@ async function claimOrExplain(runId: string): Promise<Resume | Ended | null> {
 }
 
 function beginning(claimed: ClaimedRun): Resume {
-  return { claimed, state: initialState(claimed.program), open: [], mark: 0 };
+  const { memo, ...rest } = claimed;
+  return { claimed: rest, state: initialState(claimed.program, memo), open: [], mark: 0 };
 }
 
 function brokenBy(error: unknown): Ended {
@@ -79,13 +82,10 @@ async function drive(
 ): Promise<Ended | Resume> {
   const actor = new RunActor(input.runId, begun, woken);
   void root.cancelRequested.catch(() => actor.noticeCancel());
-  const timer = new CancellationScope({ cancellable: true });
+  const timer = new BareScope({ cancellable: true });
   const watch = timer
-    .run(async () => {
-      await sleep(input.timeoutMs);
-      actor.tell({ kind: 'timed-out' });
-    })
-    .catch(ignoreCancellation);
+    .run(() => sleep(input.timeoutMs))
+    .then(() => actor.tell({ kind: 'timed-out' }), ignoreCancellation);
   try {
     return await actor.drive();
   } catch (error) {
