@@ -5,6 +5,7 @@ import {
   type ProbeAnswer,
   type ProbeLook,
   type Rendered,
+  type StepState,
 } from '@fettle/contracts';
 import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
@@ -27,6 +28,7 @@ export interface TargetContext {
   readonly ssh: SshPool;
   /** Effect token: HMAC of run, step, target, phase and generation. */
   readonly token: string;
+  readonly undo: UndoContext;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   /** Takes output for the step's log; never fails, keeps to the log's limits. */
@@ -43,6 +45,16 @@ export interface TargetContext {
   readonly note: (text: string) => void;
   /** Set where the command outlives the connection and the worker. */
   readonly detached: DetachedContext | null;
+}
+
+/** What doing and undoing a step on a target have in common. */
+export interface UndoContext {
+  /** The effect's token of the first attempt to do it, whatever the attempt: what one keeps under it the other finds. */
+  readonly stepToken: string;
+  /** While it is done: what its inherited undo will need is to be kept. */
+  readonly keeps: boolean;
+  /** While it is undone: how the step ended; null: it is done. */
+  readonly of: StepState | null;
 }
 
 /** What an attempt knows whose command lives on the host under its token. */

@@ -24,6 +24,6 @@ export const assetUseCredential = defineAction({
   maxTimeoutMs: 600_000,
   secretInputs: ['credential'],
   compensation: null,
-  probe: false,
+  probe: null,
   render: () => ({ argv: [['true']], files: [], calls: [] }),
 });

@@ -9,7 +9,13 @@ import {
   type StoredError,
   type TargetAsset,
 } from '@fettle/database';
-import { stepOutputs, targetStepDecision, type CompiledStep, type JsonObject } from '@fettle/runbook';
+import {
+  stepOutputs,
+  targetStepDecision,
+  type CompiledStep,
+  type JsonObject,
+  type StepDecision,
+} from '@fettle/runbook';
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
 import {
@@ -18,6 +24,7 @@ import {
   type DetachedMemory,
   type TargetAction,
   type TargetContext,
+  type UndoContext,
 } from '../implementation.js';
 import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import type { AttemptLog } from './attempt-log.js';
@@ -63,6 +70,7 @@ export interface AttemptSubject {
 export interface AttemptRequest extends AttemptSubject {
   readonly prepared: Preparation;
   readonly token: string;
+  readonly undo: UndoContext;
   /** What the journal has of it. */
   readonly started: StartedAttempt;
   /** What this worker knows of a command that runs detached. */
@@ -117,8 +125,8 @@ function stepVariables({ run, target, item }: AttemptSubject, asset: TargetAsset
   };
 }
 
-/** Decides `if` and `with` for one target; nothing of the outside is touched. Never throws. */
-export function prepareAttempt(subject: AttemptSubject): Preparation {
+/** Decides `if` and `with` for one target; nothing of the outside is touched. `decide`: in place of the step's own. Never throws. */
+export function prepareAttempt(subject: AttemptSubject, decide?: (variables: Variables) => StepDecision): Preparation {
   const { target, step, compiled, asset } = subject;
   const refuse = (outcome: AttemptOutcome): Preparation => ({ kind: 'refuse', outcome });
   if (!asset) return refuse(failed('failed', 'asset-missing', `Asset ${target.assetName} no longer exists.`));
@@ -129,7 +137,8 @@ export function prepareAttempt(subject: AttemptSubject): Preparation {
   try {
     // What was begun is not decided anew, whatever has changed since.
     const decided = target.isParked ? { ...compiled, condition: null } : compiled;
-    const decision = targetStepDecision(decided, stepVariables(subject, asset));
+    const variables = stepVariables(subject, asset);
+    const decision = decide?.(variables) ?? targetStepDecision(decided, variables);
     if (decision.kind === 'skip') return { kind: 'skip' };
     if (decision.kind === 'fail')
       return refuse({ state: 'failed', exitCode: null, error: decision.error, output: null });
@@ -289,6 +298,7 @@ async function targetContext(
     ...(await targetConnection(asset, endpoint, request.secrets)),
     ssh: services.ssh,
     token: request.token,
+    undo: request.undo,
     timeoutMs,
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),

@@ -7,7 +7,8 @@ export {
   type JsonPath,
   type JsonValue,
 } from './json.js';
-export { compileProgram, compileRunbook, ROLLBACK_RETRY, rollbackOf, type CompiledRunbook } from './engine/program.js';
+export { compileProgram, compileRunbook, type CompiledRunbook } from './engine/program.js';
+export { undoDecision, undoOf, type StepUndo } from './engine/step-undo.js';
 export type * from './engine/program-nodes.js';
 export { advance, type Advance } from './engine/advance.js';
 export { initialState, type EngineState } from './engine/state.js';
