@@ -18,6 +18,8 @@ import { CreatePlans1790000000016 } from './1790000000016-create-plans.js';
 import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.js';
 import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
+import { CreateRunHistories1790000000042 } from './1790000000042-create-run-histories.js';
+import { AddEngineVersion1790000000043 } from './1790000000043-add-engine-version.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -41,4 +43,6 @@ export const migrations = [
   AddRollback1790000000017,
   CreateApprovals1790000000018,
   AddJumpHosts1790000000040,
+  CreateRunHistories1790000000042,
+  AddEngineVersion1790000000043,
 ];

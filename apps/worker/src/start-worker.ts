@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import { assetActivities, runActivities, scheduleActivities, type WorkerServices } from '@fettle/activities';
 import { WORKER_DRAIN_MS, type ProcessConfig } from '@fettle/config';
@@ -11,6 +10,7 @@ import { NestFactory } from '@nestjs/core';
 import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
+import { archiveHistories } from './background/archive-histories.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
@@ -19,6 +19,8 @@ import { sealAudit } from './background/seal-audit.js';
 import { sendNotifications } from './background/send-notifications.js';
 import { settleSchedules } from './background/settle-schedules.js';
 import { sweepRuns } from './background/sweep-runs.js';
+import { readEngineVersion } from './engine-version.js';
+import { workflowBundle } from './replay-histories.js';
 import { WorkerModule } from './worker.module.js';
 
 /** Lanes and control steps that one worker serves at once. */
@@ -51,6 +53,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     keyring: SealingKeyring.fromText(await loadKeyFile(config.sealingKeyFile)),
     tokenKey: parseEffectTokenKey(await loadKeyFile(config.tokenKeyFile)),
     workerName: `${hostname()}:${process.pid}`,
+    engineVersion: await readEngineVersion(),
     logger,
   };
   const connection = await connectPatiently(config.temporalAddress, logger);
@@ -58,7 +61,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     connection,
     namespace: config.temporalNamespace,
     taskQueue: config.temporalTaskQueue,
-    workflowBundle: { codePath: createRequire(import.meta.url).resolve('@fettle/workflows/bundle') },
+    workflowBundle: { codePath: workflowBundle },
     activities: {
       ...runActivities(services, () => state.draining),
       ...scheduleActivities(services),
@@ -126,6 +129,7 @@ async function startBackground(
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),
+    startLoop(dataSource, archiveHistories(dataSource, temporal, logger), logger),
   ];
   const listener = new NotificationListener({
     url: config.databaseUrl,

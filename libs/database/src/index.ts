@@ -51,3 +51,4 @@ export * from './repositories/capacity-limits.js';
 export * from './repositories/capacity-views.js';
 export * from './repositories/asset-locks.js';
 export * from './repositories/asset-holders.js';
+export * from './repositories/run-histories.js';

@@ -57,3 +57,5 @@ export * from './approval-view.js';
 export * from './ask-approval.js';
 export * from './decide-approval.js';
 export * from './read-approvals.js';
+export * from './archive-history.js';
+export * from './read-history.js';

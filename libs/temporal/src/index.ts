@@ -2,3 +2,4 @@ export * from './connect.js';
 export * from './send-command.js';
 export * from './compare-runs.js';
 export * from './history-json.js';
+export * from './read-history.js';
