@@ -49,7 +49,8 @@ describe('the archive of histories', () => {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }, 60_000);
 
-  const tail = (count: number) => Array.from({ length: count }, (_, n) => ({ id: `t_${n}`, wait: { duration: '50ms' } }));
+  const tail = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({ id: `t_${n}`, wait: { duration: '50ms' } }));
 
   async function history(runId: string): Promise<RunHistoryView> {
     const answer = await api.call('GET', `/api/v1/runs/${runId}/history`);
@@ -109,7 +110,16 @@ describe('the archive of histories', () => {
       });
     }
     const gone = () => temporal.client.workflow.getHandle(view.executions[0]!.workflowId).describe();
-    for (let tries = 0; tries < 300 && (await gone().then(() => true, () => false)); tries += 1) await sleep(100);
+    for (
+      let tries = 0;
+      tries < 300 &&
+      (await gone().then(
+        () => true,
+        () => false,
+      ));
+      tries += 1
+    )
+      await sleep(100);
     await expect(gone()).rejects.toThrow();
     const shown = JSON.parse((await fettle('run', 'history', id, '-o', 'json')).stdout) as RunHistoryView;
     expect(shown).toEqual(view);
@@ -179,7 +189,9 @@ describe('the archive of histories', () => {
   /** One round of the background task, here. */
   async function round(): Promise<void> {
     const warnings: unknown[] = [];
-    const task = archiveHistories(stack.dataSource, temporal, { warn: (detail: unknown) => void warnings.push(detail) });
+    const task = archiveHistories(stack.dataSource, temporal, {
+      warn: (detail: unknown) => void warnings.push(detail),
+    });
     await stack.dataSource.transaction((transaction) => task.round(transaction));
     expect(warnings).toEqual([]);
   }

@@ -22,10 +22,10 @@ export async function readExecutions(
   workflowId: string,
 ): Promise<readonly ReadExecution[] | null> {
   const last = await lastExecution(temporal, workflowId);
-  if (last === 'open') return null;
   if (last === null) return [{ workflowRunId: null, text: null, reason: GONE }];
+  if (last.isOpen) return null;
   const executions: ReadExecution[] = [];
-  for (let runId: string | null = last; runId !== null; ) {
+  for (let runId: string | null = last.runId; runId !== null;) {
     if (executions.length === MAX_EXECUTIONS) {
       executions.push({ workflowRunId: runId, text: null, reason: `more than ${MAX_EXECUTIONS} executions` });
       break;
@@ -42,11 +42,16 @@ export async function readExecutions(
   return executions.reverse();
 }
 
-async function lastExecution({ client }: TemporalClient, workflowId: string): Promise<string | 'open' | null> {
+interface Last {
+  readonly isOpen: boolean;
+  readonly runId: string;
+}
+
+async function lastExecution({ client }: TemporalClient, workflowId: string): Promise<Last | null> {
   const handle = client.workflow.getHandle(workflowId);
   return orNull(async () => {
     const { status, runId } = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => handle.describe());
-    return status.name === 'RUNNING' ? 'open' : runId;
+    return { isOpen: status.name === 'RUNNING', runId };
   });
 }
 

@@ -6,7 +6,13 @@ export function eventLines(output: Output, events: readonly unknown[]): string {
   return output.table(events.filter(isRecord), [
     { title: 'EVENT', value: (event) => text(event['eventId']), align: 'right' },
     { title: 'TIME', value: (event) => text(event['eventTime']) },
-    { title: 'TYPE', value: (event) => text(event['eventType']).replace(/^EVENT_TYPE_/, '').toLowerCase() },
+    {
+      title: 'TYPE',
+      value: (event) =>
+        text(event['eventType'])
+          .replace(/^EVENT_TYPE_/, '')
+          .toLowerCase(),
+    },
     { title: 'OF', value: (event) => subjectOf(event) },
   ]);
 }

@@ -1,6 +1,14 @@
 import { runStates } from '@fettle/contracts';
 import { Option, type Command } from 'commander';
-import { collect, limitOption, parseCount, parseName, waitApprovalOption, withApi, withSpace } from '../../session/options.js';
+import {
+  collect,
+  limitOption,
+  parseCount,
+  parseName,
+  waitApprovalOption,
+  withApi,
+  withSpace,
+} from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { cancelRun } from './cancel-run.js';
 import { followExistingRun } from './follow-existing-run.js';
@@ -64,7 +72,7 @@ export function addRunCommands(program: Command, session: Session): void {
   withApi(run.command('history'))
     .description("show what is archived of a run's workflow in Temporal, held against the audit log")
     .argument('<id>', 'id of the run')
-    .option('--raw <file>', "write an execution's history as Temporal's JSON; \"-\" writes to standard output")
+    .option('--raw <file>', 'write an execution\'s history as Temporal\'s JSON; "-" writes to standard output')
     .option('--events', 'list the events of an execution')
     .option('--execution <number>', 'which one, where the run went on in several; default: the last', parseCount)
     .action(session.act(showHistory));
