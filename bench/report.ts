@@ -11,22 +11,23 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-const rounded = (value: number): string =>
+export const rounded = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3);
+
+const COLUMNS = ['what', 'rounds', 'wall ms', 'CPU-ms a unit', 'time of this / time of Fettle'];
 
 /** A table of medians with the ratio to Fettle, pair by pair; written to standard error and to the file in FETTLE_BENCH_OUT. */
 export class Report {
   readonly #lines: string[];
 
-  constructor(title: string, what: string) {
-    this.#lines = [
-      `## ${title}`,
-      '',
-      `${what}.`,
-      '',
-      '| what | rounds | wall ms | CPU-ms a unit | time of this / time of Fettle |',
-      '| --- | --- | --- | --- | --- |',
-    ];
+  constructor(title: string, what: string, columns: readonly string[] = COLUMNS) {
+    const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+    this.#lines = [`## ${title}`, '', `${what}.`, '', line(columns), line(columns.map(() => '---'))];
+  }
+
+  /** A line of a table with columns of its own. */
+  row(cells: readonly (string | number)[]): void {
+    this.#lines.push(`| ${cells.map((cell) => (typeof cell === 'number' ? rounded(cell) : cell)).join(' | ')} |`);
   }
 
   /** `units`: what one sample did (hosts, runs, assets). */

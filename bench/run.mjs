@@ -9,13 +9,14 @@ import { revision } from '../scripts/revision.mjs';
 import { root } from '../scripts/stages.mjs';
 
 const given = process.argv.slice(2);
-const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'import'];
+const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'rollout', 'import'];
 const goals = [
   '| benchmark | goal |',
   '| --- | --- |',
   "| fan-out, cold | 20 times the speed of Ansible's `command`, 4 times pdsh, 0.7 of the bare ssh2 pool (the better of 50 and 200 at once) |",
   '| fan-out, warm | a step in a run of many at 0.5 of the speed of the bare pool |',
   '| interpreter | 0.97 of the throughput of a plain workflow that writes the same rows |',
+  '| rollout | at least 10 times the hosts/s of one activity a host, at most 0.1 history events a host, a host of the largest at most 1.1 of the cost of one of the smallest |',
   '| import | 0.7 of the speed of psql COPY plus upsert |',
 ];
 

@@ -1,4 +1,11 @@
-import { FettleError, type ActionContract, type Endpoint, type Rendered } from '@fettle/contracts';
+import {
+  FettleError,
+  type ActionContract,
+  type Endpoint,
+  type ProbeAnswer,
+  type ProbeLook,
+  type Rendered,
+} from '@fettle/contracts';
 import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
@@ -96,6 +103,25 @@ export interface TargetAction {
   readonly scope: 'target';
   readonly contract: ActionContract;
   execute(input: unknown, context: TargetContext): Promise<ActionEnd<unknown>>;
+  /** Reads, and changes nothing; null: for this input there is no probe. */
+  probe(input: unknown, context: ProbeContext): Promise<Probed<unknown> | null>;
+}
+
+/** A probe acts where its step does. What it reads on the target is no output of the step. */
+export type ProbeContext = Pick<
+  TargetContext,
+  'asset' | 'endpoint' | 'credential' | 'ssh' | 'timeoutMs' | 'signal' | 'secret' | 'redactor'
+> & {
+  /** Whether somebody will read a diff: else none is made. */
+  readonly wantsDiff: boolean;
+  /** Token of an attempt that may be at work still: a probe that finds its processes cannot tell. Null: there is none. */
+  readonly lostToken: string | null;
+};
+
+/** What a probe found out, with what later steps may read where the effect is there. */
+export interface Probed<Output> extends ProbeAnswer {
+  /** Of an attempt that was lost and whose effect is there; null: it is lost with it. */
+  readonly output: Output | null;
 }
 
 export interface ControlAction {
@@ -111,12 +137,31 @@ type Execute<Contract extends ActionContract, Context> = (
   rendered: Rendered,
 ) => Promise<ActionEnd<Output<Contract>>>;
 
+type Probe<Contract extends ActionContract> = (
+  input: Input<Contract>,
+  context: ProbeContext,
+  look: ProbeLook,
+  rendered: Rendered,
+) => Promise<Probed<Output<Contract>>>;
+
+/** A contract that says what is looked at needs an implementation that looks, and another may have none. */
+type ProbeOf<Contract extends ActionContract> = Contract['probe'] extends null ? [] : [probe: Probe<Contract>];
+
 /** Binds an implementation to its contract; one that does not match does not compile. */
 export function targetAction<Contract extends ActionContract>(
   contract: Contract,
   execute: Execute<Contract, TargetContext>,
+  ...[probe]: ProbeOf<Contract>
 ): TargetAction {
   return {
+    probe: async (input, context) => {
+      const look = contract.probe?.(input) ?? null;
+      if (look === null || probe === undefined) return null;
+      const { id: assetId, name } = context.asset;
+      const secret = declaredSecrets(contract, input, context.secret);
+      const rendered = contract.render(input, { assetId, name });
+      return probe(input as Input<Contract>, { ...context, secret }, look, rendered);
+    },
     scope: 'target',
     contract,
     execute: async (input, context) => {

@@ -177,3 +177,4 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 export type RunActivities = ReturnType<typeof runActivities>;
 export { assetActivities, type AssetActivities } from './asset/enrol.js';
 export { scheduleActivities, type ScheduleActivities } from './schedule/settle.js';
+export { checkActivities, type CheckActivities } from './plan/check.js';

@@ -20,6 +20,8 @@ import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.j
 import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 import { CreateRunHistories1790000000042 } from './1790000000042-create-run-histories.js';
 import { AddEngineVersion1790000000043 } from './1790000000043-add-engine-version.js';
+import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
+import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -45,4 +47,6 @@ export const migrations = [
   AddJumpHosts1790000000040,
   CreateRunHistories1790000000042,
   AddEngineVersion1790000000043,
+  CreatePlanChecks1790000000050,
+  AllowCheckCommands1790000000051,
 ];

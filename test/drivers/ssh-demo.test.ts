@@ -54,4 +54,17 @@ describe('a host of the demo estate', () => {
     expect(await ask(1)).toEqual({ kind: 'attach' });
     expect(await ask(2)).toEqual({ kind: 'lost', reason: 'attached' });
   }, 60_000);
+
+  it('takes a file and says what it is, as a probe asks', async () => {
+    const { rows, clientPrivateKey } = await demoInventory(dataDir);
+    const { address: host, port, user, hostKey } = rows[0]!;
+    const endpoint = { host, port, user, hostKeys: [hostKey] };
+    const credential = { kind: 'private-key', privateKey: clientPrivateKey } as const;
+    const request = { path: '/etc/probed', become: {}, timeoutMs: 20_000, signal: AbortSignal.timeout(40_000) };
+    const look = () => pool.lookAtFile(endpoint, credential, { ...request, maxContentBytes: 100 });
+    expect(await look()).toEqual({ kind: 'missing' });
+    const content = Buffer.from('one\ntwo\n');
+    const put = await pool.putFile(endpoint, credential, { ...request, content, mode: '0644' });
+    expect(await look()).toMatchObject({ kind: 'file', mode: '644', owner: 'root', sha256: put.sha256, content });
+  }, 60_000);
 });

@@ -44,7 +44,7 @@ export const assetGather = defineAction({
   maxTimeoutMs: 600_000,
   secretInputs: [],
   compensation: null,
-  probe: false,
+  probe: null,
   changesFacts: true,
   render: (input) => ({ argv: gatherNames(input).map((name) => gatherCommands[name]), files: [], calls: [] }),
 });

@@ -30,7 +30,7 @@ export const filePut = defineAction({
   maxTimeoutMs: 3_600_000,
   secretInputs: ['become.credential'],
   compensation: null,
-  probe: false,
+  probe: (input) => ({ argv: null, files: [input.path] }),
   render: (input) => {
     const content = fileContent(input);
     const file = { path: input.path, mode: input.mode, sha256: bytesToHex(sha256(content)), sizeBytes: content.length };

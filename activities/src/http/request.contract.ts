@@ -41,7 +41,7 @@ export const httpRequest = defineAction({
   maxTimeoutMs: 600_000,
   secretInputs: ['bearer'],
   compensation: null,
-  probe: false,
+  probe: null,
   sample: (input) => ({ status: input.successStatus?.[0] ?? 200 }),
   render: (input) => ({ argv: [], files: [], calls: [{ method: input.method, url: input.url }] }),
 });

@@ -43,7 +43,7 @@ export const notifyMail = defineAction({
   maxTimeoutMs: 600_000,
   secretInputs: ['server.credential'],
   compensation: null,
-  probe: false,
+  probe: null,
   render: ({ server }) => ({
     argv: [],
     files: [],

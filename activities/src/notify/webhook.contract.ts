@@ -26,6 +26,6 @@ export const notifyWebhook = defineAction({
   maxTimeoutMs: 120_000,
   secretInputs: ['secret'],
   compensation: null,
-  probe: false,
+  probe: null,
   render: (input) => ({ argv: [], files: [], calls: [{ method: 'POST', url: input.url }] }),
 });

@@ -12,7 +12,6 @@ import { stepOutputs, targetStepDecision, type CompiledStep, type JsonObject } f
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
 import {
-  driverEndpoint,
   StillRunning,
   type DetachedContext,
   type DetachedMemory,
@@ -22,11 +21,12 @@ import {
 import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
-import { jumpPath } from './jump-path.js';
 import { judgeError, storedError } from './judge-error.js';
 import type { LoadedRun } from './load-run.js';
+import { probeLost } from './probe-lost.js';
 import type { AttemptSecrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
+import { endpointOf, targetConnection, type TargetEndpoint } from './target-connection.js';
 
 /** How one attempt of one step on one target ended. */
 export interface AttemptOutcome {
@@ -72,8 +72,6 @@ export interface AttemptRequest extends AttemptSubject {
   readonly afterEnd: (clear: () => Promise<void>) => void;
 }
 
-type Endpoint = NonNullable<TargetAsset['endpoint']> & { readonly credential: string };
-
 /** What a step would do on a target: skip, or an action with its input and effect. */
 export type Preparation =
   | { readonly kind: 'skip' }
@@ -83,7 +81,7 @@ export type Preparation =
       readonly action: TargetAction;
       readonly input: unknown;
       readonly effect: Effect;
-      readonly endpoint: Endpoint;
+      readonly endpoint: TargetEndpoint;
       readonly timeoutMs: number;
       readonly isDetached: boolean;
     };
@@ -215,13 +213,36 @@ export async function executeAttempt(
         'an attempt failed in an unexpected way',
       );
     }
-    return { state: judgement.state, exitCode: null, error: judgement.error, output: null };
+    const lostOutcome: AttemptOutcome = {
+      state: judgement.state,
+      exitCode: null,
+      error: judgement.error,
+      output: null,
+    };
+    // A command that was cancelled, or whose lane was lost, is not looked for here: nobody waits for it.
+    if (judgement.state !== 'unknown' || prepared.isDetached || request.signal.aborted) return lostOutcome;
+    return (await settledByProbe(services, request, prepared)) ?? lostOutcome;
   }
 }
 
-/** The action's effect has happened, whatever becomes of its output. */
-function succeeded(
+/** What a probe says of an effect that may have happened; null: it cannot tell, or there is none. */
+async function settledByProbe(
+  services: WorkerServices,
   request: AttemptRequest,
+  prepared: Extract<Preparation, { kind: 'execute' }>,
+): Promise<AttemptOutcome | null> {
+  const { run, asset, token, secrets, signal } = request;
+  const subject = { asset: asset!, prepared, token, declaredSecrets: run.declaredSecrets };
+  const found = await probeLost(services, subject, secrets, signal);
+  if (found === null) return null;
+  request.log.note(`The connection was lost; ${found.summary}.`);
+  if (found.kind === 'happened') return succeeded(request, asset!, { exitCode: null, output: found.output });
+  return failed('failed', 'effect-absent', `The connection was lost before anything happened: ${found.summary}.`);
+}
+
+/** The action's effect has happened, whatever becomes of its output. */
+export function succeeded(
+  request: AttemptSubject,
   asset: TargetAsset,
   end: { readonly exitCode: number | null; readonly output: unknown },
 ): AttemptOutcome {
@@ -234,7 +255,7 @@ function succeeded(
 }
 
 /** What later steps may read of this one; at most `MAX_TARGET_OUTPUT_BYTES` as JSON. */
-function keptOutput(request: AttemptRequest, asset: TargetAsset, result: unknown): Readonly<Record<string, unknown>> {
+function keptOutput(request: AttemptSubject, asset: TargetAsset, result: unknown): Readonly<Record<string, unknown>> {
   const variables = { ...stepVariables(request, asset), result } as Variables;
   const output = stepOutputs(request.step.outputs, variables);
   const sizeBytes = Buffer.byteLength(JSON.stringify(output));
@@ -248,49 +269,15 @@ function keptOutput(request: AttemptRequest, asset: TargetAsset, result: unknown
   return (output ?? {}) as Readonly<Record<string, unknown>>;
 }
 
-/** @throws FettleError `no-endpoint` or `no-credential` */
-function endpointOf({ name, endpoint }: TargetAsset): Endpoint {
-  if (!endpoint) {
-    throw new FettleError({
-      code: 'no-endpoint',
-      message: `Asset ${name} has no SSH endpoint.`,
-      remedy: `Set one with: fettle asset set ${name} --address HOST --user USER --credential NAME`,
-    });
-  }
-  if (endpoint.credential === null) {
-    throw new FettleError({
-      code: 'no-credential',
-      message: `The SSH endpoint of asset ${name} names no credential.`,
-      remedy: `Set one with: fettle asset set ${name} --credential NAME`,
-    });
-  }
-  return { ...endpoint, credential: endpoint.credential };
-}
-
 async function targetContext(
   services: WorkerServices,
   request: AttemptRequest,
   asset: TargetAsset,
   { endpoint, timeoutMs, isDetached, effect }: Extract<Preparation, { kind: 'execute' }>,
 ): Promise<TargetContext> {
-  const { credential, username } = await request.secrets.forSsh(endpoint.credential);
-  const user = endpoint.username ?? username;
-  if (user === null) {
-    throw new FettleError({
-      code: 'no-user',
-      message: `Neither the endpoint of asset ${asset.name} nor its credential names a user.`,
-      remedy: `Set one with: fettle asset set ${asset.name} --user USER`,
-    });
-  }
   const { started } = request;
   return {
-    asset: { id: asset.id, name: asset.name, space: asset.space },
-    endpoint: driverEndpoint(
-      endpoint,
-      user,
-      await jumpPath({ name: asset.name, jump: endpoint.jump }, request.secrets),
-    ),
-    credential,
+    ...(await targetConnection(asset, endpoint, request.secrets)),
     ssh: services.ssh,
     token: request.token,
     timeoutMs,

@@ -3,30 +3,54 @@ import {
   lockRunForLane,
   notifyRun,
   parkAbandoned,
+  readTargetAssets,
   releaseClaims,
   repeatableEffects,
   saveLockedRun,
   type AttemptEnd,
   type LaneClaim,
   type Orphan,
+  type TargetAsset,
 } from '@fettle/database';
+import { effectToken } from '@fettle/security';
+import { withDatabasePatience } from './database-retry.js';
+import { decideNext } from './decide-next.js';
+import { prepareAttempt, succeeded, type AttemptSubject } from './execute-attempt.js';
+import type { LaneInput } from './lane-input.js';
 import type { LoadedRun } from './load-run.js';
+import { probeLost, type Found } from './probe-lost.js';
+import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
+/** Where the orphans stand, and until when their hosts are asked. */
+export interface Recovery {
+  readonly input: LaneInput;
+  readonly cancelled: AbortSignal;
+}
+
 /**
- * Settles what a lost worker left claimed: a command that runs detached is looked for under its token; a step that reads or can be
- * repeated is executed again under the same token; one that may have changed something is `unknown`, and a person decides.
+ * Settles what a lost worker left claimed. A command that runs detached is looked for under its token. Of the others the action's
+ * probe is asked, where it has one: what has happened is finished, and what has not is executed again, under the next generation.
+ * Where no probe can tell, a step that reads or can be repeated is executed again under the same token; one that may have changed
+ * something is `unknown`, and a person decides.
  */
 export async function recoverOrphans(
   services: WorkerServices,
   run: LoadedRun,
   claim: LaneClaim,
   orphans: readonly Orphan[],
+  recovery: Recovery,
 ): Promise<void> {
   if (orphans.length === 0) return;
-  const isRepeatable = (orphan: Orphan): boolean => orphan.detached || repeatableEffects.has(orphan.effect);
-  const ends = orphans.filter((orphan) => !isRepeatable(orphan)).map((orphan) => uncertainEnd(run, orphan));
-  const repeatable = orphans.filter(isRepeatable).map((orphan) => orphan.assetId);
+  const found = await probeOrphans(services, run, orphans, recovery);
+  const ends: AttemptEnd[] = [];
+  const repeatable: string[] = [];
+  for (const orphan of orphans) {
+    const probed = found.get(orphan.assetId);
+    if (probed) ends.push(probed);
+    else if (orphan.detached || repeatableEffects.has(orphan.effect)) repeatable.push(orphan.assetId);
+    else ends.push(uncertainEnd(run, orphan));
+  }
   await services.dataSource.transaction(async (transaction) => {
     const locked = await lockRunForLane(transaction, claim);
     await finishAttempts(transaction, locked, claim, ends, []);
@@ -42,6 +66,67 @@ export async function letGoAbandoned(services: WorkerServices, claim: LaneClaim)
     await lockRunForLane(transaction, claim);
     await parkAbandoned(transaction, claim.runId);
   });
+}
+
+/** Ends of those whose effect a probe found, or found missing; at most a lane's slots, which are asked at once. */
+async function probeOrphans(
+  services: WorkerServices,
+  run: LoadedRun,
+  orphans: readonly Orphan[],
+  recovery: Recovery,
+): Promise<ReadonlyMap<string, AttemptEnd>> {
+  // What only reads, or was never dispatched, is simply done again.
+  const lost = orphans.filter(({ detached, effect }) => !detached && effect !== 'none' && effect !== 'read-only');
+  if (lost.length === 0 || recovery.cancelled.aborted) return new Map();
+  const ids = lost.map((orphan) => orphan.assetId);
+  const assets = await withDatabasePatience(() => readTargetAssets(services.dataSource.manager, ids, { facts: true }));
+  const secrets = new Secrets(services, run.space);
+  const ends = await Promise.all(
+    lost.map((orphan) => probeOrphan(services, run, orphan, assets.get(orphan.assetId), secrets, recovery)),
+  );
+  return new Map(ends.filter((end) => end !== null).map((end) => [end.assetId, end]));
+}
+
+async function probeOrphan(
+  services: WorkerServices,
+  run: LoadedRun,
+  orphan: Orphan,
+  asset: TargetAsset | undefined,
+  secrets: Secrets,
+  { input, cancelled }: Recovery,
+): Promise<AttemptEnd | null> {
+  const step = run.targetSteps[orphan.stepIndex];
+  const compiled = run.compiledSteps[orphan.stepIndex];
+  if (orphan.step === null || step === undefined || compiled === undefined || asset === undefined) return null;
+  // What was begun is not decided anew, whatever has changed since.
+  const target = { ...orphan, isParked: true };
+  const subject: AttemptSubject = { run, target, step, path: orphan.step, item: input.item ?? {}, compiled, asset };
+  const prepared = prepareAttempt(subject);
+  if (prepared.kind !== 'execute') return null;
+  const { assetId, generation } = orphan;
+  const identity = { runId: run.runId, stepPath: orphan.step, assetId, phase: 'do' as const, generation };
+  const token = effectToken(services.tokenKey, identity);
+  const request = { asset, prepared, token, declaredSecrets: run.declaredSecrets };
+  const found = await probeLost(services, request, secrets.forAttempt(), cancelled);
+  return found === null ? null : foundEnd(subject, orphan, found, input);
+}
+
+/** Null: it may simply be done again, under the same token. */
+function foundEnd(subject: AttemptSubject, orphan: Orphan, found: Found, input: LaneInput): AttemptEnd | null {
+  const { assetId, generation } = orphan;
+  const base = { assetId, step: subject.path, stepId: subject.step.id, generation };
+  if (found.kind === 'absent') {
+    if (repeatableEffects.has(orphan.effect)) return null;
+    const error = {
+      code: 'effect-absent',
+      message: `The worker was lost while step "${subject.path}" was in flight on ${orphan.assetName}; it did not happen: ${found.summary}.`,
+    };
+    return { ...base, state: 'failed', exitCode: null, error, output: null, next: { kind: 'retry', delayMs: 0 } };
+  }
+  const outcome = succeeded(subject, subject.asset!, { exitCode: null, output: found.output });
+  const { lastStep, isLast = false } = input;
+  const code = subject.run.targetCodes[orphan.stepIndex]!;
+  return { ...base, ...outcome, next: decideNext(orphan, code, outcome, { lastStep, isLast }) };
 }
 
 function uncertainEnd(run: LoadedRun, orphan: Orphan): AttemptEnd {

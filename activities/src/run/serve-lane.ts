@@ -126,11 +126,12 @@ export class Lane {
     this.#parked = [];
     this.#clears = [];
     for (const log of this.#inFlight.values()) logs.push(...log.take());
+    // Also where there is no slot to fill: owed for ever, it would have the loop turn without a pause, and nothing else run beside it.
+    this.#lookOwed = false;
     const wanted = this.#wantsMore(openedAtMs) ? LANE_SLOTS - this.#inFlight.size : 0;
     const looks = wanted > 0 || (this.#inFlight.size > 0 && Date.now() - this.#lastGateMs >= GATE_INTERVAL_MS);
     if (ends.length === 0 && logs.length === 0 && parked.length === 0 && !looks) return null;
     const turn: Turn = { ends, logs, parked, wanted, looks, lastSeq: 0 };
-    this.#lookOwed = false;
     const { claim, attempts } = await withDatabasePatience(
       (attempt) =>
         this.#services.dataSource.transaction(async (transaction) => {
@@ -340,7 +341,7 @@ export async function serveLane(
     openLane(transaction, input.runId, input.lane, services.workerName),
   );
   const claim = { runId: input.runId, lane: input.lane, laneEpoch: opened.laneEpoch };
-  await recoverOrphans(services, run, claim, opened.orphans);
+  await recoverOrphans(services, run, claim, opened.orphans, { input, cancelled: hooks.cancelled });
   if (input.isEnding === true) await letGoAbandoned(services, claim);
   return new Lane(services, run, input, opened.laneEpoch, hooks).serve();
 }

@@ -1,4 +1,4 @@
-import { effects, nameSchema } from '@fettle/contracts';
+import { effects, nameSchema, type ProbeLook } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema } from './become.contract.js';
 
@@ -15,6 +15,11 @@ export const commandInput = {
   successCodes: z.array(z.int().min(0).max(255)).min(1).max(256).default([0]),
   /** What a second execution would do: a command that only reads may say so, and is then repeated after a crash. */
   effect: z.enum(effects).default('mutating'),
+  /**
+   * A command that only reads: exit code 0 says that nothing is (any more) to be done, 1 that it is; any other, that it cannot be told.
+   * For `plan --check`, and to find out whether a command happened whose worker or connection was lost.
+   */
+  probe: z.array(z.string().max(131_072)).min(1).max(1000).optional(),
   /** Whether the command outlives the connection and the worker; absent: where it may take more than 30 seconds. */
   detached: z.boolean().optional(),
 };
@@ -37,6 +42,10 @@ export const commandOutputSchema = z.object({
   truncated: z.boolean(),
 });
 
+function probeOfCommand(input: { readonly probe?: readonly string[] | undefined }): ProbeLook | null {
+  return input.probe === undefined ? null : { argv: input.probe, files: [] };
+}
+
 /** What the contracts of those actions have in common beside it. */
 export const commandContract = {
   output: commandOutputSchema,
@@ -44,5 +53,5 @@ export const commandContract = {
   maxTimeoutMs: 6 * 3_600_000,
   secretInputs: ['become.credential', 'secretEnvironment.*'],
   compensation: null,
-  probe: false,
+  probe: probeOfCommand,
 } as const;

@@ -76,9 +76,9 @@ function commandEnd(
 }
 
 /** Values by variable; opened before any output comes, so that all of it is masked. */
-async function secretVariables(
+export async function secretVariables(
   { secretEnvironment }: CommandInput,
-  context: TargetContext,
+  context: Pick<TargetContext, 'secret'>,
 ): Promise<Readonly<Record<string, string>>> {
   const variables: [string, string][] = [];
   for (const [variable, name] of Object.entries(secretEnvironment ?? {})) {

@@ -1,5 +1,11 @@
 import { hostname } from 'node:os';
-import { assetActivities, runActivities, scheduleActivities, type WorkerServices } from '@fettle/activities';
+import {
+  assetActivities,
+  checkActivities,
+  runActivities,
+  scheduleActivities,
+  type WorkerServices,
+} from '@fettle/activities';
 import { WORKER_DRAIN_MS, type ProcessConfig } from '@fettle/config';
 import { NotificationListener } from '@fettle/database';
 import { SshPool } from '@fettle/drivers';
@@ -66,6 +72,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
       ...runActivities(services, () => state.draining),
       ...scheduleActivities(services),
       ...assetActivities(services),
+      ...checkActivities(services),
     },
     maxConcurrentActivityTaskExecutions: MAX_ACTIVITIES,
     maxConcurrentLocalActivityExecutions: MAX_LOCAL_ACTIVITIES,

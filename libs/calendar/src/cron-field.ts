@@ -38,32 +38,26 @@ export const DAY_OF_WEEK: FieldRule = {
 
 const ITEM = /^(\*|\?|[0-9]{1,9}|[A-Za-z]+)(?:-([0-9]{1,9}|[A-Za-z]+))?(?:\/([0-9]{1,9}))?$/;
 
-/**
- * Values of one field, ascending; null for `*` and `?` (and `*` among other items), which restrict nothing.
- * @throws FettleError `invalid-schedule`
- */
-export function parseCronField(field: CronField, rule: FieldRule): readonly number[] | null {
-  const found = new Set<number>();
-  let isUnrestricted = false;
-  let column = field.column;
-  for (const item of field.text.split(',')) {
-    const range = parseItem({ text: item, column }, rule);
-    isUnrestricted ||= range.isWildcard && range.step === 1;
-    for (let value = range.first; value <= range.last; value += range.step)
-      found.add(value > rule.max ? rule.min : value);
-    column += item.length + 1;
-  }
-  return isUnrestricted ? null : [...found].sort((a, b) => a - b);
-}
-
-interface Range {
+/** What one item of a field names; `last` may be `max + 1` where the field wraps. */
+export interface CronRange {
   readonly first: number;
   readonly last: number;
   readonly step: number;
   readonly isWildcard: boolean;
 }
 
-function parseItem(item: CronField, rule: FieldRule): Range {
+/** The items of a field (parted by commas) with their columns. */
+export function itemsOf(field: CronField): CronField[] {
+  let column = field.column;
+  return field.text.split(',').map((text) => {
+    const item = { text, column };
+    column += text.length + 1;
+    return item;
+  });
+}
+
+/** @throws FettleError `invalid-schedule` with the column of what is wrong in the item. */
+export function readRange(item: CronField, rule: FieldRule): CronRange {
   const { text, column } = item;
   if (text === '') throw invalidSchedule(`the ${rule.name} field has an empty item: a comma too many`, column, text);
   const match = ITEM.exec(text);
@@ -83,9 +77,9 @@ function parseItem(item: CronField, rule: FieldRule): Range {
       throw invalidSchedule(`"?" stands for "any day"; the ${rule.name} field needs "*"`, column, text);
     return { first: rule.min, last: rule.max, step, isWildcard: true };
   }
-  const first = parseValue(from, item, rule);
+  const first = readValue(from, item, rule);
   if (to === undefined) return { first, last: stepText === undefined ? first : rule.max, step, isWildcard: false };
-  const last = parseValue(to, { text, column: column + from.length + 1 }, rule);
+  const last = readValue(to, { text, column: column + from.length + 1 }, rule);
   // "SAT-SUN" and "5-7": Sunday also ends the week.
   const end =
     rule.wraps && last === rule.min && first > last && to.toUpperCase() === rule.names?.[0] ? rule.max + 1 : last;
@@ -115,7 +109,8 @@ function tooLongStep(step: number, item: CronField, range: string): Error {
   );
 }
 
-function parseValue(text: string, item: CronField, rule: FieldRule): number {
+/** One value, by number or name. @throws FettleError `invalid-schedule` */
+export function readValue(text: string, item: CronField, rule: FieldRule): number {
   if (/^[0-9]/.test(text)) {
     const value = Number(text);
     const max = rule.wraps ? rule.max + 1 : rule.max;
@@ -131,8 +126,10 @@ function parseValue(text: string, item: CronField, rule: FieldRule): number {
 }
 
 function hintFor(text: string, rule: FieldRule): string | undefined {
-  if (rule.isDay && /^(L|LW|L-[0-9]+|[0-9]+W|[0-9A-Za-z]+L|[0-9A-Za-z]+#[0-9])$/i.test(text))
-    return '"L", "W" and "#" are not supported yet';
+  if (rule.wraps && /^L$/i.test(text)) return 'name the day: "5L" is the last Friday of the month';
+  if (/^([0-9]{1,2})?H(\(|\/|$)/i.test(text)) return 'write the value out; jitter spreads schedules';
+  if (rule.isDay && /[LW#]/i.test(text))
+    return 'day of month takes L, L-3, LW and 15W; day of week takes 5L, MON#2 and FRI#L';
   const short = text.slice(0, 3).toUpperCase();
   if (rule.names?.includes(short)) return `write ${short}`;
   if (rule.names) return `names are ${rule.names.join(', ')}`;

@@ -91,7 +91,11 @@ describe('parseCron', () => {
   it('suggests what may have been meant', () => {
     expect(refusal('0 0 * * Monday').remedy).toBe('write MON');
     expect(refusal('0 22-2 * * *').remedy).toBe('write two ranges: "22-23,0-2"');
-    expect(refusal('0 0 L * *').remedy).toContain('not supported yet');
+    expect(refusal('0 0 * * L').remedy).toContain('5L');
+    expect(refusal('0 0 32W * *').column).toBe(5);
+    expect(refusal('0 0 * * MON#6').remedy).toContain('#1 to #5');
+    expect(refusal('0 0 L-31 * *').column).toBe(5);
+    expect(refusal('H * * * *').remedy).toContain('jitter');
   });
 
   it('accepts a rare day where a day of the week can stand for it', () => {

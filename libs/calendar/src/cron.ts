@@ -5,23 +5,27 @@ import {
   MINUTE,
   MONTH,
   SECOND,
-  parseCronField,
+  itemsOf,
+  readRange,
   type CronField,
+  type CronRange,
   type FieldRule,
 } from './cron-field.js';
+import { mergeSpecialDays, readSpecialDayOfMonth, readSpecialDayOfWeek, type SpecialDays } from './cron-special.js';
+import { cronParserValues } from './cron-parser-values.js';
 import { invalidSchedule } from './invalid-schedule.js';
 
 const MAX_EXPRESSION_CHARS = 200;
 
 /** A parsed cron expression: plain data, so it can be compared, stored and sent. */
-export interface CronSchedule {
+export interface CronSchedule extends SpecialDays {
   /** The expression as given, blanks made single. */
   readonly source: string;
   /** Ascending. */
   readonly seconds: readonly number[];
   readonly minutes: readonly number[];
   readonly hours: readonly number[];
-  /** 1 to 31. Null where the field is `*` or `?`, so that the other day field alone decides. */
+  /** 1 to 31, without the special days. Null where the field is `*` or `?`, so that the other day field alone decides. */
   readonly daysOfMonth: readonly number[] | null;
   /** 1 to 12. */
   readonly months: readonly number[];
@@ -81,15 +85,30 @@ function scheduleOf(fields: readonly CronField[], source: string): CronSchedule 
   const [second, minute, hour, dayOfMonth, month, dayOfWeek] = fields;
   if (!second || !minute || !hour || !dayOfMonth || !month || !dayOfWeek)
     throw new RangeError('six fields are expected');
+  const read = [
+    readField(second, SECOND),
+    readField(minute, MINUTE),
+    readField(hour, HOUR),
+    readField(dayOfMonth, DAY_OF_MONTH, readSpecialDayOfMonth),
+    readField(month, MONTH),
+    readField(dayOfWeek, DAY_OF_WEEK, readSpecialDayOfWeek),
+  ] as const;
+  const parsed = cronParserValues(read.map(({ plain, isUnrestricted }) => (isUnrestricted ? '*' : plain || '*')));
+  const [seconds, minutes, hours, daysOfMonth, months, daysOfWeek] = read.map((field, index) =>
+    valuesOf(field, parsed?.[index]),
+  );
+  if (!seconds || !minutes || !hours || !daysOfMonth || !months || !daysOfWeek)
+    throw new RangeError('six fields are expected');
   const schedule: CronSchedule = {
     source,
-    seconds: values(second, SECOND),
-    minutes: values(minute, MINUTE),
-    hours: values(hour, HOUR),
-    daysOfMonth: parseCronField(dayOfMonth, DAY_OF_MONTH),
-    months: values(month, MONTH),
-    daysOfWeek: parseCronField(dayOfWeek, DAY_OF_WEEK),
+    seconds,
+    minutes,
+    hours,
+    daysOfMonth: read[3].isUnrestricted ? null : daysOfMonth,
+    months,
+    daysOfWeek: read[5].isUnrestricted ? null : daysOfWeek,
     followsElapsedTime: hour.text.startsWith('*'),
+    ...mergeSpecialDays(read[3].special, read[5].special),
   };
   if (!hasPossibleDay(schedule)) {
     throw invalidSchedule(
@@ -101,16 +120,58 @@ function scheduleOf(fields: readonly CronField[], source: string): CronSchedule 
   return schedule;
 }
 
-function values(field: CronField, rule: FieldRule): readonly number[] {
-  return parseCronField(field, rule) ?? Array.from({ length: rule.max - rule.min + 1 }, (_, index) => rule.min + index);
+interface ReadField {
+  readonly rule: FieldRule;
+  readonly ranges: readonly CronRange[];
+  /** The items that are not special, as given. */
+  readonly plain: string;
+  /** An item is `*` or `?`. */
+  readonly isUnrestricted: boolean;
+  readonly special: SpecialDays;
+}
+
+/** Checks each item at its column. */
+function readField(
+  field: CronField,
+  rule: FieldRule,
+  readSpecial: (item: CronField) => SpecialDays | null = () => null,
+): ReadField {
+  const ranges: CronRange[] = [];
+  const plain: string[] = [];
+  let special: SpecialDays = {};
+  for (const item of itemsOf(field)) {
+    const found = readSpecial(item);
+    if (found) special = mergeSpecialDays(special, found);
+    else {
+      ranges.push(readRange(item, rule));
+      plain.push(item.text);
+    }
+  }
+  const isUnrestricted = ranges.some(({ isWildcard, step }) => isWildcard && step === 1);
+  return { rule, ranges, plain: plain.join(','), isUnrestricted, special: isUnrestricted ? {} : special };
+}
+
+/** Ascending, without the special days. What cron-parser refuses though it has a meaning ("FRI-SUN", "0,7") is expanded here. */
+function valuesOf({ rule, ranges, plain }: ReadField, parsed: readonly number[] | undefined): number[] {
+  if (plain === '') return [];
+  const found = new Set<number>();
+  const add = (value: number): void => void found.add(value > rule.max ? rule.min : value);
+  if (parsed) for (const value of parsed) add(value);
+  else for (const { first, last, step } of ranges) for (let value = first; value <= last; value += step) add(value);
+  return [...found].sort((a, b) => a - b);
 }
 
 const LONGEST_MONTH_DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
 
 /** Days of the week come in every month, so only a day of month that decides alone can be impossible. */
-function hasPossibleDay({ daysOfMonth, daysOfWeek, months }: CronSchedule): boolean {
-  const firstDay = daysOfMonth?.[0];
-  if (firstDay === undefined || daysOfWeek !== null) return true;
+function hasPossibleDay(cron: CronSchedule): boolean {
+  const { daysOfMonth, daysOfWeek, months } = cron;
+  if (daysOfMonth === null || daysOfWeek !== null) return true;
+  const firstDay = Math.min(
+    ...daysOfMonth,
+    ...(cron.nearestWeekdays ?? []),
+    ...[...(cron.lastDays ?? []), ...(cron.lastWeekdays ?? [])].map((before) => before + 1),
+  );
   return months.some((month) => firstDay <= (LONGEST_MONTH_DAYS[month - 1] ?? 0));
 }
 
@@ -121,7 +182,7 @@ function parseMacro(first: CronField, fields: readonly CronField[]): CronSchedul
       '"@every" is no cron expression',
       first.column,
       first.text,
-      'write the times, e.g. "*/10 * * * *"',
+      'give the interval instead: `every: 10m` in a schedule, `--every 10m` on the command line',
     );
   if (first.text === '@reboot')
     throw invalidSchedule('"@reboot" has no time: a schedule needs one', first.column, first.text);

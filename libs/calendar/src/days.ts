@@ -1,8 +1,10 @@
 import type { CronSchedule } from './cron.js';
+import { specialDaysOfMonth, specialDaysOfWeek } from './cron-special.js';
 
 export const DAY_MS = 86_400_000;
-/** Leap days are at most eight years apart; the margin is for schedules whose few days fall into gaps. */
-const MAX_SEARCH_MONTHS = 12 * 40;
+/** Leap days are at most eight years apart, a fifth Monday of February at most forty; the margin is for days that fall into gaps. */
+export const MAX_SEARCH_YEARS = 84;
+const MAX_SEARCH_MONTHS = 12 * MAX_SEARCH_YEARS;
 
 /** Day of month 1 is bit 1. */
 function matchingDaysOfMonth(cron: CronSchedule, year: number, monthIndex: number): number {
@@ -13,6 +15,9 @@ function matchingDaysOfMonth(cron: CronSchedule, year: number, monthIndex: numbe
   for (let day = 1; day <= length; day += 1) {
     if (matchesDay(cron, day, (firstWeekday + day - 1) % 7)) mask |= 1 << day;
   }
+  // Special days restrict their field, so they matter only where the other field does not leave every day in anyway.
+  for (const day of specialDaysOfMonth(cron, length, firstWeekday)) mask |= 1 << day;
+  for (const day of specialDaysOfWeek(cron, length, firstWeekday)) mask |= 1 << day;
   return mask;
 }
 

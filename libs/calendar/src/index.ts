@@ -1,17 +1,37 @@
 export { parseCron, type CronSchedule } from './cron.js';
+export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
   instants,
   MAX_INSTANTS,
   nextInstants,
+  previewInstants,
   previousInstant,
-  type GapPolicy,
   type Instant,
-  type InstantNote,
   type InstantsQuery,
-  type OverlapPolicy,
-  type Recurrence,
-  type Time,
+  type PreviewRow,
 } from './instants.js';
+export { jitterMs } from './jitter.js';
+export type {
+  CronRecurrence,
+  Exclusion,
+  GapPolicy,
+  IntervalRecurrence,
+  Jitter,
+  OnceRecurrence,
+  OverlapPolicy,
+  Recurrence,
+  RuleRecurrence,
+} from './recurrence.js';
+export { parseRule } from './rule-parse.js';
+export type { RuleFrequency, RuleSchedule, RuleWeekday } from './rule.js';
+export {
+  scheduleRecurrence,
+  timingChecks,
+  timingText,
+  wakingCron,
+  type ScheduleTiming,
+  type TimingCheck,
+} from './schedule-recurrence.js';
 export {
   MAX_DECISIONS,
   ON_TIME_MS,
@@ -23,4 +43,6 @@ export {
   type SettleInput,
   type Settlement,
 } from './settle.js';
+export type { Time } from './time.js';
+export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';

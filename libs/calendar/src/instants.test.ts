@@ -2,11 +2,19 @@ import { describe, expect, it } from '@jest/globals';
 import { CronExpressionParser } from 'cron-parser';
 import fc from 'fast-check';
 import { parseCron } from './cron.js';
-import { instants, nextInstants, previousInstant, type InstantsQuery } from './instants.js';
+import { instants, nextInstants, previousInstant } from './instants.js';
+import type { GapPolicy, OverlapPolicy } from './recurrence.js';
+import type { Time } from './time.js';
 
 const runs = process.env['FETTLE_LONG'] === '1' ? 1000 : 100;
 
-type Options = Omit<InstantsQuery, 'cron' | 'timeZone'>;
+interface Options {
+  readonly from: Time;
+  readonly to?: Time;
+  readonly count?: number;
+  readonly gap?: GapPolicy;
+  readonly overlap?: OverlapPolicy;
+}
 
 /** `local note` of each instant. */
 function list(expression: string, timeZone: string, options: Options): string[] {

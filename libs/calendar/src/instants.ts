@@ -1,24 +1,10 @@
 import { FettleError } from '@fettle/contracts';
-import type { CronSchedule } from './cron.js';
-import { DAY_MS, DayFinder } from './days.js';
-import { offsetText, zoneOf, type Transition, type Zone } from './zone.js';
-
-/** What happens to a local time that the clock jumps over. */
-export type GapPolicy = 'shift' | 'skip';
-/** What happens to a local time that comes twice. */
-export type OverlapPolicy = 'first' | 'last' | 'both';
-export type InstantNote = '' | 'gap-shifted' | 'overlap-first' | 'overlap-last';
-
-/** When a schedule is due: an expression, the zone whose clock it reads, and what to do where that clock is moved. */
-export interface Recurrence {
-  readonly cron: CronSchedule;
-  /** IANA name. */
-  readonly timeZone: string;
-  /** Default `shift`: by the length of the gap, so 02:30 becomes 03:30. */
-  readonly gap?: GapPolicy;
-  /** Default `first`. */
-  readonly overlap?: OverlapPolicy;
-}
+import { jitterMs } from './jitter.js';
+import { nominalInstants, type NominalInstants } from './nominal.js';
+import type { Jitter, Recurrence } from './recurrence.js';
+import { MAX_TIME_MS, timeMs, utcText, type Time } from './time.js';
+import type { InstantNote, RawInstant, SkipNote } from './wall-clock.js';
+import { offsetText, zoneOf } from './zone.js';
 
 export interface Instant {
   /** UTC, e.g. `2026-03-29T01:30:00Z`. */
@@ -29,22 +15,10 @@ export interface Instant {
   readonly note: InstantNote;
 }
 
-/** A time as ISO 8601 text (UTC where it has no offset), a Date, or milliseconds since 1970. */
-export type Time = string | Date | number;
-
 /** Most instants that one call returns. */
 export const MAX_INSTANTS = 10_000;
-const MIN_TIME_MS = Date.UTC(1900, 0, 1);
-const MAX_TIME_MS = Date.UTC(2300, 0, 1);
 
-/** An instant before it is written out. */
-export interface RawInstant {
-  readonly atMs: number;
-  readonly offsetMs: number;
-  readonly note: InstantNote;
-}
-
-export interface InstantsQuery extends Recurrence {
+interface Range {
   /** Inclusive. */
   readonly from: Time;
   /** Exclusive. */
@@ -52,6 +26,8 @@ export interface InstantsQuery extends Recurrence {
   /** At most so many. One of `to` and `count` is needed. */
   readonly count?: number;
 }
+
+export type InstantsQuery = Recurrence & Range;
 
 /**
  * The instants of a schedule in [from, to), or the first `count` from `from` on: ascending, none twice.
@@ -62,12 +38,11 @@ export function instants(query: InstantsQuery): Instant[] {
   if (to === undefined && query.count === undefined) throw new RangeError('instants needs to or count');
   if (count > MAX_INSTANTS) throw tooMany();
   const found: Instant[] = [];
+  if (count <= 0) return found;
   for (const instant of iterateInstants(query, timeMs(query.from), to === undefined ? MAX_TIME_MS : timeMs(to))) {
-    if (found.length >= count) {
-      if (query.count === undefined) throw tooMany();
-      break;
-    }
+    if (found.length >= count) throw tooMany();
     found.push(written(instant));
+    if (query.count !== undefined && found.length >= count) break;
   }
   return found;
 }
@@ -77,167 +52,100 @@ export function nextInstants(query: Recurrence & { readonly after: Time; readonl
   return query.count <= 0 ? [] : instants({ ...query, from: timeMs(query.after) + 1 });
 }
 
-/** The last instant strictly before a time, or null where there is none within 40 years. */
+/** The last instant strictly before a time, or null where none lies within the search limit (84 years). */
 export function previousInstant(query: Recurrence & { readonly before: Time }): Instant | null {
   const found = previousRawInstant(query, timeMs(query.before));
   return found ? written(found) : null;
 }
 
+export interface PreviewRow {
+  readonly at: string;
+  /** For a skipped one, the local time that the schedule names, with the offset by which `at` was computed. */
+  readonly local: string;
+  readonly note: InstantNote | SkipNote;
+}
+
+/** As `instants`, with what the policies and exclusions skip; skipped ones do not count, and none comes after the last instant. */
+export function previewInstants(query: Recurrence & { readonly from: Time; readonly count: number }): PreviewRow[] {
+  const [fromMs, found] = [timeMs(query.from), [] as PreviewRow[]];
+  if (query.count > MAX_INSTANTS) throw tooMany();
+  let [fires, waiting] = [0, [] as RawInstant[]];
+  const rows = withJitter(query, nominalInstants(query, true), fromMs, MAX_TIME_MS);
+  for (const row of rows) {
+    if (fires >= query.count) break;
+    if (found.length + waiting.length >= MAX_INSTANTS) break;
+    if (row.skipped !== undefined) {
+      waiting.push(row);
+      continue;
+    }
+    fires += 1;
+    found.push(...waiting.map(writtenSkipped), written(row));
+    waiting = [];
+  }
+  // The schedule ended: what was skipped after its last instant is part of the answer.
+  if (fires < query.count) found.push(...waiting.map(writtenSkipped));
+  return found;
+}
+
 export function previousRawInstant(recurrence: Recurrence, beforeMs: number): RawInstant | null {
-  const zone = zoneOf(recurrence.timeZone);
-  const days = new DayFinder(recurrence.cron);
-  let day = Math.floor((beforeMs - 1) / DAY_MS);
-  const oldest = day - 41 * 366;
-  while (day >= oldest) {
-    const candidate = days.previous(day + 1);
-    if (candidate === null) return null;
-    day = Math.min(day, candidate + 1);
-    let last: RawInstant | null = null;
-    for (const instant of instantsOfUtcDay(recurrence, zone, days, day)) if (instant.atMs < beforeMs) last = instant;
-    if (last) return last;
-    day -= 1;
+  const nominal = nominalInstants(recurrence);
+  const { jitter } = recurrence;
+  let found = nominal.previous(beforeMs);
+  if (!jitter || jitter.maxMs < 1000) return found;
+  // Jittered instants keep their order, so the first from the end that still comes before is the last one.
+  let nextMs = firstFrom(nominal, found === null ? beforeMs : found.atMs + 1);
+  while (found) {
+    const moved = jittered(jitter, recurrence.timeZone, found, nextMs);
+    if (moved.atMs < beforeMs) return moved;
+    nextMs = found.atMs;
+    found = nominal.previous(found.atMs);
   }
   return null;
 }
 
-/** Instants in [fromMs, toMs), computed as they are asked for. Ends also where none comes for 40 years. */
-export function* iterateInstants(recurrence: Recurrence, fromMs: number, toMs: number): Generator<RawInstant> {
-  const zone = zoneOf(recurrence.timeZone);
-  const days = new DayFinder(recurrence.cron);
-  const endMs = Math.min(toMs, MAX_TIME_MS);
-  let day = Math.floor(Math.max(fromMs, MIN_TIME_MS) / DAY_MS);
-  while (day * DAY_MS < endMs) {
-    // Local days begin at most 16 hours from the UTC day of the same number, so a UTC day sees its own and its neighbours.
-    const candidate = days.next(day - 1);
-    if (candidate === null) return;
-    day = Math.max(day, candidate - 1);
-    for (const instant of instantsOfUtcDay(recurrence, zone, days, day)) {
-      if (instant.atMs >= endMs) return;
-      if (instant.atMs >= fromMs) yield instant;
-    }
-    day += 1;
-  }
+function firstFrom(nominal: NominalInstants, fromMs: number): number {
+  for (const { atMs } of nominal.iterate(fromMs, MAX_TIME_MS)) return atMs;
+  return Infinity;
 }
 
-function* instantsOfUtcDay(recurrence: Recurrence, zone: Zone, days: DayFinder, day: number): Generator<RawInstant> {
-  const near: Transition[] = [];
-  // A gap or overlap is at most a day long, so it reaches from the day before or from the day after into this one.
-  for (let other = day - 2; other <= day + 1; other += 1) near.push(...zone.transitionsOfDay(other));
-  if (near.length > 0) {
-    yield* aroundTransitions(recurrence, zone, days, day, near);
+/** Instants in [fromMs, toMs), computed as they are asked for. Ends also where none comes within the search limit. */
+export function iterateInstants(recurrence: Recurrence, fromMs: number, toMs: number): Generator<RawInstant> {
+  return withJitter(recurrence, nominalInstants(recurrence), fromMs, toMs);
+}
+
+function* withJitter(
+  { jitter, timeZone }: Recurrence,
+  nominal: NominalInstants,
+  fromMs: number,
+  toMs: number,
+): Generator<RawInstant> {
+  if (!jitter || jitter.maxMs < 1000) {
+    yield* nominal.iterate(fromMs, toMs);
     return;
   }
-  const offsetMs = zone.offsetAtDayStart(day);
-  const startMs = day * DAY_MS;
-  for (const localMs of localTimes(recurrence.cron, days, startMs + offsetMs, startMs + DAY_MS + offsetMs)) {
-    yield { atMs: localMs - offsetMs, offsetMs, note: '' };
-  }
-}
-
-function aroundTransitions(
-  recurrence: Recurrence,
-  zone: Zone,
-  days: DayFinder,
-  day: number,
-  near: readonly Transition[],
-): RawInstant[] {
-  const { cron } = recurrence;
-  const gap = cron.followsElapsedTime ? 'skip' : (recurrence.gap ?? 'shift');
-  const overlap = cron.followsElapsedTime ? 'both' : (recurrence.overlap ?? 'first');
-  const startMs = day * DAY_MS;
-  const endMs = startMs + DAY_MS;
-  const found = new Map<number, RawInstant>();
-  let fromMs = startMs;
-  let offsetMs = zone.offsetAtDayStart(day);
-  for (const transition of [
-    ...near.filter(({ atMs }) => atMs > startMs && atMs < endMs),
-    { atMs: endMs, afterMs: 0 },
-  ]) {
-    for (const localMs of localTimes(cron, days, fromMs + offsetMs, transition.atMs + offsetMs)) {
-      const note = overlapNote(localMs - offsetMs, near);
-      if (note === '' || overlap === 'both' || note === `overlap-${overlap}`)
-        found.set(localMs - offsetMs, { atMs: localMs - offsetMs, offsetMs, note });
+  let held: RawInstant | null = null;
+  for (const instant of nominal.iterate(fromMs - jitter.maxMs, MAX_TIME_MS)) {
+    if (instant.skipped !== undefined) {
+      if (instant.atMs >= fromMs && instant.atMs < toMs) yield instant;
+      continue;
     }
-    fromMs = transition.atMs;
-    offsetMs = transition.afterMs;
-  }
-  if (gap === 'shift') {
-    for (const { atMs, beforeMs, afterMs } of near) {
-      if (afterMs <= beforeMs) continue;
-      for (const localMs of localTimes(cron, days, atMs + beforeMs, atMs + afterMs)) {
-        const shiftedMs = localMs - beforeMs;
-        // Two instants that meet are one: the one that needed no shift.
-        if (shiftedMs >= startMs && shiftedMs < endMs && !found.has(shiftedMs)) {
-          found.set(shiftedMs, { atMs: shiftedMs, offsetMs: afterMs, note: 'gap-shifted' });
-        }
-      }
+    if (held) {
+      const moved = jittered(jitter, timeZone, held, instant.atMs);
+      if (moved.atMs >= toMs) return;
+      if (moved.atMs >= fromMs) yield moved;
     }
+    held = instant;
+    if (instant.atMs >= toMs) return;
   }
-  return [...found.values()].sort((a, b) => a.atMs - b.atMs);
+  const last = held ? jittered(jitter, timeZone, held, Infinity) : null;
+  if (last && last.atMs >= fromMs && last.atMs < toMs) yield last;
 }
 
-/** Whether the local time of an instant comes again later, or came before. */
-function overlapNote(atMs: number, near: readonly Transition[]): InstantNote {
-  for (const transition of near) {
-    const lengthMs = transition.beforeMs - transition.afterMs;
-    if (lengthMs <= 0) continue;
-    if (atMs >= transition.atMs - lengthMs && atMs < transition.atMs) return 'overlap-first';
-    if (atMs >= transition.atMs && atMs < transition.atMs + lengthMs) return 'overlap-last';
-  }
-  return '';
-}
-
-/** Local times (as if they were UTC) in [fromMs, toMs) that the expression names. */
-function* localTimes(cron: CronSchedule, days: DayFinder, fromMs: number, toMs: number): Generator<number> {
-  for (
-    let day = days.next(Math.floor(fromMs / DAY_MS));
-    day !== null && day * DAY_MS < toMs;
-    day = days.next(day + 1)
-  ) {
-    for (const hour of cron.hours) {
-      const hourMs = day * DAY_MS + hour * 3_600_000;
-      if (hourMs + 3_600_000 <= fromMs) continue;
-      if (hourMs >= toMs) return;
-      for (const minute of cron.minutes) {
-        const minuteMs = hourMs + minute * 60_000;
-        if (minuteMs + 60_000 <= fromMs) continue;
-        if (minuteMs >= toMs) return;
-        for (const second of cron.seconds) {
-          const timeMs = minuteMs + second * 1000;
-          if (timeMs >= toMs) return;
-          if (timeMs >= fromMs) yield timeMs;
-        }
-      }
-    }
-  }
-}
-
-/**
- * Milliseconds since 1970 of a time.
- * @throws FettleError `invalid-time`
- */
-export function timeMs(time: Time): number {
-  const ms = typeof time === 'number' ? time : time instanceof Date ? time.getTime() : parseTime(time);
-  if (Number.isFinite(ms) && ms >= MIN_TIME_MS && ms <= MAX_TIME_MS) return ms;
-  throw new FettleError({
-    code: 'invalid-time',
-    message: `"${String(time).slice(0, 60)}" is no time between 1900 and 2300`,
-    remedy: 'Write it as 2026-03-29T01:30:00Z, with an offset such as +02:00, or without one for UTC.',
-  });
-}
-
-const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i;
-
-function parseTime(text: string): number {
-  const match = ISO.exec(text.trim());
-  if (!match) return Number.NaN;
-  const iso = text.trim().replace(' ', 'T').toUpperCase();
-  return Date.parse(match[1] === undefined && iso.includes('T') ? `${iso}Z` : iso);
-}
-
-/** UTC without milliseconds: instants of schedules are whole seconds. */
-export function utcText(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
+/** Never as late as the next one, so that instants stay apart and in their order. */
+function jittered(jitter: Jitter, timeZone: string, instant: RawInstant, nextMs: number): RawInstant {
+  const atMs = Math.min(instant.atMs + jitterMs(jitter, instant.atMs), nextMs - 1000);
+  // The clock may be moved meanwhile.
+  return { ...instant, atMs, offsetMs: zoneOf(timeZone).offsetAt(atMs) };
 }
 
 function written({ atMs, offsetMs, note }: RawInstant): Instant {
@@ -245,6 +153,14 @@ function written({ atMs, offsetMs, note }: RawInstant): Instant {
     at: utcText(atMs),
     local: `${new Date(atMs + offsetMs).toISOString().slice(0, 19)}${offsetText(offsetMs)}`,
     note,
+  };
+}
+
+function writtenSkipped({ atMs, nominalMs, note, skipped }: RawInstant): PreviewRow {
+  return {
+    at: utcText(atMs),
+    local: `${new Date(nominalMs).toISOString().slice(0, 19)}${offsetText(nominalMs - atMs)}`,
+    note: skipped ?? note,
   };
 }
 

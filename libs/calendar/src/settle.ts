@@ -1,4 +1,6 @@
-import { iterateInstants, previousRawInstant, timeMs, utcText, type Recurrence, type Time } from './instants.js';
+import { iterateInstants, previousRawInstant } from './instants.js';
+import type { Recurrence } from './recurrence.js';
+import { timeMs, utcText, type Time } from './time.js';
 
 export type FireOutcome = 'fired' | 'caught-up' | 'skipped' | 'missed';
 

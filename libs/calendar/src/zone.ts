@@ -38,6 +38,31 @@ export class Zone {
     return localMs - second;
   }
 
+  /** As `offsetMs`, from what is remembered of the day. */
+  offsetAt(atMs: number): number {
+    const day = Math.floor(atMs / DAY_MS);
+    let offset = this.offsetAtDayStart(day);
+    for (const transition of this.transitionsOfDay(day)) if (transition.atMs <= atMs) offset = transition.afterMs;
+    return offset;
+  }
+
+  /**
+   * The instant of a local time (as if it were UTC) as RFC 5545 3.3.5 reads it: the first of two, and in a gap by the offset before
+   * the gap.
+   */
+  instantOf(localMs: number): number {
+    const day = Math.floor(localMs / DAY_MS);
+    let beforeMs = this.offsetAt((day - 2) * DAY_MS);
+    for (let near = day - 2; near <= day + 1; near += 1) {
+      for (const transition of this.transitionsOfDay(near)) {
+        const largerMs = Math.max(transition.beforeMs, transition.afterMs);
+        if (localMs - largerMs < transition.atMs) return localMs - transition.beforeMs;
+        beforeMs = transition.afterMs;
+      }
+    }
+    return localMs - beforeMs;
+  }
+
   offsetAtDayStart(day: number): number {
     const known = this.#dayOffsets.get(day);
     if (known !== undefined) return known;

@@ -32,11 +32,39 @@ export interface RenderTarget {
   readonly name: string;
 }
 
+/** What a probe reads: shown to people, and carried out by the implementation. It changes nothing. */
+export interface ProbeLook {
+  /** A command that only reads, as an argument vector; its exit code is the answer. Null: none. */
+  readonly argv: readonly string[] | null;
+  /** Paths of the files that are looked at on the target. */
+  readonly files: readonly string[];
+}
+
+/** What a probe found out. */
+export interface ProbeAnswer {
+  /**
+   * `present`: what the step is for stands already, nothing is (any more) to be done. `absent`: it is not there. `differs`: something
+   * else is there, which the step would change. `unclear`: it cannot be told, `summary` says why.
+   */
+  readonly state: 'present' | 'absent' | 'differs' | 'unclear';
+  /** For a person: what would change, or why it cannot be told. */
+  readonly summary: string;
+  /** Unified diff of what is there and what would be, where everybody on the target may read it; null: none. */
+  readonly diff: string | null;
+}
+
+/** What a probe of an input would read; null: for this input there is none. A method, so that contracts stay assignable to each other. */
+type LookOf<Input extends z.ZodType> = { look(input: z.output<Input>): ProbeLook | null }['look'];
+
 /**
  * The single source of an action: declared once, beside its implementation. Validation, plan, forms, reference pages and the
  * worker's registry derive from it.
  */
-export interface ActionContract<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+export interface ActionContract<
+  Input extends z.ZodType = z.ZodType,
+  Output extends z.ZodType = z.ZodType,
+  Probe extends LookOf<Input> | null = LookOf<Input> | null,
+> {
   /** Dotted name, e.g. `ssh.run`. */
   readonly name: string;
   readonly version: number;
@@ -59,8 +87,11 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
   readonly secretInputs: readonly string[];
   /** How to undo what the action did; null: it has no undo. For a rollback and for lint. */
   readonly compensation: string | null;
-  /** Whether the implementation can tell, by its token, if an effect happened; without it, what is uncertain stays `unknown`. */
-  readonly probe: boolean;
+  /**
+   * What is looked at to find out whether the effect is there, or would change something; null: nothing can be, and what is uncertain
+   * stays `unknown`. With it, the implementation must have a probe, and without it, must have none.
+   */
+  readonly probe: Probe;
   /** Set where it renews the asset's facts: what a plan knows of them need not hold for the steps after it. */
   readonly changesFacts?: boolean;
   /** Members of the output that a rehearsal makes up where nothing is mocked, in place of empty texts, 0 and false. */
@@ -70,8 +101,8 @@ export interface ActionContract<Input extends z.ZodType = z.ZodType, Output exte
 }
 
 /** Checks the shape of a contract at compile time and keeps its literal types. */
-export function defineAction<Input extends z.ZodType, Output extends z.ZodType>(
-  contract: ActionContract<Input, Output>,
-): ActionContract<Input, Output> {
+export function defineAction<Input extends z.ZodType, Output extends z.ZodType, Probe extends LookOf<Input> | null>(
+  contract: ActionContract<Input, Output, Probe>,
+): ActionContract<Input, Output, Probe> {
   return Object.freeze(contract);
 }

@@ -250,7 +250,9 @@ export const scheduleSchema = z.object({
   space: nameSchema,
   name: nameSchema,
   runbook: nameSchema,
-  cron: z.string(),
+  /** Null where the schedule is no cron expression: `when` has every kind's text. */
+  cron: z.string().nullable(),
+  when: z.string(),
   timeZone: z.string(),
   paused: z.object({ since: time, by: z.string(), reason: z.string() }).nullable(),
   quarantineReason: z.string().nullable(),

@@ -1,3 +1,4 @@
+import { checkOneTiming, scheduleTimingShape } from './schedule-timing.js';
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
 import { capacitySpecSchema } from './capacity.js';
@@ -127,19 +128,18 @@ export const runbookSpecSchema = z.strictObject({
 });
 export type RunbookSpec = z.infer<typeof runbookSpecSchema>;
 
-export const scheduleSpecSchema = z.strictObject({
-  runbook: nameSchema,
-  /** Five fields, or six with seconds first. */
-  cron: z.string().min(1).max(200),
-  /** IANA name. */
-  timeZone: z.string().min(1).max(64).default('UTC'),
-  inputs: z.record(z.string(), z.unknown()).default({}),
-  /** Narrows the runbook's selector, never widens it. */
-  targets: selectorSchema.optional(),
-  /** How late a fire may still start; later ones are recorded as missed. */
-  catchUp: durationSchema.default('10m'),
-  overlap: z.enum(['skip', 'allow']).default('skip'),
-});
+export const scheduleSpecSchema = z
+  .strictObject({
+    runbook: nameSchema,
+    ...scheduleTimingShape,
+    inputs: z.record(z.string(), z.unknown()).default({}),
+    /** Narrows the runbook's selector, never widens it. */
+    targets: selectorSchema.optional(),
+    /** How late a fire may still start; later ones are recorded as missed. */
+    catchUp: durationSchema.default('10m'),
+    overlap: z.enum(['skip', 'allow']).default('skip'),
+  })
+  .superRefine(checkOneTiming);
 export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;
 
 const envelope = { apiVersion: z.literal(API_VERSION), metadata: metadataSchema };

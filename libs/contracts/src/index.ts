@@ -10,6 +10,7 @@ export * from './api.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './api-plan.js';
+export * from './api-plan-check.js';
 export * from './api-plan-difference.js';
 export * from './temporal-command.js';
 export * from './api-inputs.js';

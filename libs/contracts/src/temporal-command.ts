@@ -13,4 +13,6 @@ export type TemporalCommand =
     }
   /** Tells a run that something it waits for has come; `path` is the step's. */
   | { readonly kind: 'wake-run'; readonly subject: string; readonly payload: { readonly path: string } }
-  | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } };
+  | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } }
+  /** Has a worker ask the probes of a plan. */
+  | { readonly kind: 'check-plan'; readonly subject: string; readonly payload: { readonly checkId: string } };

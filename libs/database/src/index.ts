@@ -38,6 +38,7 @@ export * from './repositories/assets.js';
 export * from './repositories/asset-relations.js';
 export * from './repositories/enrolments.js';
 export * from './repositories/plans.js';
+export * from './repositories/plan-checks.js';
 export * from './repositories/asset-names.js';
 export * from './repositories/approvals.js';
 export * from './repositories/run-approval-state.js';

@@ -19,3 +19,4 @@ export {
 export { sendMail, type MailRequest, type MailServer } from './transport/smtp/send-mail.js';
 export { renderMail, type Mail } from './transport/smtp/mail-message.js';
 export { MAX_JUMPS } from './transport/ssh/jump-hosts.js';
+export type { FileLook, LookAtFileRequest } from './transport/ssh/look-at-file.js';

@@ -51,6 +51,8 @@ export * from './describe-inputs.js';
 export { getCapacity, listCapacity } from './read-capacity.js';
 export * from './free-ended-capacity.js';
 export * from './plan-run.js';
+export * from './plan-check.js';
+export { makePlan, type PlanSubject } from './make-plan.js';
 export * from './require-planned.js';
 export * from './approval-plan.js';
 export * from './approval-view.js';

@@ -23,6 +23,7 @@ import {
   MAX_PLANNED_TARGETS,
   planSlices,
   validateInputs,
+  type PlannedAttempt,
   type PlannedRunbook,
   type PlanTarget,
 } from '@fettle/runbook/source';
@@ -57,7 +58,11 @@ const MAX_CALLED = 200;
  * The plan of a run: what it would do now. Reads assets, credentials' versions and the called runbooks; changes nothing.
  * @throws FettleError as `planProgram`, and `denied` where a called runbook reaches beyond the actor's assets
  */
-export async function makePlan(context: OperationContext, subject: PlanSubject): Promise<Plan> {
+export async function makePlan(
+  context: OperationContext,
+  subject: PlanSubject,
+  onPlanned?: (planned: PlannedAttempt) => void,
+): Promise<Plan> {
   const { space, runbook, version, spec, targetIds, undetermined } = subject;
   const versions = await listCredentialVersions(context.transaction, space);
   const called = await readCalled(context, subject);
@@ -76,6 +81,7 @@ export async function makePlan(context: OperationContext, subject: PlanSubject):
       if (checked.inputs !== null) return { inputs: checked.inputs };
       return { error: checked.findings[0]?.message ?? 'invalid inputs' };
     },
+    onPlanned,
     credentialVersion: (name) => versions.get(name) ?? null,
   });
   for (;;) {

@@ -1,8 +1,8 @@
-import type { Plan, PlanRequestBody, RunbookSpec } from '@fettle/contracts';
+import type { Plan, PlanRequestBody } from '@fettle/contracts';
 import { countUndetermined, TARGET_CONDITION_FIRST_PARAMETER } from '@fettle/database';
 import { assetColumnMap, compileSelector } from '@fettle/expression';
 import type { OperationContext } from './context.js';
-import { makePlan, requireIdsAllowed, selectIds } from './make-plan.js';
+import { makePlan, requireIdsAllowed, selectIds, type PlanSubject } from './make-plan.js';
 import { withConflicts } from './plan-conflicts.js';
 import { keepPlan } from './require-planned.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
@@ -16,6 +16,14 @@ import { checkedInputs, findRunbook, selectorOf, storedSpec } from './start-run.
  * @throws FettleError as `startRun` and `planProgram`
  */
 export async function planRun(context: OperationContext, request: PlanRequestBody): Promise<Plan> {
+  return (await planSubject(context, request)).plan;
+}
+
+/** The same with what the plan was made of, by which it can be made again. */
+export async function planSubject(
+  context: OperationContext,
+  request: PlanRequestBody,
+): Promise<{ readonly plan: Plan; readonly subject: PlanSubject }> {
   const { transaction } = context;
   const { space, runbook } = request;
   const permission = 'run:start' as const;
@@ -29,17 +37,21 @@ export async function planRun(context: OperationContext, request: PlanRequestBod
   const subject = { space, runbook, version, spec, inputs, permission };
   if (selector === null) {
     requireUnnarrowed(context, permission, space);
-    return shown(context, await makePlan(context, { ...subject, targetIds: [], undetermined: 0 }), spec);
+    return shown(context, { ...subject, targetIds: [], undetermined: 0 });
   }
   const compiled = compileSelector(selector, assetColumnMap, { firstParameter: TARGET_CONDITION_FIRST_PARAMETER });
   const undetermined = await countUndetermined(transaction, space, compiled);
   const targetIds = await selectIds(context, space, selector);
   if (targetIds.length === 0 && !request.allowEmpty) throw noTargets(selector.source, space, undetermined);
   await requireIdsAllowed(context, targetIds, subject);
-  return shown(context, await makePlan(context, { ...subject, targetIds, undetermined }), spec);
+  return shown(context, { ...subject, targetIds, undetermined });
 }
 
 /** Kept without what is true at this moment only. */
-async function shown(context: OperationContext, plan: Plan, spec: RunbookSpec): Promise<Plan> {
-  return withConflicts(context, await keepPlan(context, plan), spec.assetLock ?? 'exclusive');
+async function shown(
+  context: OperationContext,
+  subject: PlanSubject,
+): Promise<{ readonly plan: Plan; readonly subject: PlanSubject }> {
+  const plan = await keepPlan(context, await makePlan(context, subject));
+  return { plan: await withConflicts(context, plan, subject.spec.assetLock ?? 'exclusive'), subject };
 }

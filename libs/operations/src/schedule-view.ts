@@ -1,6 +1,7 @@
 import type { Schedule } from '@fettle/contracts';
-import { nextInstants, parseCron } from '@fettle/calendar';
+import { nextInstants, timingText } from '@fettle/calendar';
 import type { StoredFire, StoredSchedule } from '@fettle/database';
+import { recurrenceOf } from './recurrence-of.js';
 
 const shownNextFires = 5;
 export const shownLastFires = 10;
@@ -9,14 +10,13 @@ export const shownLastFires = 10;
 export function scheduleView(schedule: StoredSchedule, lastFires: readonly StoredFire[], now: Date): Schedule {
   const { spec } = schedule.document;
   const isActive = schedule.pausedAt === null && schedule.quarantineReason === null;
-  const next = isActive
-    ? nextInstants({ cron: parseCron(spec.cron), timeZone: spec.timeZone, after: now, count: shownNextFires })
-    : [];
+  const next = isActive ? nextInstants({ ...recurrenceOf(schedule.document), after: now, count: shownNextFires }) : [];
   return {
     space: schedule.space,
     name: schedule.name,
     runbook: spec.runbook,
-    cron: spec.cron,
+    cron: spec.cron ?? null,
+    when: timingText(spec),
     timeZone: spec.timeZone,
     paused:
       schedule.pausedAt === null

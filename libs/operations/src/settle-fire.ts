@@ -1,12 +1,5 @@
-import {
-  assertTimeZone,
-  nextInstants,
-  parseCron,
-  settleInstants,
-  type FireDecision,
-  type Recurrence,
-} from '@fettle/calendar';
-import { durationMs, FettleError, type ScheduleSpec } from '@fettle/contracts';
+import { nextInstants, settleInstants, type FireDecision, type Recurrence } from '@fettle/calendar';
+import { durationMs, FettleError } from '@fettle/contracts';
 import {
   findPrincipalById,
   findSchedule,
@@ -22,18 +15,13 @@ import { decide } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import { systemContext, type OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
+import { recurrenceOf } from './recurrence-of.js';
 import { startRun } from './start-run.js';
 
 export interface SettledFires {
   readonly fires: readonly NewFire[];
   /** There are more instants up to now: settle again. */
   readonly more: boolean;
-}
-
-/** When a schedule is due. @throws FettleError `invalid-schedule`, `invalid-time-zone` */
-export function recurrenceOf(spec: ScheduleSpec): Recurrence {
-  assertTimeZone(spec.timeZone);
-  return { cron: parseCron(spec.cron), timeZone: spec.timeZone };
 }
 
 /**
@@ -48,7 +36,7 @@ export async function settleFire(transaction: Transaction, scheduleId: string, n
   const { spec } = schedule.document;
   let recurrence: Recurrence;
   try {
-    recurrence = recurrenceOf(spec);
+    recurrence = recurrenceOf(schedule.document);
   } catch (error) {
     if (!(error instanceof FettleError)) throw error;
     await quarantineSchedule(transaction, schedule.id, error.message);

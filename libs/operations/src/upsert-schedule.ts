@@ -1,16 +1,12 @@
-import {
-  FettleError,
-  InvalidDocumentError,
-  type RunbookDocument,
-  type ScheduleDocument,
-  type ScheduleSpec,
-} from '@fettle/contracts';
-import { nextInstants, parseCron } from '@fettle/calendar';
+import { FettleError, InvalidDocumentError, type RunbookDocument, type ScheduleDocument } from '@fettle/contracts';
+import { isDeepStrictEqual } from 'node:util';
+import { nextInstants, wakingCron, type ScheduleTiming } from '@fettle/calendar';
 import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes } from '@fettle/database';
 import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
 import { checkSecretInputs } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { recurrenceOf } from './recurrence-of.js';
 
 export interface UpsertScheduleRequest {
   readonly documentId: string;
@@ -20,14 +16,20 @@ export interface UpsertScheduleRequest {
 }
 
 /** The first instant after a moment, null where there is none. */
-export function nextFireAt(spec: Pick<ScheduleSpec, 'cron' | 'timeZone'>, after: Date): Date | null {
-  const [next] = nextInstants({ cron: parseCron(spec.cron), timeZone: spec.timeZone, after, count: 1 });
+export function nextFireAt(document: ScheduleDocument, after: Date): Date | null {
+  const [next] = nextInstants({ ...recurrenceOf(document), after, count: 1 });
   return next === undefined ? null : new Date(next.at);
 }
 
+/** What of a document decides when it is due. */
+function timingOf({ spec }: ScheduleDocument): ScheduleTiming {
+  const { cron, every, phase, rrule, at, timeZone, dst, start, end, exclude, jitter } = spec;
+  return { cron, every, phase, rrule, at, timeZone, dst, start, end, exclude, jitter };
+}
+
 /**
- * Makes the schedule's row follow its document: instants count from now on where it is new or its cron expression or zone
- * changed, and Temporal is told through the outbox. Runs start on behalf of whoever applied the newest version, so that nobody
+ * Makes the schedule's row follow its document: instants count from now on where it is new or when it is due has changed, and
+ * Temporal is told through the outbox, where it can wake such a schedule; the reconciler finds what nobody wakes. Runs start on behalf of whoever applied the newest version, so that nobody
  * makes a schedule run with another's rights by changing it.
  */
 export async function upsertSchedule(context: OperationContext, request: UpsertScheduleRequest): Promise<void> {
@@ -39,14 +41,15 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
   }
   const { space, name } = metadata;
   await saveScheduleOwner(transaction, { id, space, name, createdBy: actor.principalId });
-  const isSameTime = previous?.spec.cron === spec.cron && previous.spec.timeZone === spec.timeZone;
-  if (isSameTime) return;
+  if (previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document))) return;
   const now = new Date();
-  await saveScheduleTimes(transaction, { id, watermark: now, nextAt: nextFireAt(spec, now) });
+  await saveScheduleTimes(transaction, { id, watermark: now, nextAt: nextFireAt(document, now) });
+  const cron = wakingCron(spec);
+  if (cron === null) return;
   await enqueueCommand(transaction, {
     kind: 'put-schedule',
     subject: `schedule-${id}`,
-    payload: { scheduleId: id, cron: spec.cron, timeZone: spec.timeZone },
+    payload: { scheduleId: id, cron, timeZone: spec.timeZone },
   });
 }
 

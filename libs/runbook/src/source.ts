@@ -11,6 +11,7 @@ export { MAX_PLANNED_TARGETS, plannedInside, planProgram, planSlices, planSummar
 export {
   calledKey,
   type InputsCheck,
+  type PlannedAttempt,
   type PlannedRunbook,
   type PlanRequest,
   type PlanTarget,

@@ -22,6 +22,8 @@ async function dispatch(temporal: TemporalClient, command: TemporalCommand): Pro
       return startOnce(temporal, 'runRunbook', command.subject, command.payload);
     case 'enrol-asset':
       return startOnce(temporal, 'enrolAsset', command.subject, command.payload);
+    case 'check-plan':
+      return startOnce(temporal, 'checkPlan', command.subject, command.payload);
     case 'cancel-run':
       return cancelRun(temporal, command.subject);
     case 'wake-run':
@@ -44,7 +46,7 @@ function refuseUnknown(command: never): never {
 
 async function startOnce(
   { client, taskQueue }: TemporalClient,
-  workflowType: 'runRunbook' | 'enrolAsset',
+  workflowType: 'runRunbook' | 'enrolAsset' | 'checkPlan',
   workflowId: string,
   payload: TemporalCommand['payload'],
 ): Promise<void> {

@@ -11,7 +11,7 @@ const common = {
   maxTimeoutMs: 3_600_000,
   secretInputs: [],
   compensation: null,
-  probe: false,
+  probe: null,
 };
 export const testActions = {
   'ssh.run': defineAction({

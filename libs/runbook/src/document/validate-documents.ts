@@ -1,4 +1,5 @@
-import type { Finding, RunbookSpec, ScheduleDocument } from '@fettle/contracts';
+import type { Finding, RunbookSpec, ScheduleDocument, ScheduleSpec } from '@fettle/contracts';
+import type { JsonPath } from '../json.js';
 import { parseSelector } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { checkExpression } from './expression-findings.js';
@@ -10,10 +11,19 @@ import { validateNotify } from './validate-notify.js';
 import { validateRehearsal } from './validate-rehearsal.js';
 import { validateRunbook } from './validate-runbook.js';
 
+/** One piece of when a schedule is due: where it stands in `spec`, and what throws FettleError where it is wrong. */
+export interface TimingPiece {
+  readonly path: JsonPath;
+  readonly source: string;
+  readonly check: () => unknown;
+}
+
 export interface ValidateOptions {
   readonly actions: ActionRegistry;
   /** Throws FettleError for a cron text that is wrong, with its position in the text (`parseCron` of the calendar room). */
   readonly validateCron?: ((cron: string) => unknown) | undefined;
+  /** The pieces of when a schedule is due (`timingChecks` of the calendar room); without it only cron text and zone are checked. */
+  readonly timingChecks?: ((spec: ScheduleSpec) => readonly TimingPiece[]) | undefined;
   /** Throws FettleError for a zone that is not known (`assertTimeZone` of the calendar room). */
   readonly validateTimeZone?: ((timeZone: string) => unknown) | undefined;
   /** Runbooks that are known besides the documents: what a `call` of one that is not among them is checked against. */
@@ -74,23 +84,26 @@ function duplicate(parsed: ParsedDocument, first: ParsedDocument, key: string): 
   });
 }
 
+const textChecks =
+  ({ validateCron, validateTimeZone }: ValidateOptions) =>
+  ({ cron, timeZone }: ScheduleSpec): TimingPiece[] => [
+    ...(cron === undefined ? [] : [{ path: ['cron'], source: cron, check: () => validateCron?.(cron) }]),
+    { path: ['timeZone'], source: timeZone, check: () => validateTimeZone?.(timeZone) },
+  ];
+
 function validateSchedule(
   { spec, metadata }: ScheduleDocument,
   { places }: ParsedDocument,
-  { validateCron, validateTimeZone }: ValidateOptions,
+  options: ValidateOptions,
   seen: ReadonlyMap<string, ParsedDocument>,
   findings: Finding[],
 ): void {
-  const at = (field: 'cron' | 'timeZone' | 'targets', source: string) => ({
-    places,
-    path: ['spec', field],
-    offset: 0,
-    source,
-  });
-  checkExpression(at('cron', spec.cron), findings, () => validateCron?.(spec.cron));
-  checkExpression(at('timeZone', spec.timeZone), findings, () => validateTimeZone?.(spec.timeZone));
+  const at = (path: JsonPath, source: string) => ({ places, path: ['spec', ...path], offset: 0, source });
+  for (const { path, source, check } of (options.timingChecks ?? textChecks(options))(spec)) {
+    checkExpression(at(path, source), findings, check);
+  }
   const { targets } = spec;
-  if (targets !== undefined) checkExpression(at('targets', targets), findings, () => parseSelector(targets));
+  if (targets !== undefined) checkExpression(at(['targets'], targets), findings, () => parseSelector(targets));
   // The runbook may stand elsewhere; the server checks the inputs against the version it knows.
   const runbook = seen.get(`Runbook/${metadata.space}/${spec.runbook}`)?.document;
   if (runbook?.kind !== 'Runbook') return;

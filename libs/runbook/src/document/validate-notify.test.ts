@@ -10,7 +10,7 @@ const base = {
   summary: '',
   secretInputs: [],
   compensation: null,
-  probe: false,
+  probe: null,
   output: z.object({}),
 } as const;
 const control = {

@@ -149,8 +149,12 @@ export class PlanWalk implements Walker {
     this.#wants(step, frame);
     const planned = this.#compile(step, action);
     const isControl = action.scope === 'control';
-    const variants = yield* this.#variants(frame, isControl, this.base(step, frame).path, (known, target, standing) => {
+    const { path } = this.base(step, frame);
+    const { onPlanned } = this.request;
+    const variants = yield* this.#variants(frame, isControl, path, (known, target, standing) => {
       const result = planStep(planned, known, target);
+      const { outcome, input } = result;
+      onPlanned?.({ path, uses: step.uses, target: isControl ? null : target, outcome, input, timeout: step.timeout });
       note(result, step.id, passesOver, standing, isControl ? frame.crowd : null);
       if (action.changesFacts === true && result.outcome.outcome === 'run') {
         Object.assign(standing, { factsAfter: [...new Set([...standing.factsAfter, step.id])] });

@@ -1,4 +1,4 @@
-import type { RunbookSpec } from '@fettle/contracts';
+import type { PlannedOutcome, RunbookSpec } from '@fettle/contracts';
 import type { AssetView } from '@fettle/expression';
 import type { JsonObject } from '../json.js';
 import type { ActionRegistry } from './program-nodes.js';
@@ -41,8 +41,23 @@ export interface PlanRequest {
   /** Those that may be called, by `calledKey`; absent: one that is called is shown by its name only. */
   readonly called?: ReadonlyMap<string, PlannedRunbook> | undefined;
   readonly checkInputs?: InputsCheck | undefined;
+  /** Told of each action step on each target, in the order of the plan; rollbacks and looks of a wait are not. */
+  readonly onPlanned?: ((planned: PlannedAttempt) => void) | undefined;
   /** Versions of the credentials by name, asked once it is known which are opened. Absent: null for each. */
   readonly credentialVersion?: ((name: string) => number | null) | undefined;
+}
+
+/** One action step on one target, or once for the run, as it is planned. */
+export interface PlannedAttempt {
+  readonly path: string;
+  readonly uses: string;
+  /** Null: it acts once, for the run. */
+  readonly target: { readonly assetId: string; readonly name: string } | null;
+  readonly outcome: PlannedOutcome;
+  /** Parsed, where the outcome is `run`; texts that are known later stand as `(known after <step>)` in it. */
+  readonly input?: unknown;
+  /** As the document has it. */
+  readonly timeout?: string | number | undefined;
 }
 
 /** By what a call names a runbook. */

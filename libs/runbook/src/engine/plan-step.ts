@@ -37,6 +37,8 @@ export interface PlannedStep {
   readonly outcome: PlannedOutcome;
   /** Names of the credentials that the step opens. */
   readonly credentials: readonly string[];
+  /** Parsed, where it runs. */
+  readonly input?: unknown;
 }
 
 /** How a value is shown that an earlier step will yield. */
@@ -196,6 +198,7 @@ function renderStep(
       knownAfter: [...knownAfter],
     },
     credentials: credentialsIn(action, parsed.data),
+    input: parsed.data,
   };
 }
 

@@ -11,7 +11,7 @@ const common = {
   defaultTimeoutMs: 1000,
   maxTimeoutMs: 1000,
   compensation: null,
-  probe: false,
+  probe: null,
 };
 export const actions = {
   'ssh.run': defineAction({

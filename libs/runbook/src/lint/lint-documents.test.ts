@@ -14,7 +14,7 @@ const common = {
   maxTimeoutMs: 3_600_000,
   secretInputs: [],
   compensation: null,
-  probe: false,
+  probe: null,
   output: z.object({ stdout: z.string(), exitCode: z.int() }),
   render: () => ({ argv: [], files: [], calls: [] }),
 };

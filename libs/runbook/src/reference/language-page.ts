@@ -9,7 +9,7 @@ import { findingCodes } from './finding-codes.js';
 const requiredBy: Readonly<Partial<Record<SectionName, readonly string[]>>> = {
   metadata: ['name'],
   runbook: ['steps'],
-  schedule: ['runbook', 'cron'],
+  schedule: ['runbook'],
   notification: ['on', 'uses'],
   capacityLimit: ['key', 'limit'],
   step: ['id'],

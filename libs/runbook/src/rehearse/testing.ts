@@ -6,7 +6,7 @@ import { validateDocuments } from '../document/validate-documents.js';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { rehearse, type RehearseReport } from './rehearse.js';
 
-const common = { version: 1, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000, secretInputs: [], probe: false } as const;
+const common = { version: 1, defaultTimeoutMs: 60_000, maxTimeoutMs: 600_000, secretInputs: [], probe: null } as const;
 const nothing = () => ({ argv: [], files: [], calls: [] });
 
 export const testActions: ActionRegistry = {

@@ -1,5 +1,5 @@
 import { actionContracts } from '@fettle/activities/contracts';
-import { assertTimeZone, parseCron } from '@fettle/calendar';
+import { assertTimeZone, parseCron, timingChecks } from '@fettle/calendar';
 import type { Finding } from '@fettle/contracts';
 import { orderedFindings, parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
 import type { SourceFile } from './read-sources.js';
@@ -19,6 +19,7 @@ export function checkSources(sources: readonly SourceFile[]): CheckedSources {
       actions: actionContracts,
       validateCron: parseCron,
       validateTimeZone: assertTimeZone,
+      timingChecks,
     }),
   ];
   // All of a file together, in its order, whoever found them.

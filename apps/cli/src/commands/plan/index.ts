@@ -12,6 +12,7 @@ export function addPlanCommand(program: Command, session: Session): void {
     .option('--runbook-version <version>', 'number or digest of a version; default: the current one')
     .option('--allow-empty', 'accept that no target matches')
     .option('--host <name>', 'only what is done on this target')
+    .option('--check', 'ask read-only probes on the targets, and say what would change there')
     .option('--full', 'each rendering by itself, with the names of all targets')
     .option('-f, --file <file>', 'plan a runbook of these documents without a server (repeatable)', collect)
     .option('--target <name[:label=value,...]>', 'with -f: a target that is assumed (repeatable)', collect)

@@ -37,6 +37,10 @@ const notes: Readonly<Record<string, string>> = {
   'gap-shifted': 'the clock skips the hour: shifted',
   'overlap-first': 'the hour comes twice: the first',
   'overlap-last': 'the hour comes twice: the second',
+  'gap-skipped': 'skipped: the clock leaves it out',
+  'gap-merged': 'skipped: shifted onto another fire',
+  'overlap-skipped': 'skipped: the other of two',
+  excluded: 'skipped: excluded',
 };
 
 export function fireColumns<One extends Fire>(scheduleZone: string, zone: string, now: Date): Column<One>[] {

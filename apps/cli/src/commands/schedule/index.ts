@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { wholeNumber, withSpace, waitApprovalOption } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
@@ -33,12 +33,19 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .action(session.act(triggerSchedule));
   withSpace(schedule.command('preview'))
     .description(
-      'show the next fires of a stored schedule, of those in a file, or of a cron expression; the latter two offline',
+      'show the next fires of a stored schedule, of those in a file, or of what the options say; offline but for the first',
     )
     .argument('[name]', 'name of a stored schedule')
     .option('-f, --file <file>', 'file of documents')
     .option('--cron <expression>', 'five fields, or six with seconds first')
-    .option('--time-zone <zone>', 'IANA name, for --cron', 'UTC')
+    .option('--every <duration>', 'elapsed time, counted from 1970-01-01T00:00:00Z')
+    .option('--phase <duration>', 'with --every: so long after its multiples')
+    .option('--rrule <rule>', 'RFC 5545; lines DTSTART, EXDATE and RDATE may stand beside it')
+    .option('--zone <zone>', 'IANA name; default UTC, or what the schedule says')
+    .option('--from <time>', 'the first moment, inclusive; UTC where it has no offset; default now')
+    .addOption(new Option('--gap <policy>', 'local times that the clock leaves out').choices(['shift', 'skip']))
+    .addOption(new Option('--overlap <policy>', 'local times that come twice').choices(['first', 'last', 'both']))
+    .option('--show-skipped', 'also list what policies and exclusions skip, with why; not counted by --count')
     .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, wholeNumber(1, MAX_PREVIEW), 5)
     .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
 }

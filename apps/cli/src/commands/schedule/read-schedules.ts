@@ -15,7 +15,7 @@ export async function listSchedules(session: Session, options: SpaceOptions): Pr
     [
       { title: 'NAME', value: (one) => one.name },
       { title: 'RUNBOOK', value: (one) => one.runbook },
-      { title: 'CRON', value: (one) => one.cron },
+      { title: 'WHEN', value: (one) => one.when },
       { title: 'ZONE', value: (one) => one.timeZone },
       { title: 'STATE', value: stateOf, paint: (cell) => paintState(colours, cell) },
       { title: 'NEXT', value: (one) => nextText(one, now) },
@@ -39,7 +39,7 @@ function shown({ output, host }: Session, schedule: Schedule): string {
     [
       ['name', schedule.name],
       ['runbook', schedule.runbook],
-      ['cron', `${schedule.cron} (${schedule.timeZone})`],
+      ['when', `${schedule.when} (${schedule.timeZone})`],
       ['state', stateOf(schedule)],
       ['paused', paused === null ? null : `since ${paused.since} by ${paused.by}: ${paused.reason}`],
       ['quarantined', schedule.quarantineReason],

@@ -25,6 +25,7 @@ export type SshErrorCode =
   | 'output-sink-failed'
   | 'stdin-source-failed'
   | 'file-put-failed'
+  | 'file-look-failed'
   | 'detach-impossible'
   | 'stale-request';
 

@@ -1,8 +1,10 @@
 import type { ClientChannel } from 'ssh2';
 import { ExecNotStarted } from './connection.js';
 import { cancelledError, sshError } from './errors.js';
+import { findProcesses, type FindProcessesRequest } from './find-processes.js';
 import { JumpHosts } from './jump-hosts.js';
 import { killArgv } from './kill.js';
+import { lookAtFile, type FileLook, type LookAtFileRequest } from './look-at-file.js';
 import { ConnectionPool, type ConnectionPoolOptions, type Lease } from './pool.js';
 import { putFile } from './put-file.js';
 import { scanHostKeys } from './scan-host-keys.js';
@@ -93,6 +95,20 @@ export class SshPool {
   /** Puts a file in place atomically, or finds that it is there already. See `putFile`. */
   putFile(endpoint: SshEndpoint, credential: SshCredential, request: PutFileRequest): Promise<PutFileResult> {
     return putFile((execRequest) => this.exec(endpoint, credential, execRequest), endpoint, request);
+  }
+
+  /** What lies at a path; changes nothing. See `lookAtFile`. */
+  lookAtFile(endpoint: SshEndpoint, credential: SshCredential, request: LookAtFileRequest): Promise<FileLook> {
+    return lookAtFile((execRequest) => this.exec(endpoint, credential, execRequest), endpoint, request);
+  }
+
+  /** Whether a command that was given a token is at work still. See `findProcesses`. */
+  findProcesses(
+    endpoint: SshEndpoint,
+    credential: SshCredential,
+    request: FindProcessesRequest,
+  ): Promise<'none' | 'some' | 'unsure'> {
+    return findProcesses((execRequest) => this.exec(endpoint, credential, execRequest), request);
   }
 
   /** Host keys as the host shows them now, for explicit enrolment; no authentication is attempted. */

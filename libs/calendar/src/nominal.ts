@@ -1,0 +1,114 @@
+import { DAY_MS } from './days.js';
+import { exclusionOf, type IsExcluded } from './exclusions.js';
+import { CronTimes, ListedTimes } from './local-times.js';
+import type { Recurrence } from './recurrence.js';
+import { ruleTimes } from './rule-times.js';
+import { MAX_TIME_MS, MIN_TIME_MS, timeMs } from './time.js';
+import { iterateWallClock, previousOnWallClock, type RawInstant, type WallClock } from './wall-clock.js';
+import { zoneOf, type Zone } from './zone.js';
+
+/** Most instants in a row that may be excluded: what comes after that many is not found. */
+const MAX_EXCLUDED_IN_A_ROW = 1_000_000;
+
+/** A recurrence without its jitter: within its bounds, exclusions taken out. */
+export interface NominalInstants {
+  /** Instants in [fromMs, toMs), ascending. */
+  iterate(fromMs: number, toMs: number): Generator<RawInstant>;
+  /** The last instant before a time. */
+  previous(beforeMs: number): RawInstant | null;
+}
+
+/** Instants by themselves, before bounds and exclusions. */
+type Unbounded = NominalInstants;
+
+export function nominalInstants(recurrence: Recurrence, withSkipped = false): NominalInstants {
+  const zone = zoneOf(recurrence.timeZone);
+  const all = unbounded(recurrence, zone, withSkipped);
+  const isExcluded = exclusionOf(recurrence.exclude);
+  const until = 'rule' in recurrence ? recurrence.rule.untilAtMs : null;
+  const firstMs = Math.max(MIN_TIME_MS, recurrence.start === undefined ? MIN_TIME_MS : timeMs(recurrence.start));
+  const endMs = Math.min(
+    MAX_TIME_MS,
+    recurrence.end === undefined ? MAX_TIME_MS : timeMs(recurrence.end),
+    until === null ? MAX_TIME_MS : until + 1,
+  );
+  return {
+    iterate: (fromMs, toMs) =>
+      withoutExcluded(all.iterate(Math.max(fromMs, firstMs), Math.min(toMs, endMs)), isExcluded, withSkipped),
+    previous: (beforeMs) => {
+      let before = Math.min(beforeMs, endMs);
+      for (let excluded = 0; excluded < MAX_EXCLUDED_IN_A_ROW; excluded += 1) {
+        const found = all.previous(before);
+        if (!found || found.atMs < firstMs) return null;
+        if (!isExcluded(found.nominalMs)) return found;
+        before = found.atMs;
+      }
+      return null;
+    },
+  };
+}
+
+function* withoutExcluded(
+  instants: Iterable<RawInstant>,
+  isExcluded: IsExcluded,
+  withSkipped: boolean,
+): Generator<RawInstant> {
+  let excluded = 0;
+  for (const instant of instants) {
+    if (!isExcluded(instant.nominalMs)) {
+      if (instant.skipped === undefined) excluded = 0;
+      yield instant;
+      continue;
+    }
+    excluded += 1;
+    if (excluded > MAX_EXCLUDED_IN_A_ROW) return;
+    if (withSkipped) yield { ...instant, skipped: instant.skipped ?? 'excluded' };
+  }
+}
+
+function unbounded(recurrence: Recurrence, zone: Zone, withSkipped: boolean): Unbounded {
+  if ('interval' in recurrence) return everyInstants(recurrence.interval, zone);
+  if ('once' in recurrence && 'atMs' in recurrence.once) return onlyInstant(recurrence.once.atMs, zone);
+  const times =
+    'cron' in recurrence
+      ? new CronTimes(recurrence.cron)
+      : 'rule' in recurrence
+        ? ruleTimes(recurrence.rule)
+        : new ListedTimes('localMs' in recurrence.once ? [recurrence.once.localMs] : []);
+  const { gap = 'shift', overlap = 'first' } = recurrence;
+  const clock: WallClock = { times, zone, gap, overlap, withSkipped };
+  return {
+    iterate: (fromMs, toMs) => iterateWallClock(clock, fromMs, toMs),
+    previous: (beforeMs) => previousOnWallClock({ ...clock, withSkipped: false }, beforeMs),
+  };
+}
+
+function everyInstants(
+  { everyMs, phaseMs }: { readonly everyMs: number; readonly phaseMs: number },
+  zone: Zone,
+): Unbounded {
+  if (!(everyMs >= 1000 && everyMs <= 366 * DAY_MS)) throw new RangeError(`an interval of ${everyMs} ms`);
+  const indexFrom = (atMs: number): number => Math.ceil((atMs - phaseMs) / everyMs);
+  const instant = (index: number): RawInstant => elapsed(index * everyMs + phaseMs, zone);
+  return {
+    *iterate(fromMs, toMs) {
+      for (let index = indexFrom(fromMs); index * everyMs + phaseMs < toMs; index += 1) yield instant(index);
+    },
+    previous: (beforeMs) => instant(indexFrom(beforeMs) - 1),
+  };
+}
+
+function onlyInstant(atMs: number, zone: Zone): Unbounded {
+  return {
+    *iterate(fromMs, toMs) {
+      if (atMs >= fromMs && atMs < toMs) yield elapsed(atMs, zone);
+    },
+    previous: (beforeMs) => (atMs < beforeMs ? elapsed(atMs, zone) : null),
+  };
+}
+
+/** An instant that no wall clock decides. */
+function elapsed(atMs: number, zone: Zone): RawInstant {
+  const offsetMs = zone.offsetAt(atMs);
+  return { atMs, offsetMs, note: '', nominalMs: atMs + offsetMs };
+}
