@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { ProcessConfig } from '@fettle/config';
 import { ENGINE_VERSION } from '@fettle/runbook';
 import { workflowBundle } from './replay-histories.js';
 
@@ -16,4 +17,21 @@ export async function readEngineVersion(bundlePath = workflowBundle): Promise<st
   const code = mapAt < 0 ? bundle : bundle.slice(0, mapAt);
   const digest = createHash('sha256').update(code).digest('hex');
   return `${ENGINE_VERSION}+${digest.slice(0, DIGEST_DIGITS)}`;
+}
+
+/** This worker's version in its deployment. */
+export interface DeploymentVersion {
+  readonly deploymentName: string;
+  readonly buildId: string;
+}
+
+/** Null: workers are not versioned. */
+export function deploymentVersion(
+  config: Pick<ProcessConfig, 'workerDeployment' | 'buildId'>,
+  engineVersion: string,
+): DeploymentVersion | null {
+  const { workerDeployment, buildId } = config;
+  return workerDeployment === undefined
+    ? null
+    : { deploymentName: workerDeployment, buildId: buildId ?? engineVersion };
 }

@@ -13,7 +13,7 @@ import { AUDIT_ORIGIN } from '@fettle/operations';
 import { createNoteSigner, loadKeyFile, parseEffectTokenKey, SealingKeyring } from '@fettle/security';
 import { connectTemporal } from '@fettle/temporal';
 import { NestFactory } from '@nestjs/core';
-import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerDeploymentOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
@@ -25,7 +25,7 @@ import { sealAudit } from './background/seal-audit.js';
 import { sendNotifications } from './background/send-notifications.js';
 import { settleSchedules } from './background/settle-schedules.js';
 import { sweepRuns } from './background/sweep-runs.js';
-import { readEngineVersion } from './engine-version.js';
+import { deploymentVersion, readEngineVersion, type DeploymentVersion } from './engine-version.js';
 import { workflowBundle } from './replay-histories.js';
 import { WorkerModule } from './worker.module.js';
 
@@ -53,13 +53,15 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
   const dataSource = context.get(DataSource);
   const ssh = new SshPool();
   const state = { draining: false };
+  const engineVersion = await readEngineVersion();
+  const version = deploymentVersion(config, engineVersion);
   const services: WorkerServices = {
     dataSource,
     ssh,
     keyring: SealingKeyring.fromText(await loadKeyFile(config.sealingKeyFile)),
     tokenKey: parseEffectTokenKey(await loadKeyFile(config.tokenKeyFile)),
     workerName: `${hostname()}:${process.pid}`,
-    engineVersion: await readEngineVersion(),
+    engineVersion,
     logger,
   };
   const connection = await connectPatiently(config.temporalAddress, logger);
@@ -68,6 +70,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     namespace: config.temporalNamespace,
     taskQueue: config.temporalTaskQueue,
     workflowBundle: { codePath: workflowBundle },
+    ...(version === null ? {} : { workerDeploymentOptions: versioned(version) }),
     activities: {
       ...runActivities(services, () => state.draining),
       ...scheduleActivities(services),
@@ -98,6 +101,11 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     },
     stopped,
   };
+}
+
+/** A run stays with the build that it began on, however many come after it. */
+function versioned(version: DeploymentVersion): WorkerDeploymentOptions {
+  return { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' };
 }
 
 async function connectPatiently(address: string, logger: Logger): Promise<NativeConnection> {

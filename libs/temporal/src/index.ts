@@ -3,3 +3,4 @@ export * from './send-command.js';
 export * from './compare-runs.js';
 export * from './history-json.js';
 export * from './read-history.js';
+export * from './deployments.js';
