@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { planRequestSchema } from '@fettle/contracts';
 import { applyDocuments, requestEnrolment, requestPlanCheck } from '@fettle/operations';
 import { OLDEST_ENGINE_VERSION } from '@fettle/runbook';
 import { connectTemporal, historyToJson, type TemporalClient } from '@fettle/temporal';
@@ -150,6 +151,8 @@ async function recordSmall(on: Played): Promise<void> {
     targets: 'asset.labels.group == "host"',
     steps: [{ id: 'look', uses: 'ssh.run', with: { argv: ['true'] } }],
   });
-  const { check } = await stage.act((context) => requestPlanCheck(context, planRequestSchema.parse({ runbook: 'checked' })));
+  const { check } = await stage.act((context) =>
+    requestPlanCheck(context, planRequestSchema.parse({ runbook: 'checked' })),
+  );
   await record(on, 'checkPlan', 'checked', `check-${check.id}`);
 }
