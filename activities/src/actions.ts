@@ -1,6 +1,8 @@
 import { gatherFacts } from './asset/gather.js';
+import { useCredential } from './asset/use-credential.js';
 import type { ActionName } from './contracts.js';
 import { putFile } from './file/put.js';
+import { restoreFile } from './file/restore.js';
 import { requestHttp } from './http/request.js';
 import type { ControlAction, TargetAction } from './implementation.js';
 import { sendMail } from './notify/mail.js';
@@ -13,8 +15,10 @@ export const actions = {
   'ssh.run': runCommand,
   'ssh.script': runScript,
   'file.put': putFile,
+  'file.restore': restoreFile,
   'http.request': requestHttp,
   'asset.gather': gatherFacts,
+  'asset.use-credential': useCredential,
   'notify.webhook': sendWebhook,
   'notify.mail': sendMail,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;

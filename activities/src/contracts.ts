@@ -1,6 +1,8 @@
 import type { ActionContract } from '@fettle/contracts';
 import { assetGather } from './asset/gather.contract.js';
+import { assetUseCredential } from './asset/use-credential.contract.js';
 import { filePut } from './file/put.contract.js';
+import { fileRestore } from './file/restore.contract.js';
 import { httpRequest } from './http/request.contract.js';
 import { notifyMail } from './notify/mail.contract.js';
 import { notifyWebhook } from './notify/webhook.contract.js';
@@ -8,7 +10,9 @@ import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
 export { assetGather, gatherCommands, gatherNames, type GatherName } from './asset/gather.contract.js';
+export { assetUseCredential } from './asset/use-credential.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
+export { fileRestore } from './file/restore.contract.js';
 export { httpRequest } from './http/request.contract.js';
 export { mailPort, notifyMail } from './notify/mail.contract.js';
 export { notifyWebhook } from './notify/webhook.contract.js';
@@ -22,8 +26,10 @@ export const actionContracts = {
   'ssh.run': sshRun,
   'ssh.script': sshScript,
   'file.put': filePut,
+  'file.restore': fileRestore,
   'http.request': httpRequest,
   'asset.gather': assetGather,
+  'asset.use-credential': assetUseCredential,
   'notify.webhook': notifyWebhook,
   'notify.mail': notifyMail,
 } as const satisfies Record<string, ActionContract>;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { defineAction } from '@fettle/contracts';
+import { defineAction, type ActionContract } from '@fettle/contracts';
 import type { ExecRequest, PutFileRequest, SshPool } from '@fettle/drivers';
 import { RedactionSet } from '@fettle/security';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { actions } from './actions.js';
-import { actionContracts } from './contracts.js';
-import { controlAction, type TargetContext } from './implementation.js';
+import { actionContracts, type assetGather, type filePut } from './contracts.js';
+import { controlAction, type targetAction, type ProbeContext, type TargetContext } from './implementation.js';
 
 /** A context whose hosts only note down what they are asked. */
 function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFileRequest[] } {
@@ -29,12 +29,15 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     credential: { kind: 'password', password: 'x' },
     ssh: ssh as SshPool,
     token: 't',
+    undo: { stepToken: 'step', keeps: true, of: null },
     timeoutMs: 1000,
     signal: new AbortController().signal,
     output: () => undefined,
     secret: (name) => Promise.resolve(`value of ${name}`),
     redactor: () => new RedactionSet([]).redactor(),
     saveFacts: () => Promise.resolve(),
+    identity: () => Promise.resolve({ user: 'ops', credential: { kind: 'password', password: 'x' } }),
+    useCredential: () => Promise.resolve('old'),
     note: () => undefined,
     detached: null,
   };
@@ -94,6 +97,42 @@ describe('implementations', () => {
     });
   });
 
+  it('have an undo that is an action on targets, and takes what the contract makes of each input', () => {
+    const undone = Object.values<ActionContract>(actionContracts).filter(({ compensation }) => compensation !== null);
+    expect(undone.map(({ name }) => name)).toEqual(['file.put']);
+    const input = actionContracts['file.put'].input.parse({ path: '/etc/motd', content: 'hi', become: true });
+    const compensation = actionContracts['file.put'].compensation!;
+    const given = actionContracts['file.restore'].input.parse(compensation.input(input));
+    expect(compensation.uses).toBe('file.restore');
+    expect(given).toEqual({
+      path: '/etc/motd',
+      put: '8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4',
+      become: true,
+    });
+  });
+
+  it('file.put keeps what it replaces where its step may be undone, under the token of the step', async () => {
+    const input = actionContracts['file.put'].input.parse({ path: '/etc/motd', content: 'hi' });
+    const { context, puts } = noting();
+    await actions['file.put'].execute(input, context);
+    await actions['file.put'].execute(input, { ...context, undo: { ...context.undo, keeps: false } });
+    expect(puts.map(({ keepAs }) => keepAs)).toEqual(['step', undefined]);
+  });
+
+  it.each([
+    ['restored', 'succeeded', 'succeeded'],
+    // What is to be undone is kept first: a step that failed before that changed nothing.
+    ['nothing', 'failed', 'succeeded'],
+    ['nothing', 'succeeded', 'failed'],
+    ['nothing', null, 'failed'],
+  ] as const)('file.restore that finds %s of a step that is %s has %s', async (result, of, state) => {
+    const input = actionContracts['file.restore'].input.parse({ path: '/etc/motd', put: 'a'.repeat(64) });
+    const { context } = noting();
+    const ssh = { restoreFile: () => Promise.resolve(result) } as unknown as SshPool;
+    const end = await actions['file.restore'].execute(input, { ...context, ssh, undo: { ...context.undo, of } });
+    expect(end).toMatchObject({ state, ...(state === 'failed' ? { error: { code: 'former-file-missing' } } : {}) });
+  });
+
   it('are given the credentials that their contract declares, and no others', async () => {
     const { context } = noting();
     const input = actionContracts['ssh.run'].input.parse({ argv: ['id'], become: { credential: 'sudo' } });
@@ -104,6 +143,7 @@ describe('implementations', () => {
       input: z.strictObject({ bearer: z.string(), other: z.string() }),
       output: z.object({ value: z.string() }),
       sample: () => ({}),
+      compensation: null,
       effect: () => 'read-only',
       render: () => ({ argv: [], files: [], calls: [] }),
     });
@@ -119,5 +159,21 @@ describe('implementations', () => {
       code: 'undeclared-secret',
       detail: { mayHaveStarted: false },
     });
+  });
+
+  it('have a probe exactly where their contract tells what is looked at, or do not compile', async () => {
+    type Given<Contract extends ActionContract> = Parameters<typeof targetAction<Contract>>['length'];
+    const withProbe: Given<typeof filePut> = 3;
+    const withoutProbe: Given<typeof assetGather> = 2;
+    expect([withProbe, withoutProbe]).toEqual([3, 2]);
+    const { context, execs } = noting();
+    const asking: ProbeContext = { ...context, wantsDiff: false, lostToken: null };
+    const input = (probe?: readonly string[]): unknown =>
+      actionContracts['ssh.run'].input.parse({ argv: ['rm', '-rf', '/data'], become: true, probe });
+    expect(await actions['ssh.run'].probe(input(), asking)).toBeNull();
+    expect(await actions['asset.gather'].probe({}, asking)).toBeNull();
+    expect(execs).toEqual([]);
+    expect(await actions['ssh.run'].probe(input(['test', '-e', '/data']), asking)).toMatchObject({ state: 'present' });
+    expect(execs).toMatchObject([{ argv: ['test', '-e', '/data'], become: { user: 'root' } }]);
   });
 });

@@ -5,6 +5,7 @@ import {
   type ProbeAnswer,
   type ProbeLook,
   type Rendered,
+  type StepState,
 } from '@fettle/contracts';
 import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
@@ -27,6 +28,7 @@ export interface TargetContext {
   readonly ssh: SshPool;
   /** Effect token: HMAC of run, step, target, phase and generation. */
   readonly token: string;
+  readonly undo: UndoContext;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   /** Takes output for the step's log; never fails, keeps to the log's limits. */
@@ -35,10 +37,24 @@ export interface TargetContext {
   /** Masks what was opened so far in a stream of bytes: for output that is cut before it is given back. */
   readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
+  /** Who would sign in with this credential, and with what; nobody has tried. Only for credentials that the input names. */
+  readonly identity: (name: string) => Promise<{ readonly user: string; readonly credential: SshCredential }>;
+  /** Makes it the credential of the asset's endpoint (null: changes nothing); gives the one that it had. */
+  readonly useCredential: (name: string | null) => Promise<string>;
   /** A line of ours in the step's log. */
   readonly note: (text: string) => void;
   /** Set where the command outlives the connection and the worker. */
   readonly detached: DetachedContext | null;
+}
+
+/** What doing and undoing a step on a target have in common. */
+export interface UndoContext {
+  /** The effect's token of the first attempt to do it, whatever the attempt: what one keeps under it the other finds. */
+  readonly stepToken: string;
+  /** While it is done: what its inherited undo will need is to be kept. */
+  readonly keeps: boolean;
+  /** While it is undone: how the step ended; null: it is done. */
+  readonly of: StepState | null;
 }
 
 /** What an attempt knows whose command lives on the host under its token. */
@@ -167,7 +183,9 @@ export function targetAction<Contract extends ActionContract>(
     execute: async (input, context) => {
       const { id: assetId, name } = context.asset;
       const secret = declaredSecrets(contract, input, context.secret);
-      return execute(input as Input<Contract>, { ...context, secret }, contract.render(input, { assetId, name }));
+      const identity = declaredSecrets(contract, input, context.identity);
+      const own = { ...context, secret, identity };
+      return execute(input as Input<Contract>, own, contract.render(input, { assetId, name }));
     },
   };
 }
@@ -191,10 +209,14 @@ export function controlAction<Contract extends ActionContract>(
 }
 
 /** Opens only what the contract says that the input names: no implementation reaches a credential that a reader does not see. */
-function declaredSecrets({ name: action, secretInputs }: ActionContract, input: unknown, open: OpenSecret): OpenSecret {
+function declaredSecrets<More extends unknown[], Opened>(
+  { name: action, secretInputs }: ActionContract,
+  input: unknown,
+  open: (name: string, ...more: More) => Promise<Opened>,
+): (name: string, ...more: More) => Promise<Opened> {
   const declared = new Set(secretInputs.flatMap((path) => valuesAt(input, path.split('.'))));
-  return async (name, kinds) => {
-    if (declared.has(name)) return open(name, kinds);
+  return async (name, ...more) => {
+    if (declared.has(name)) return open(name, ...more);
     throw new FettleError({
       code: 'undeclared-secret',
       message: `The action ${action} asked for the credential "${name}", which none of its declared inputs names.`,

@@ -6,12 +6,13 @@ import {
   NO_EPOCH,
   notifyRun,
   readCounts,
+  readMemo,
   unstartedToken,
   type RunOutcome,
   type StoredError,
 } from '@fettle/database';
 import type { TargetCounts } from '@fettle/contracts';
-import type { Program, JsonObject } from '@fettle/runbook';
+import type { Program, JsonObject, Memo } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
 import { lookAtWait } from './run/external-waits.js';
@@ -43,6 +44,8 @@ export interface ClaimedRun {
   readonly lanes: number;
   /** Targets that one lane works on at the same time. */
   readonly laneSlots: number;
+  /** What is known from the run that this one takes up; absent: it takes up none. */
+  readonly memo?: Memo | undefined;
 }
 
 export interface EndRunInput {
@@ -98,7 +101,9 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       });
       if (!claimed) return null;
       const run = await loadRun(services, runId);
+      const memo = run.isResumed ? ((await readMemo(dataSource.manager, runId)) as Memo) : undefined;
       return {
+        ...(memo === undefined ? {} : { memo: { ends: memo.ends, chosen: memo.chosen } }),
         program: run.program,
         space: run.space,
         runbook: run.runbook,

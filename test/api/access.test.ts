@@ -49,6 +49,11 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['GET', `/api/v1/runs/${unknownRun}/events`, 'run:read'],
   ['POST', `/api/v1/runs/${unknownRun}/cancel`, 'run:cancel', {}],
   ['POST', `/api/v1/runs/${unknownRun}/signals/none`, 'run:start', {}],
+  ['POST', `/api/v1/runs/${unknownRun}/resume`, 'run:start', {}],
+  ['POST', `/api/v1/runs/${unknownRun}/retry`, 'run:start', {}],
+  ['POST', `/api/v1/runs/${unknownRun}/resolve`, 'run:start', { as: 'done', reason: 'seen' }],
+  ['GET', `/api/v1/runs/${unknownRun}/state?at=1`, 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}/diff?with=${unknownRun}`, 'run:read'],
   ['POST', `/api/v1/runs/${unknownRun}/free-capacity`, 'run:cancel', {}],
   ['GET', '/api/v1/capacity', 'document:read'],
   ['GET', '/api/v1/capacity/none', 'document:read'],
@@ -182,7 +187,8 @@ describe('permissions', () => {
     });
     const shape = (path: string): string =>
       path
-        .replace(unknownRun, '*')
+        .replace(/\?.*$/, '')
+      .replace(unknownRun, '*')
         .replace(/\{[a-z]+\}|\b(none|nobody)\b/g, '*')
         .replace('/Runbook/', '/*/');
     const tested = new Set(routes.map(([method, path]) => `${method} ${shape(path)}`));

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { planRequestSchema } from '@fettle/contracts';
 import { applyDocuments, requestEnrolment, requestPlanCheck } from '@fettle/operations';
 import { OLDEST_ENGINE_VERSION } from '@fettle/runbook';
 import { connectTemporal, historyToJson, type TemporalClient } from '@fettle/temporal';
@@ -117,7 +116,7 @@ it('records every scenario', async () => {
   }
 }, 400_000);
 
-/** Enrolments of a host that answers and of one that does not, the wake-up of a schedule, the check of a plan. */
+/** Enrolments of a host that answers and of one that does not, the wake-up of a schedule, and the check of a plan. */
 async function recordSmall(on: Played): Promise<void> {
   const { stack, stage } = on;
   await stack.addHosts(sshd, 2, { prefix: 'enrol' });
@@ -147,12 +146,9 @@ async function recordSmall(on: Played): Promise<void> {
     args: [schedule!.id],
   });
   await record(on, 'settleSchedule', 'settled', workflowId);
-  await stack.addRunbook('checked', {
-    targets: 'asset.labels.group == "host"',
-    steps: [{ id: 'look', uses: 'ssh.run', with: { argv: ['true'] } }],
-  });
-  const { check } = await stage.act((context) =>
-    requestPlanCheck(context, planRequestSchema.parse({ runbook: 'checked' })),
-  );
-  await record(on, 'checkPlan', 'checked', `check-${check.id}`);
+  const step = { id: 'probed', uses: 'ssh.run', with: { argv: ['true'], probe: ['test', '-e', '/'] } };
+  await stack.addRunbook('checked', { targets: 'asset.labels.group == "host"', steps: [step] });
+  const request = { space: 'default', runbook: 'checked', inputs: {}, allowEmpty: false };
+  const { check } = await stage.act((context) => requestPlanCheck(context, request));
+  await record(on, 'checkPlan', 'ended', `check-${check.id}`);
 }

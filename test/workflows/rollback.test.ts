@@ -162,6 +162,43 @@ describe('rollback on a real server', () => {
     expect(row).toEqual({ rollback: { undone: [], failed: ['first'] } });
   });
 
+  it('undoes by what the action of a step brings with it, where the step says nothing else', async () => {
+    const path = (name: string): string => `${sshd.account.home}/\${{ asset.name }}-${name}`;
+    const at = async (name: string): Promise<string[]> => {
+      const { readFile } = await import('node:fs/promises');
+      const hosts = ['host-000', 'host-001', 'host-002'];
+      const read = (host: string) => readFile(`${sshd.account.home}/${host}-${name}`, 'utf8').catch(() => 'none');
+      return Promise.all(hosts.map(read));
+    };
+    const put = (id: string, name: string, content: string, more: object = {}) => ({
+      ...{ id, uses: 'file.put', with: { path: path(name), content } },
+      ...more,
+    });
+    await stack.addRunbook('former', { targets, steps: [put('before', 'config', 'old\n')] });
+    expect(await stack.ended((await stack.start('former')).id)).toMatchObject({ state: 'succeeded' });
+    await stack.addRunbook('inherited', {
+      targets,
+      steps: [
+        put('config', 'config', 'new\n'),
+        put('extra', 'extra', 'new\n'),
+        put('stays', 'stays', 'new\n', { rollback: { none: 'it is wanted in any case' } }),
+        put('again', 'config', 'newest\n'),
+        { id: 'fail', ...script('test "$1" != host-001') },
+      ],
+    });
+    const run = await stack.ended((await stack.start('inherited')).id);
+    expect(run).toMatchObject({ state: 'failed', counts: { succeeded: 2, failed: 1 } });
+    expect(await at('config')).toEqual(['newest\n', 'old\n', 'newest\n']);
+    expect(await at('extra')).toEqual(['new\n', 'none', 'new\n']);
+    expect(await at('stays')).toEqual(['new\n', 'new\n', 'new\n']);
+    expect(await undone(run.id)).toEqual([
+      'again host-001 1 succeeded',
+      'extra host-001 1 succeeded',
+      'config host-001 1 succeeded',
+    ]);
+    expect(run.targets.map((target) => target.rollback)).toEqual([undefined, 'undone', undefined]);
+  }, 90_000);
+
   it('goes on after the worker was killed: repeatable ones again, others are left to a person', async () => {
     const slow = (id: string, effect: string) => ({
       id,

@@ -29,7 +29,15 @@ export const filePut = defineAction({
   defaultTimeoutMs: 120_000,
   maxTimeoutMs: 3_600_000,
   secretInputs: ['become.credential'],
-  compensation: null,
+  compensation: {
+    summary: 'puts back what stood there, or removes the file where nothing did',
+    uses: 'file.restore',
+    input: ({ become, ...input }) => ({
+      path: input.path,
+      put: bytesToHex(sha256(fileContent(input))),
+      ...(become === undefined ? {} : { become }),
+    }),
+  },
   probe: (input) => ({ argv: null, files: [input.path] }),
   render: (input) => {
     const content = fileContent(input);

@@ -13,6 +13,7 @@ export const putFile = targetAction(
       mode: file.mode,
       owner: input.owner,
       group: input.group,
+      ...(context.undo.keeps ? { keepAs: context.undo.stepToken } : {}),
       become: await driverBecome(becomeUser, input.become, context.secret),
       timeoutMs: context.timeoutMs,
       signal: context.signal,

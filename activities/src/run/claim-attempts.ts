@@ -2,15 +2,18 @@ import {
   claimTargets,
   journalStarted,
   readLogged,
+  readCarried,
   readTargetAssets,
   type AttemptStart,
+  type CarriedAttempt,
   type ClaimedTarget,
   type ClaimRequest,
   type LockedRun,
+  type StartedAttempt,
   type Transaction,
 } from '@fettle/database';
 import type { JsonObject } from '@fettle/runbook';
-import { journaledEffect, placeOf, prepareAttempt } from './execute-attempt.js';
+import { journaledEffect, knownAttempt, placeOf, prepareAttempt } from './execute-attempt.js';
 import { holdAssets } from './hold-assets.js';
 import type { Decided, Written } from './lane-turn.js';
 import type { LoadedRun } from './load-run.js';
@@ -25,6 +28,8 @@ export interface AttemptClaim {
 }
 
 const nothingLogged = { stdout: 0, stderr: 0 };
+/** Of an attempt that is known to have ended. */
+const neverStarted: StartedAttempt = { fence: 1, elapsedMs: 0, place: null, detached: false, effect: 'none' };
 
 /** Claims what is due, decides what each attempt will do, and journals that before anything is dispatched. */
 export async function claimAttempts(
@@ -37,15 +42,20 @@ export async function claimAttempts(
   if (claim.targets.length === 0) return { claim, attempts: [] };
   const ids = claim.targets.map((target) => target.assetId);
   const assets = await readTargetAssets(transaction, ids, { facts: needsFacts });
-  const decided = claim.targets.map((target): Decided => {
-    const step = loaded.targetSteps[target.stepIndex]!;
-    const compiled = loaded.compiledSteps[target.stepIndex]!;
-    const path = pathOf(target.stepIndex);
+  const carried = await readCarriedOf(transaction, claim.targets, { loaded, pathOf });
+  const decided = claim.targets.map((claimed): Decided => {
+    const step = loaded.targetSteps[claimed.stepIndex]!;
+    const compiled = loaded.compiledSteps[claimed.stepIndex]!;
+    const path = pathOf(claimed.stepIndex);
+    const earlier = carried.get(claimed.assetId);
+    const isTakenUp = earlier?.detached === true && earlier.state === 'started' && !claimed.isParked;
+    const target = isTakenUp ? { ...claimed, isParked: true } : claimed;
     const subject = { run: loaded, target, step, path, item, compiled, asset: assets.get(target.assetId) };
-    return { ...subject, prepared: prepareAttempt(subject), token: token(target, path) };
+    const prepared = (earlier === undefined ? null : knownAttempt(earlier)) ?? prepareAttempt(subject);
+    return { ...subject, prepared, token: earlier?.token ?? token(target, path), isTakenUp };
   });
   const held = await holdAssets(transaction, run, request, claim, decided);
-  const starts = held.attempts.map(startOf);
+  const starts = held.attempts.filter(({ prepared }) => prepared.kind !== 'known').map(startOf);
   const started = await journalStarted(transaction, run, request, starts);
   const logged = await readLogged(
     transaction,
@@ -54,13 +64,28 @@ export async function claimAttempts(
   );
   const attempts = held.attempts.map((attempt) => ({
     ...attempt,
-    started: started.get(attempt.target.assetId)!,
+    started: started.get(attempt.target.assetId) ?? neverStarted,
     logged: logged.get(attempt.target.assetId) ?? nothingLogged,
   }));
   return { claim: held.claim, attempts };
 }
 
-function startOf({ target, path, token, prepared }: Decided): AttemptStart {
+/** In a resumed run: what the targets' attempts came to in the run before. */
+function readCarriedOf(
+  transaction: Transaction,
+  targets: readonly ClaimedTarget[],
+  { loaded, pathOf }: Pick<AttemptClaim, 'loaded' | 'pathOf'>,
+): Promise<Map<string, CarriedAttempt>> | Map<string, CarriedAttempt> {
+  if (!loaded.isResumed) return new Map();
+  const first = targets.filter((target) => target.generation === 1);
+  return readCarried(
+    transaction,
+    loaded.runId,
+    first.map(({ assetId, stepIndex }) => ({ assetId, step: pathOf(stepIndex) })),
+  );
+}
+
+function startOf({ target, path, token, prepared, isTakenUp }: Decided): AttemptStart {
   return {
     assetId: target.assetId,
     step: path,
@@ -69,6 +94,6 @@ function startOf({ target, path, token, prepared }: Decided): AttemptStart {
     effect: journaledEffect(prepared),
     detached: prepared.kind === 'execute' && prepared.isDetached,
     place: placeOf(prepared),
-    isParked: target.isParked,
+    isParked: target.isParked && !isTakenUp,
   };
 }

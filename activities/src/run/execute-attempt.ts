@@ -2,13 +2,20 @@ import { FettleError, durationMs, type ActionStep, type Effect, type StepState }
 import {
   repeatableEffects,
   saveFacts,
+  type CarriedAttempt,
   type ClaimedTarget,
   type JournaledEffect,
   type StartedAttempt,
   type StoredError,
   type TargetAsset,
 } from '@fettle/database';
-import { stepOutputs, targetStepDecision, type CompiledStep, type JsonObject } from '@fettle/runbook';
+import {
+  stepOutputs,
+  targetStepDecision,
+  type CompiledStep,
+  type JsonObject,
+  type StepDecision,
+} from '@fettle/runbook';
 import type { Variables } from '@fettle/expression';
 import { findAction } from '../actions.js';
 import {
@@ -17,6 +24,7 @@ import {
   type DetachedMemory,
   type TargetAction,
   type TargetContext,
+  type UndoContext,
 } from '../implementation.js';
 import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import type { AttemptLog } from './attempt-log.js';
@@ -27,6 +35,7 @@ import { probeLost } from './probe-lost.js';
 import type { AttemptSecrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 import { endpointOf, targetConnection, type TargetEndpoint } from './target-connection.js';
+import { credentialChange } from './use-credential.js';
 
 /** How one attempt of one step on one target ended. */
 export interface AttemptOutcome {
@@ -61,6 +70,7 @@ export interface AttemptSubject {
 export interface AttemptRequest extends AttemptSubject {
   readonly prepared: Preparation;
   readonly token: string;
+  readonly undo: UndoContext;
   /** What the journal has of it. */
   readonly started: StartedAttempt;
   /** What this worker knows of a command that runs detached. */
@@ -76,6 +86,8 @@ export interface AttemptRequest extends AttemptSubject {
 export type Preparation =
   | { readonly kind: 'skip' }
   | { readonly kind: 'refuse'; readonly outcome: AttemptOutcome }
+  /** In the run that this one takes up it ended so. */
+  | { readonly kind: 'known'; readonly outcome: AttemptOutcome }
   | {
       readonly kind: 'execute';
       readonly action: TargetAction;
@@ -113,8 +125,8 @@ function stepVariables({ run, target, item }: AttemptSubject, asset: TargetAsset
   };
 }
 
-/** Decides `if` and `with` for one target; nothing of the outside is touched. Never throws. */
-export function prepareAttempt(subject: AttemptSubject): Preparation {
+/** Decides `if` and `with` for one target; nothing of the outside is touched. `decide`: in place of the step's own. Never throws. */
+export function prepareAttempt(subject: AttemptSubject, decide?: (variables: Variables) => StepDecision): Preparation {
   const { target, step, compiled, asset } = subject;
   const refuse = (outcome: AttemptOutcome): Preparation => ({ kind: 'refuse', outcome });
   if (!asset) return refuse(failed('failed', 'asset-missing', `Asset ${target.assetName} no longer exists.`));
@@ -125,7 +137,8 @@ export function prepareAttempt(subject: AttemptSubject): Preparation {
   try {
     // What was begun is not decided anew, whatever has changed since.
     const decided = target.isParked ? { ...compiled, condition: null } : compiled;
-    const decision = targetStepDecision(decided, stepVariables(subject, asset));
+    const variables = stepVariables(subject, asset);
+    const decision = decide?.(variables) ?? targetStepDecision(decided, variables);
     if (decision.kind === 'skip') return { kind: 'skip' };
     if (decision.kind === 'fail')
       return refuse({ state: 'failed', exitCode: null, error: decision.error, output: null });
@@ -149,6 +162,11 @@ export function prepareAttempt(subject: AttemptSubject): Preparation {
   } catch (error) {
     return refuse({ state: 'failed', exitCode: null, error: storedError(error), output: null });
   }
+}
+
+/** An attempt that a resumed run has from the one before it; null: it is to be made, or taken up. */
+export function knownAttempt({ state, exitCode, error, output }: CarriedAttempt): Preparation | null {
+  return state === 'started' ? null : { kind: 'known', outcome: { state, exitCode, error, output, final: true } };
 }
 
 /** What the journal keeps of a decision beside *started*: how to judge the attempt should its worker be lost. */
@@ -193,7 +211,7 @@ export async function executeAttempt(
   const lost = outOfReach(request);
   if (lost) return lost;
   if (prepared.kind === 'skip') return { state: 'skipped', exitCode: null, error: null, output: null };
-  if (prepared.kind === 'refuse') return prepared.outcome;
+  if (prepared.kind === 'refuse' || prepared.kind === 'known') return prepared.outcome;
   let dispatched = false;
   try {
     const asset = request.asset!;
@@ -280,6 +298,7 @@ async function targetContext(
     ...(await targetConnection(asset, endpoint, request.secrets)),
     ssh: services.ssh,
     token: request.token,
+    undo: request.undo,
     timeoutMs,
     signal: request.signal,
     output: (stream, chunk) => request.log.write(stream, chunk),
@@ -293,6 +312,7 @@ async function targetContext(
         ),
       );
     },
+    ...credentialChange(services, request.run, asset, request.secrets),
     note: (text) => request.log.note(text),
     detached: isDetached || started.detached ? detachedContext(request, effect) : null,
   };

@@ -28,7 +28,8 @@ export async function holdAssets(
 ): Promise<{ readonly claim: ClaimResult; readonly attempts: readonly Decided[] }> {
   // What was begun holds its lock since.
   const changing = attempts.filter(
-    ({ target, prepared }) => !target.isParked && !repeatableEffects.has(journaledEffect(prepared)),
+    ({ target, prepared, isTakenUp }) =>
+      (!target.isParked || isTakenUp) && !repeatableEffects.has(journaledEffect(prepared)),
   );
   const first = changing[0];
   if (first === undefined) return { claim, attempts };

@@ -18,7 +18,10 @@ export interface Turn {
 export type Decided = Pick<
   AttemptRequest,
   'run' | 'target' | 'step' | 'path' | 'item' | 'compiled' | 'asset' | 'prepared' | 'token'
->;
+> & {
+  /** It was begun by the run that this one takes up, and runs detached on its host. */
+  readonly isTakenUp: boolean;
+};
 
 /** *Started* stands in the journal, nothing is dispatched yet. */
 export type Attempt = Decided &

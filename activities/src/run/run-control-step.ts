@@ -83,7 +83,10 @@ export async function runControlStep(
   } else if (started.kind === 'interrupted' && !started.isOpen) {
     end = { state: 'cancelled', error: null, output: null };
   } else {
-    end = prepared.kind === 'refuse' ? prepared.end : await execute(services, request, prepared, token, signal);
+    end =
+      prepared.kind === 'refuse'
+        ? prepared.end
+        : await execute(services, request, prepared, { token, ...started }, signal);
   }
   await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);
@@ -122,7 +125,7 @@ async function execute(
   services: WorkerServices,
   request: ControlStepInput,
   prepared: Extract<Prepared, { kind: 'execute' }>,
-  token: string,
+  { token, tokenRunId }: { readonly token: string; readonly tokenRunId: string },
   signal: AbortSignal,
 ): Promise<ControlEnd> {
   const secrets = new Secrets(services, request.space).forAttempt();
@@ -132,7 +135,7 @@ async function execute(
     ended = secrets.maskedEnd(
       await prepared.action.execute(prepared.input, {
         token,
-        stepToken: tokenOf(services, request, 1),
+        stepToken: tokenOf(services, { ...request, runId: tokenRunId }, 1),
         timeoutMs: Math.min(request.timeoutMs, prepared.action.contract.maxTimeoutMs),
         signal,
         secret: (name, kinds = ['token']) => secrets.value(name, kinds),

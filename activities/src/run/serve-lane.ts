@@ -26,6 +26,7 @@ import { claimAttempts } from './claim-attempts.js';
 import { clearLater } from './clear-hosts.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
+import { undoContext } from './inherited-undo.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, LANE_LOST, type AttemptOutcome, type ParkedOutcome } from './execute-attempt.js';
 import type { LaneHooks, LaneInput, LaneReport } from './lane-input.js';
@@ -241,12 +242,13 @@ export class Lane {
     this.#inFlight.set(target.assetId, output.log);
     const clears: (() => Promise<void>)[] = [];
     const afterEnd = (clear: () => Promise<void>): void => void clears.push(clear);
-    const request = { ...attempt, secrets, ...output, signal: this.#abort.signal, afterEnd };
+    const undo = undoContext(this.#run, attempt.step, this.#token({ ...target, generation: 1 }, path));
+    const request = { ...attempt, undo, secrets, ...output, signal: this.#abort.signal, afterEnd };
     void executeAttempt(this.#services, request).then((outcome) => this.#settle(attempt, output, outcome, clears));
   }
 
   #settle(
-    { target, step, path, token }: Attempt,
+    { target, step, path, token, prepared }: Attempt,
     output: ParkedOutput,
     outcome: AttemptOutcome | ParkedOutcome,
     clears: readonly (() => Promise<void>)[],
@@ -262,7 +264,8 @@ export class Lane {
       this.#clears.push(...clears);
       const { lastStep, isLast = false } = this.#input;
       const next = decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, { lastStep, isLast });
-      this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next });
+      const isCarried = prepared.kind === 'known';
+      this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next, isCarried });
     }
     // The first end of a group arms its timer; those between need no turn of the loop.
     const count = this.#settledCount;

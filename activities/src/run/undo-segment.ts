@@ -1,3 +1,4 @@
+import type { ActionStep } from '@fettle/contracts';
 import {
   endUndo,
   openLane,
@@ -17,15 +18,16 @@ import {
   compileStep,
   type CompiledStep,
   retryDelayMs,
-  ROLLBACK_RETRY,
-  rollbackOf,
+  undoOf,
   type JsonObject,
   type TargetCode,
 } from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
+import { actionContracts } from '../contracts.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { executeAttempt, journaledEffect, prepareAttempt, type AttemptSubject } from './execute-attempt.js';
+import { decideUndo } from './inherited-undo.js';
 import { mayReadFacts, type LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -61,7 +63,9 @@ export async function undoSegment(
   run: LoadedRun,
   input: UndoSegmentInput,
 ): Promise<UndoSegmentReport> {
-  const codes = run.targetCodes.slice(input.first, input.last + 1).filter((code) => rollbackOf(code.step) !== null);
+  const codes = run.targetCodes
+    .slice(input.first, input.last + 1)
+    .filter((code) => undoOf(code.step, actionContracts) !== null);
   const byPath = new Map(codes.map((code) => [input.prefix + code.path, code]));
   const database = services.dataSource;
   const { laneEpoch } = await database.transaction((transaction) =>
@@ -137,9 +141,9 @@ class Undoing {
   /** Undoes one step, with its attempts; false: it is not known to be undone. */
   async #step(step: DoneStep, asset: TargetAsset | undefined): Promise<boolean> {
     const code = this.#codes.get(step.path);
-    const rollback = code === undefined ? null : rollbackOf(code.step);
+    const undoing = code === undefined ? null : undoOf(code.step, actionContracts);
     // Nobody knows whether it happened: a person decides.
-    if (code === undefined || rollback === null || step.state === 'unknown' || step.state === 'started') return false;
+    if (code === undefined || undoing === null || step.state === 'unknown' || step.state === 'started') return false;
     const { undo } = step;
     if (undo?.state === 'succeeded' || undo?.state === 'skipped') return true;
     let generation = undo?.generation ?? 1;
@@ -148,7 +152,7 @@ class Undoing {
       return false;
     }
     if (undo !== null && undo.state !== 'started') generation += 1;
-    const retry = rollback.retry ?? ROLLBACK_RETRY;
+    const { retry } = undoing;
     for (;;) {
       const end = await this.#attempt(step, code, generation, asset);
       if (end.state === 'succeeded' || end.state === 'skipped') return true;
@@ -167,8 +171,10 @@ class Undoing {
   ): Promise<UndoEnd> {
     const { assetId, path } = done;
     const { runId, item } = this.#input;
-    const rollback = rollbackOf(code.step)!;
-    const step = { ...rollback, id: code.step.id, onError: 'fail' };
+    const undo = undoOf(code.step, actionContracts)!;
+    // An inherited undo is decided by what the step itself was given.
+    const { uses, timeout } = undo;
+    const step: ActionStep = { id: code.step.id, uses, with: undo.with ?? code.step.with, timeout, onError: 'fail' };
     const target: AttemptSubject['target'] = {
       assetId,
       assetName: done.assetName,
@@ -189,10 +195,12 @@ class Undoing {
       compiled: this.#compiledOf(path, step),
       asset,
     };
-    const decided = prepareAttempt(subject);
+    const decided = prepareAttempt(subject, decideUndo(undo, code.step, subject.compiled));
     // It is waited for here, whatever it takes.
     const prepared = decided.kind === 'execute' ? { ...decided, isDetached: false } : decided;
-    const token = effectToken(this.#services.tokenKey, { runId, stepPath: path, assetId, phase: 'undo', generation });
+    const tokenOf = (phase: 'do' | 'undo', number: number): string =>
+      effectToken(this.#services.tokenKey, { runId, stepPath: path, assetId, phase, generation: number });
+    const token = tokenOf('undo', generation);
     const effect = journaledEffect(prepared);
     const started = { assetId, path, generation, token, effect };
     await this.#write((transaction) => startUndo(transaction, this.#claim, started));
@@ -205,6 +213,7 @@ class Undoing {
       ...subject,
       prepared,
       token,
+      undo: { stepToken: tokenOf('do', 1), keeps: false, of: done.state },
       secrets,
       log,
       signal,

@@ -17,6 +17,7 @@ import { RunWakeups } from './runs/run-wakeups.js';
 import { InventoryController } from './inventory/inventory.controller.js';
 import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
 import { PlansController } from './plans/plans.controller.js';
+import { ContinueRunsController } from './runs/continue-runs.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { SchedulesController } from './schedules/schedules.controller.js';
 import { OperationRunner } from './common/operation-runner.js';
@@ -39,6 +40,7 @@ export const controllers = [
   DocumentsController,
   SchedulesController,
   RunsController,
+  ContinueRunsController,
   PlansController,
   ApprovalsController,
   AssetsController,

@@ -56,6 +56,16 @@ export interface ProbeAnswer {
 /** What a probe of an input would read; null: for this input there is none. A method, so that contracts stay assignable to each other. */
 type LookOf<Input extends z.ZodType> = { look(input: z.output<Input>): ProbeLook | null }['look'];
 
+/** The undo that an action brings with it: pure, so that plan, rehearsal and rollback know the same. */
+export interface Compensation<Input> {
+  /** What it does, in a few words: shown by `plan`. */
+  readonly summary: string;
+  /** Name of the action on targets that does it. */
+  readonly uses: string;
+  /** Its input, from what the step was given; null: that leaves nothing to undo. */
+  input(done: Input): Readonly<Record<string, unknown>> | null;
+}
+
 /**
  * The single source of an action: declared once, beside its implementation. Validation, plan, forms, reference pages and the
  * worker's registry derive from it.
@@ -85,13 +95,18 @@ export interface ActionContract<
    * others; their values are never stored.
    */
   readonly secretInputs: readonly string[];
-  /** How to undo what the action did; null: it has no undo. For a rollback and for lint. */
-  readonly compensation: string | null;
+  /**
+   * How what the action did on a target is undone, where its step has no `rollback` of its own; null: the action has no undo. One of
+   * control scope has none.
+   */
+  readonly compensation: Compensation<z.output<Input>> | null;
   /**
    * What is looked at to find out whether the effect is there, or would change something; null: nothing can be, and what is uncertain
    * stays `unknown`. With it, the implementation must have a probe, and without it, must have none.
    */
   readonly probe: Probe;
+  /** Set where it means something only as a rollback: it needs to know of the step that it undoes. */
+  readonly onlyUndoes?: true;
   /** Set where it renews the asset's facts: what a plan knows of them need not hold for the steps after it. */
   readonly changesFacts?: boolean;
   /** Members of the output that a rehearsal makes up where nothing is mocked, in place of empty texts, 0 and false. */

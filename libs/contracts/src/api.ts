@@ -133,6 +133,8 @@ export const runSummarySchema = z.object({
   endedAt: nullableTime,
   /** The step of another run that called this one; absent: nobody did. */
   calledBy: z.object({ runId: idSchema, step: stepPathSchema }).optional(),
+  /** The ended run that this one takes up, or makes again; absent: none. */
+  continues: z.object({ runId: idSchema, how: z.enum(['resume', 'retry']) }).optional(),
 });
 export type RunSummary = z.infer<typeof runSummarySchema>;
 export const runStepSchema = z.object({
@@ -143,6 +145,10 @@ export const runStepSchema = z.object({
   error: errorSchema,
   startedAt: time,
   endedAt: nullableTime,
+  /** The run that made the attempt, where a resumed run has it from there. */
+  carriedFrom: idSchema.optional(),
+  /** What a person found of an attempt that is `unknown`. */
+  resolution: z.object({ as: z.enum(['done', 'not-done']), reason: z.string(), by: z.string(), at: time }).optional(),
 });
 export const runTargetSchema = z.object({
   asset: z.string(),
@@ -193,6 +199,10 @@ export const runDetailSchema = runSummarySchema.extend({
         counts: countsSchema,
       }),
     )
+    .optional(),
+  /** Runs that take this one up, or make it again, oldest first; absent: none. */
+  continuedBy: z
+    .array(z.object({ runId: idSchema, how: z.enum(['resume', 'retry']), state: runStateSchema }))
     .optional(),
   /** Steps of control scope, with the run itself as their target. */
   controlSteps: z.array(runStepSchema),

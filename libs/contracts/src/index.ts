@@ -22,3 +22,4 @@ export * from './dispatch-room.js';
 export * from './rehearsal.js';
 export * from './api-approval.js';
 export * from './api-history.js';
+export * from './api-continue.js';

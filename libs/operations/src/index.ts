@@ -61,3 +61,7 @@ export * from './decide-approval.js';
 export * from './read-approvals.js';
 export * from './archive-history.js';
 export * from './read-history.js';
+export * from './retry-run.js';
+export * from './resolve-run.js';
+export * from './resume-run.js';
+export * from './look-back.js';

@@ -11,6 +11,7 @@ import {
 } from '@fettle/contracts';
 import {
   findRunRow,
+  listContinuations,
   listControlStepRows,
   listOpenApprovals,
   listEntryRows,
@@ -81,6 +82,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
   const capacity = await readRunCapacity(transaction, runId);
   const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
+  const continuedBy = await listContinuations(transaction, runId);
   const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
     ...runSummary(row),
@@ -94,6 +96,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     ...(row.rollback === null ? {} : { rollback: row.rollback }),
     outputs: row.outputs,
     ...(subRuns.length === 0 ? {} : { subRuns }),
+    ...(continuedBy.length === 0 ? {} : { continuedBy }),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
     ...(approvals.length > 0 ? { approvals: approvals.map(approvalView) } : {}),
     targets: [...targets.items],

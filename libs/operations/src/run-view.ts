@@ -22,11 +22,19 @@ export function runSummary(row: RunRow): RunSummary {
     startedAt: isoOrNull(row.startedAt),
     endedAt: isoOrNull(row.endedAt),
     ...(row.parentRunId === null ? {} : { calledBy: { runId: row.parentRunId, step: row.parentPath ?? '' } }),
+    ...(row.continues === null ? {} : { continues: { runId: row.continues, how: row.continuedHow ?? 'retry' } }),
   };
 }
 
 export function stepView(row: StepRow): RunTarget['steps'][number] {
-  return { ...row, startedAt: row.startedAt.toISOString(), endedAt: isoOrNull(row.endedAt) };
+  const { carriedFrom, resolution, startedAt, endedAt, ...rest } = row;
+  return {
+    ...rest,
+    startedAt: startedAt.toISOString(),
+    endedAt: isoOrNull(endedAt),
+    ...(carriedFrom === null ? {} : { carriedFrom }),
+    ...(resolution === null ? {} : { resolution }),
+  };
 }
 
 export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: AssetLockWait): RunTarget {

@@ -13,6 +13,8 @@ import {
 import { actionContracts } from '@fettle/activities/contracts';
 import {
   completeNewRun,
+  type NewContinuation,
+  type NewTargets,
   enqueueCommand,
   findDocument,
   findRunByKey,
@@ -34,7 +36,7 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { selectTargets, targetSelector, type SelectedTargets } from './select-targets.js';
+import { selectTargets, targetSelector } from './select-targets.js';
 
 export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
@@ -171,12 +173,25 @@ export interface AcceptRequest {
   readonly action: string;
   readonly requestDigest: string;
   readonly options: StartOptions;
+  /** It takes up an ended run, or makes it again. */
+  readonly continued?: ContinuedRun | undefined;
+}
+
+/** What a new run has from the ended one that it continues. */
+export interface ContinuedRun extends NewContinuation {
+  readonly selector: string | null;
+  /** Versions of the runbooks that it calls; absent: those that are the newest now. */
+  readonly closure?: Readonly<Record<string, string>> | null | undefined;
+  /** Instead of selecting: writes the targets of the new run. */
+  readonly takeTargets: (runId: string) => Promise<NewTargets>;
+  /** For the audit record. */
+  readonly detail: Readonly<Record<string, unknown>>;
 }
 
 /** The common end of every way to start a run. */
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
-  const { spec, space } = request;
+  const { spec, space, continued } = request;
   const { parent } = request.options;
   const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
@@ -192,7 +207,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     version: request.version,
     workflowId: `run-${id}`,
     inputs,
-    selector: selector?.source ?? null,
+    selector: continued === undefined ? (selector?.source ?? null) : continued.selector,
     maxConcurrency: spec.rollout.maxConcurrency,
     idempotencyKey: request.options.idempotencyKey ?? null,
     requestDigest: request.options.idempotencyKey === undefined ? null : request.requestDigest,
@@ -202,14 +217,10 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     reason: request.reason ?? null,
     timeoutMs,
     parent,
-    closure: parent === undefined ? await resolveClosure(transaction, space, spec) : parent.closure,
+    closure: await closureOf(context, request),
+    continues: continued,
   });
-  const targets: SelectedTargets = selector
-    ? await selectTargets(context, { id, space }, selector, {
-        ...request,
-        within: parent?.inheritsTargets === true ? parent.runId : null,
-      })
-    : { ...(await readTargetSet(transaction, id)), undetermined: 0 };
+  const targets = await newTargets(context, id, request, selector);
   await setRollout(transaction, id, spec.rollout, targets.count);
   if (spec.notify !== undefined) {
     await saveNotifiedStates(
@@ -228,7 +239,11 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     targetCount: targets.count,
     targetSetDigest: targets.digest,
   };
-  await completeNewRun(transaction, id, targets, { kind: 'run-queued', data: { ...detail, by: context.actor.name } });
+  const from = continued === undefined ? {} : { continues: continued.runId, how: continued.how };
+  await completeNewRun(transaction, id, targets, {
+    kind: 'run-queued',
+    data: { ...detail, by: context.actor.name, ...from },
+  });
   await recordAudit(context, {
     action: request.action,
     space,
@@ -241,12 +256,35 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       reason: request.reason ?? null,
       ...(planDigest === undefined ? {} : { planDigest }),
       fire: fireDetail(request.options),
+      ...(continued === undefined ? {} : continued.detail),
       ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
     },
   });
   await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
   return runSummary((await findRunRow(transaction, id))!);
 }
+
+async function newTargets(
+  context: OperationContext,
+  id: string,
+  request: AcceptRequest,
+  selector: ReturnType<typeof selectorOf>,
+): Promise<NewTargets> {
+  const { continued, space } = request;
+  const { parent } = request.options;
+  if (continued !== undefined) return continued.takeTargets(id);
+  if (selector === null) return { ...(await readTargetSet(context.transaction, id)), undetermined: 0 };
+  const within = parent?.inheritsTargets === true ? parent.runId : null;
+  return selectTargets(context, { id, space }, selector, { ...request, within });
+}
+
+function closureOf({ transaction }: OperationContext, request: AcceptRequest): Promise<AcceptClosure> | AcceptClosure {
+  const { continued, options, space, spec } = request;
+  if (options.parent !== undefined) return options.parent.closure;
+  return continued?.closure === undefined ? resolveClosure(transaction, space, spec) : continued.closure;
+}
+
+type AcceptClosure = Readonly<Record<string, string>> | null;
 
 export async function checkedInputs(
   context: OperationContext,

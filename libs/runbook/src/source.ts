@@ -26,5 +26,6 @@ export { notificationInput, notifyActions, type RunNews } from './document/notif
 export { rehearse, type RehearsedCase, type RehearseOptions, type RehearseReport } from './rehearse/rehearse.js';
 export { shareOf, type Coverage, type CoveragePoint, type CoverageShare } from './rehearse/coverage.js';
 export { simulate, type SimulateRequest, type Simulation } from './rehearse/simulate.js';
+export { compileScript } from './rehearse/compile-script.js';
 export type { RehearsedEntry } from './rehearse/journal.js';
 export type { Script, ScriptedCall, ScriptedEnd } from './rehearse/script.js';

@@ -60,7 +60,8 @@ async function claimOrExplain(runId: string): Promise<Resume | Ended | null> {
 }
 
 function beginning(claimed: ClaimedRun): Resume {
-  return { claimed, state: initialState(claimed.program), open: [], mark: 0 };
+  const { memo, ...rest } = claimed;
+  return { claimed: rest, state: initialState(claimed.program, memo), open: [], mark: 0 };
 }
 
 function brokenBy(error: unknown): Ended {

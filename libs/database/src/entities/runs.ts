@@ -10,6 +10,15 @@ export interface StoredError {
   readonly step?: string | undefined;
 }
 
+/** What a person found of an attempt that nobody knew the end of. */
+export interface StoredResolution {
+  readonly as: 'done' | 'not-done';
+  readonly reason: string;
+  /** Name of the principal. */
+  readonly by: string;
+  readonly at: string;
+}
+
 @Entity('run')
 export class RunEntity {
   @PrimaryColumn('uuid') id!: string;
@@ -69,6 +78,11 @@ export class RunEntity {
   @Column('timestamptz', { name: 'history_ended_at', nullable: true }) historyEndedAt!: Date | null;
   /** Paths of what was undone and of what could not be; null: there was no rollback. */
   @Column('jsonb', { nullable: true }) rollback!: { readonly undone: string[]; readonly failed: string[] } | null;
+  /** The ended run that this one takes up, or makes again. */
+  @Column('uuid', { nullable: true }) continues!: string | null;
+  @Column('text', { name: 'continued_how', nullable: true }) continuedHow!: 'resume' | 'retry' | null;
+  /** Of a resumed run: what is known of the steps of the run itself. */
+  @Column('jsonb', { nullable: true }) memo!: unknown;
 }
 
 @Entity('run_target')
@@ -118,6 +132,9 @@ export class RunStepEntity {
   @Column('boolean', { nullable: true }) holds!: boolean | null;
   @Column('timestamptz', { name: 'started_at' }) startedAt!: Date;
   @Column('timestamptz', { name: 'ended_at', nullable: true }) endedAt!: Date | null;
+  /** The run that made the attempt; null: this one. */
+  @Column('uuid', { name: 'carried_from', nullable: true }) carriedFrom!: string | null;
+  @Column('jsonb', { nullable: true }) resolution!: StoredResolution | null;
 }
 
 @Entity('lane')

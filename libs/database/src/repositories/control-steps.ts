@@ -42,9 +42,16 @@ export interface ControlEnd {
 
 export type ControlStart =
   /** This execution started it, and nobody before. */
-  | { readonly kind: 'fresh' }
+  | { readonly kind: 'fresh'; readonly tokenRunId: string }
   /** An earlier execution started it with that effect and left no end; it is this one's now. Not open: the run was cancelled since. */
-  | { readonly kind: 'interrupted'; readonly effect: JournaledEffect; readonly isOpen: boolean }
+  | {
+      readonly kind: 'interrupted';
+      readonly effect: JournaledEffect;
+      readonly isOpen: boolean;
+      readonly token: string;
+      /** The run whose token names the step to whom it tells something: an earlier one, where this one takes that up. */
+      readonly tokenRunId: string;
+    }
   /** The run was cancelled or has ended; nothing was written. */
   | { readonly kind: 'refused' }
   /** It is over, and that is its result. */
@@ -61,6 +68,8 @@ interface StartedRow {
   readonly error: StoredError | null;
   readonly output: unknown;
   readonly holds: boolean | null;
+  readonly token: string;
+  readonly tokenRunId: string;
 }
 
 /**
@@ -73,7 +82,8 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
   const rows: StartedRow[] = await database.query(
     `WITH owner AS (
          UPDATE run SET seq = seq + 1 WHERE id = $1
-         RETURNING id, seq, state = 'running' AND (cancel_requested_at IS NULL OR $8::boolean) AS open),
+         RETURNING id, seq, coalesce(memo->'tokenRuns'->>$3, id::text) AS token_run,
+           state = 'running' AND (cancel_requested_at IS NULL OR $8::boolean) AS open),
        earlier AS (
          SELECT lane_epoch AS holder FROM run_step
          WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = $9 AND generation = $4),
@@ -84,12 +94,13 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
          ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
            SET lane_epoch = CASE s.state WHEN 'started' THEN excluded.lane_epoch ELSE s.lane_epoch END
          -- A row that was there and is only changed has the number of this transaction as its xmax.
-         RETURNING xmax = 0 AS is_new, effect, state, error, output, holds),
+         RETURNING xmax = 0 AS is_new, effect, state, error, output, holds, token),
        entry AS (
          INSERT INTO entry (run_id, seq, at, kind, step, data)
          SELECT owner.id, owner.seq, clock_timestamp(), $10, $3, jsonb_build_object('attempt', $4::integer)
          FROM owner, step WHERE step.is_new)
-       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output, step.holds
+       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output, step.holds,
+         step.token, owner.token_run AS "tokenRunId"
        FROM owner LEFT JOIN step ON true LEFT JOIN earlier ON true`,
     [
       attempt.runId,
@@ -111,7 +122,8 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
     const { state, error, output, holds } = row;
     return { kind: 'ended', end: { state, error, output, ...(holds === null ? {} : { holds }) } };
   }
-  return row.isOwn ? { kind: 'fresh' } : { kind: 'interrupted', effect: row.effect, isOpen: row.isOpen };
+  const { effect, isOpen, isOwn, token, tokenRunId } = row;
+  return isOwn ? { kind: 'fresh', tokenRunId } : { kind: 'interrupted', effect, isOpen, token, tokenRunId };
 }
 
 /**

@@ -19,6 +19,8 @@ export interface AttemptEnd {
   readonly error: StoredError | null;
   /** What later steps may read as `steps.<id>`; null: nothing. */
   readonly output: Readonly<Record<string, unknown>> | null;
+  /** The run that this one takes up has made it. */
+  readonly isCarried?: boolean | undefined;
   readonly next:
     | {
         readonly kind: 'advance';
@@ -59,6 +61,7 @@ export async function finishAttempts(
     ...(end.next.kind === 'advance' && end.next.isCaught === true ? { caught_at: end.step } : {}),
     delay_ms: end.next.kind === 'retry' ? end.next.delayMs : null,
     target_state: end.next.kind === 'end' ? end.next.state : 'running',
+    carried: end.isCarried === true,
   }));
   const freed = await updateRows<{ asset_id: string }>(
     transaction,
@@ -126,12 +129,14 @@ interface EndRow {
   readonly error: StoredError | null;
   readonly next: string;
   readonly target_state: string;
+  readonly carried: boolean;
 }
 
 async function journalEnds(transaction: Transaction, run: LockedRun, rows: readonly EndRow[]): Promise<void> {
   if (rows.length === 0) return;
   await transaction.query(
-    `UPDATE run_step s SET state = e.state, exit_code = e.exit_code, error = e.error, output = e.output, ended_at = clock_timestamp()
+    `UPDATE run_step s SET state = e.state, exit_code = e.exit_code, error = e.error, output = e.output,
+       ended_at = coalesce(s.ended_at, clock_timestamp())
      FROM jsonb_to_recordset($2::jsonb) AS e (asset_id uuid, step text, generation integer, state text, exit_code integer,
        error jsonb, output jsonb)
      WHERE s.run_id = $1 AND s.asset_id = e.asset_id AND s.step = e.step AND s.phase = 'do' AND s.generation = e.generation`,
@@ -145,6 +150,7 @@ async function journalEnds(transaction: Transaction, run: LockedRun, rows: reado
       exitCode: row.exit_code,
       error: row.error,
       next: row.next,
+      ...(row.carried ? { carried: true } : {}),
     };
     entries.push({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data });
     if (row.next === 'end')

@@ -34,6 +34,15 @@ export interface NewRun {
   readonly parent?: { readonly runId: string; readonly path: string; readonly depth: number } | undefined;
   /** Runbook -> digest of the version that its calls use; null: it calls none. */
   readonly closure?: Readonly<Record<string, string>> | null | undefined;
+  /** The ended run that it takes up or makes again. */
+  readonly continues?: NewContinuation | undefined;
+}
+
+export interface NewContinuation {
+  readonly runId: string;
+  readonly how: 'resume' | 'retry';
+  /** Null: nothing is known of the steps of the run itself. */
+  readonly memo: object | null;
 }
 
 /** The run row, queued and without targets. */
@@ -41,9 +50,9 @@ export async function insertRun(transaction: Transaction, run: NewRun): Promise<
   await transaction.query(
     `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, selector, target_set_digest, target_count,
        undetermined_count, max_concurrency, counts, idempotency_key, request_digest, requested_by, schedule_id, fire_at, reason,
-       deadline_at, parent_run_id, parent_path, depth, closure)
+       deadline_at, parent_run_id, parent_path, depth, closure, continues, continued_how, memo)
      VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, '', 0, 0, $9, $10, $11, $12, $13, $14, $15, $16,
-       clock_timestamp() + $17 * interval '1 millisecond', $18, $19, $20, $21)`,
+       clock_timestamp() + $17 * interval '1 millisecond', $18, $19, $20, $21, $22, $23, $24)`,
     [
       run.id,
       run.space,
@@ -66,6 +75,9 @@ export async function insertRun(transaction: Transaction, run: NewRun): Promise<
       run.parent?.path ?? null,
       run.parent === undefined ? 0 : run.parent.depth + 1,
       run.closure === null || run.closure === undefined ? null : JSON.stringify(run.closure),
+      run.continues?.runId ?? null,
+      run.continues?.how ?? null,
+      run.continues?.memo ? JSON.stringify(run.continues.memo) : null,
     ],
   );
 }
@@ -130,14 +142,22 @@ export async function findTargetsOutside(
   return { count: rows[0]!.count, names: rows[0]!.names ?? [] };
 }
 
+export interface NewTargets {
+  readonly count: number;
+  readonly digest: string;
+  readonly undetermined: number;
+  /** Absent: all of them are pending. */
+  readonly counts?: TargetCounts | undefined;
+}
+
 /** Sets what is known once the targets are, and writes the first entry. */
 export async function completeNewRun(
   transaction: Transaction,
   runId: string,
-  targets: { readonly count: number; readonly digest: string; readonly undetermined: number },
+  targets: NewTargets,
   entry: NewEntry,
 ): Promise<void> {
-  const counts: TargetCounts = emptyCounts(targets.count);
+  const counts = targets.counts ?? emptyCounts(targets.count);
   await transaction.query(
     `UPDATE run SET target_count = $2, target_set_digest = $3, undetermined_count = $4, counts = $5 WHERE id = $1`,
     [runId, targets.count, targets.digest, targets.undetermined, JSON.stringify(counts)],

@@ -1,6 +1,6 @@
 import type { RunState, StepState, TargetCounts, TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import type { StoredError } from '../entities/runs.js';
+import type { StoredError, StoredResolution } from '../entities/runs.js';
 import { NIL_ASSET_ID } from './control-steps.js';
 import type { TargetCondition } from './run-start.js';
 
@@ -34,13 +34,16 @@ export interface RunRow {
   readonly outputs: Record<string, unknown> | null;
   readonly summary: string | null;
   readonly engineVersion: string | null;
+  /** Null: it continues none. */
+  readonly continues: string | null;
+  readonly continuedHow: 'resume' | 'retry' | null;
 }
 
 const runColumns = `r.id, r.space, r.runbook, r.version, r.state, r.counts, r.target_count AS "targetCount",
   r.undetermined_count AS "undeterminedCount", p.name AS "requestedBy", r.reason, s.name AS schedule, r.fire_at AS "fireAt", r.error,
   r.created_at AS "createdAt", r.started_at AS "startedAt", r.ended_at AS "endedAt", r.inputs, r.selector,
   r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave, r.rollback, r.parent_run_id AS "parentRunId",
-  r.parent_path AS "parentPath", r.outputs, r.summary,
+  r.parent_path AS "parentPath", r.outputs, r.summary, r.continues, r.continued_how AS "continuedHow",
   r.engine_version AS "engineVersion"`;
 const runSource = `run r JOIN principal p ON p.id = r.requested_by LEFT JOIN schedule s ON s.id = r.schedule_id`;
 
@@ -123,6 +126,9 @@ export interface StepRow {
   readonly error: StoredError | null;
   readonly startedAt: Date;
   readonly endedAt: Date | null;
+  /** The run that made it; null: this one. */
+  readonly carriedFrom: string | null;
+  readonly resolution: StoredResolution | null;
 }
 
 export interface TargetRow {
@@ -160,7 +166,7 @@ export async function listStepRows(
 ): Promise<ReadonlyMap<string, readonly StepRow[]>> {
   const rows: (StepRow & { assetId: string })[] = await transaction.query(
     `SELECT asset_id AS "assetId", CASE phase WHEN 'undo' THEN step || '#undo' ELSE step END AS step, generation AS attempt, state, exit_code AS "exitCode", error, started_at AS "startedAt",
-       ended_at AS "endedAt"
+       ended_at AS "endedAt", carried_from AS "carriedFrom", resolution
      FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) ORDER BY asset_id, started_at, run_step.step, generation`,
     [runId, assetIds],
   );

@@ -21,6 +21,8 @@ export interface RunDefinition {
   readonly maxConcurrency: number;
   /** The stored document with defaults. */
   readonly document: unknown;
+  /** It takes up another run, and knows what that one did. */
+  readonly isResumed: boolean;
   /** The run at the root of those that called each other; itself where nobody called it. */
   readonly rootRunId: string;
 }
@@ -28,12 +30,18 @@ export interface RunDefinition {
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
   const rows: Omit<RunDefinition, 'rootRunId'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
-       r.max_concurrency AS "maxConcurrency", v.parsed AS document
+       r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed"
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
   );
   const row = rows[0];
   return row ? { ...row, rootRunId: await readRootRun(transaction, runId) } : null;
+}
+
+/** What a resumed run knows of its own steps; null: it takes up none. */
+export async function readMemo(transaction: Transaction, runId: string): Promise<unknown> {
+  const rows: { memo: unknown }[] = await transaction.query(`SELECT memo FROM run WHERE id = $1`, [runId]);
+  return rows[0]?.memo ?? null;
 }
 
 export async function readCounts(transaction: Transaction, runId: string): Promise<TargetCounts> {

@@ -79,6 +79,10 @@ class StepWalk {
       level: known.level === 'run' ? 'run' : 'target',
     };
     checkAction(step, true, path, this.#context.actions, this.#context);
+    if (action?.onlyUndoes === true) {
+      const message = `"${step.uses}" undoes another step: name it in the \`rollback\` of that step`;
+      report(this.#context, 'only-undoes', message, [...path, 'uses']);
+    }
     if (action !== undefined) {
       checkDuration(step.timeout, [...path, 'timeout'], action.maxTimeoutMs, step.uses, this.#context);
     }

@@ -241,7 +241,10 @@ export class PlanWalk implements Walker {
     frame: Frame,
   ): Walk<PlannedRollback | null> {
     if (rollback === undefined) {
-      return action.compensation === null ? null : { kind: 'action', compensation: action.compensation };
+      const { compensation } = action;
+      if (compensation === null) return null;
+      this.action(compensation.uses, id);
+      return { kind: 'action', compensation: compensation.summary };
     }
     if ('none' in rollback) return { kind: 'none', reason: rollback.none };
     const undo = this.action(rollback.uses, id);

@@ -3,7 +3,11 @@ import type { JsonObject, JsonValue } from '../json.js';
 
 /** What the engine must know of the actions a runbook uses; an `ActionRegistry` is one. */
 export type ActionScopes = Readonly<
-  Record<string, Pick<ActionContract, 'scope' | 'version' | 'defaultTimeoutMs' | 'maxTimeoutMs'>>
+  Record<
+    string,
+    Pick<ActionContract, 'scope' | 'version' | 'defaultTimeoutMs' | 'maxTimeoutMs'> &
+      Partial<Pick<ActionContract, 'compensation'>>
+  >
 >;
 
 /** Every action by its name, as `activities/contracts` exports it. */

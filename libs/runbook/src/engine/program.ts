@@ -1,13 +1,4 @@
-import {
-  durationMs,
-  FettleError,
-  isActionStep,
-  type ActionStep,
-  type Retry,
-  type RollbackAction,
-  type RunbookSpec,
-  type Step,
-} from '@fettle/contracts';
+import { durationMs, FettleError, isActionStep, type ActionStep, type RunbookSpec, type Step } from '@fettle/contracts';
 import type { JsonObject } from '../json.js';
 import type {
   ActionScopes,
@@ -23,6 +14,7 @@ import type {
   TargetStepReference,
   TryNode,
 } from './program-nodes.js';
+import { ROLLBACK_RETRY, rollbackOf, undoOf } from './step-undo.js';
 import { TargetCodes, type TargetCode } from './target-code.js';
 
 /** Both levels of a runbook. */
@@ -120,7 +112,7 @@ class Compiler {
       last: last.index,
       steps: codes.map(({ path, step }) => this.#reference(path, step)),
       isLast: false,
-      hasRollback: codes.some(({ step }) => rollbackOf(step) !== null),
+      hasRollback: codes.some(({ step }) => undoOf(step, this.#actions) !== null),
     };
     this.#last = { node, again };
     return node;
@@ -271,14 +263,6 @@ class Compiler {
     const timeoutMs = timeout === undefined ? defaultTimeoutMs : durationMs(timeout);
     return { uses, actionVersion: version, with: input as JsonObject, retry, timeoutMs };
   }
-}
-
-/** A rollback is tried again although it does not ask for it: nobody is there to do it by hand at night. */
-export const ROLLBACK_RETRY: Retry = { maxAttempts: 3, backoff: '5s', maxBackoff: '1m' };
-
-/** How a step is undone; null: it is not, or it says why it cannot be. */
-export function rollbackOf({ rollback }: Pick<ActionStep, 'rollback'>): RollbackAction | null {
-  return rollback === undefined || 'none' in rollback ? null : rollback;
 }
 
 function actionOf(step: Pick<ActionStep, 'id' | 'uses'>, actions: ActionScopes): ActionScopes[string] {

@@ -2,6 +2,7 @@ import { FettleError, targetStates, type TargetCounts, type TargetState } from '
 import type { JsonObject, JsonValue } from '../json.js';
 import type { EngineCommand, RollbackReport, RunError, WaveReference } from './commands.js';
 import type { StepError } from './decide-step.js';
+import type { Memo } from './memo.js';
 import type { ControlRollback, Program } from './program-nodes.js';
 
 /** What became of an instance of a node. */
@@ -83,6 +84,8 @@ export interface EngineState {
   /** In the order in which it was begun. */
   readonly undo: readonly Undo[];
   readonly unwinding: Unwinding | null;
+  /** What is known from the run that this one takes up; absent: it takes up none. */
+  readonly memo?: Memo | undefined;
 }
 
 export const noCounts: TargetCounts = Object.freeze(
@@ -90,7 +93,7 @@ export const noCounts: TargetCounts = Object.freeze(
 );
 
 /** The state of a run before its `started` event. Throws FettleError `unavailable` for a program of another release. */
-export function initialState(program: Program): EngineState {
+export function initialState(program: Program, memo?: Memo): EngineState {
   // A program that was stored by another release may have any number here.
   const format: number = program.format;
   if (format !== 2) {
@@ -112,6 +115,7 @@ export function initialState(program: Program): EngineState {
     stop: null,
     undo: [],
     unwinding: null,
+    ...(memo === undefined ? {} : { memo }),
   };
 }
 
@@ -131,6 +135,7 @@ export interface Draft {
   stop: EngineState['stop'];
   undo: readonly Undo[];
   unwinding: Unwinding | null;
+  memo?: Memo | undefined;
 }
 
 export function draftOf(state: EngineState): Draft {

@@ -28,6 +28,10 @@ export interface TargetCode {
   readonly onFailure: Jump | null;
   /** The `finally` around it, the inner one first. */
   readonly finallys: readonly Finally[];
+  /** Index of the first step of the outermost `try` with a `finally` around it; null: there is none. */
+  readonly tryFrom: number | null;
+  /** It is one of that `finally`'s own. */
+  readonly isLast: boolean;
 }
 
 /** A `finally` and what comes behind it for a target whose failure it has put off. */
@@ -49,6 +53,8 @@ interface Draft {
   next: number;
   onFailure: DraftJump | null;
   readonly finallys: readonly DraftFinally[];
+  readonly tryFrom: number | null;
+  readonly isLast: boolean;
 }
 
 type Handlers = Readonly<Record<string, readonly Step[]>>;
@@ -90,7 +96,7 @@ export class TargetCodes {
   /** Appends the codes of target-level steps; returns those that are new. */
   append(steps: readonly Step[], scope: string): readonly TargetCode[] {
     const from = this.#codes.length;
-    this.#list(steps, { scope, onFailure: null, finallys: [] });
+    this.#list(steps, { scope, onFailure: null, finallys: [], tryFrom: null, isLast: false });
     return this.#codes.slice(from);
   }
 
@@ -105,14 +111,15 @@ export class TargetCodes {
 
   #step(step: Step, place: Place): void {
     if (this.#codes.length > MAX_TARGET_CODES) throw tooMany();
-    const { scope, onFailure, finallys } = place;
+    const { scope, onFailure, finallys, tryFrom, isLast } = place;
     const handler = this.#handlerOf(step);
     if (handler !== null) {
       const body = { try: [{ ...step, onError: 'fail' }], catch: [...handler] };
       this.#try(body, place, `${scope}${step.id}!${step.onError}/`);
     } else if (isActionStep(step)) {
       const index = this.#codes.length;
-      this.#codes.push({ index, path: `${scope}${step.id}`, step, next: index + 1, onFailure, finallys });
+      const path = `${scope}${step.id}`;
+      this.#codes.push({ index, path, step, next: index + 1, onFailure, finallys, tryFrom, isLast });
     } else if ('try' in step && step.onError === 'continue') {
       const past: DraftJump = { index: -1, depth: finallys.length, isPutOff: false };
       this.#try(step, { ...place, onFailure: past }, scope);
@@ -126,17 +133,19 @@ export class TargetCodes {
     const bodyFrom = this.#codes.length;
     const toCatch: DraftJump | null = step.catch === undefined ? null : { index: -1, depth, isPutOff: false };
     const toFinally: DraftJump | null = step.finally === undefined ? null : { index: -1, depth, isPutOff: true };
-    this.#list(step.try, { ...place, onFailure: toCatch ?? toFinally ?? outer });
+    const tryFrom = place.tryFrom ?? (toFinally === null ? null : bodyFrom);
+    this.#list(step.try, { ...place, tryFrom, onFailure: toCatch ?? toFinally ?? outer });
     const bodyTo = this.#codes.length;
     if (toCatch !== null) {
       toCatch.index = bodyTo;
-      this.#list(step.catch ?? [], { scope: catchScope, onFailure: toFinally ?? outer, finallys });
+      this.#list(step.catch ?? [], { ...place, tryFrom, scope: catchScope, onFailure: toFinally ?? outer });
       this.#leadPast(bodyFrom, bodyTo, toCatch);
     }
     if (toFinally === null) return;
     toFinally.index = this.#codes.length;
     const region: DraftFinally = { depth, end: -1, to: outer };
-    this.#list(step.finally ?? [], { ...place, finallys: [region, ...finallys] });
+    const isLast = place.isLast || place.tryFrom === null;
+    this.#list(step.finally ?? [], { ...place, tryFrom, isLast, finallys: [region, ...finallys] });
     region.end = this.#codes.length;
   }
 
@@ -156,6 +165,8 @@ interface Place {
   readonly scope: string;
   readonly onFailure: DraftJump | null;
   readonly finallys: readonly DraftFinally[];
+  readonly tryFrom: number | null;
+  readonly isLast: boolean;
 }
 
 /** All target steps of a runbook together with their handlers. */

@@ -8,9 +8,11 @@ import type {
   ControlRollback,
   PauseNode,
   PolledAction,
+  ProgramNode,
   SignalNode,
   UntilNode,
 } from './program-nodes.js';
+import type { KnownEnd } from './memo.js';
 import type { Outcome } from './state.js';
 import { WalkTargets } from './walk-targets.js';
 import {
@@ -41,12 +43,35 @@ export abstract class WalkLeaves extends WalkTargets {
     if (decision.kind !== 'run') return this.refused(path, decision.kind === 'fail' ? decision.error : unreachable());
     const { uses, actionVersion, outputs, retry, timeoutMs } = step;
     const { input } = decision;
-    if (step.rollback !== null) {
-      const { with: _input, ...action } = step.rollback;
-      this.draft.undo = [...this.draft.undo, { kind: 'control', path, action, input: null }];
-    }
+    if (step.rollback !== null) this.#registerUndo(path, step.rollback);
     const command = { kind: 'run-control', path, uses, actionVersion, input, outputs, retry, timeoutMs } as const;
     return this.open(place, { ...command, generation: 1 });
+  }
+
+  /** What became of it in the run that this one takes up; null: it is to be done. */
+  protected recall(node: ProgramNode, place: Place, path: string): Outcome | null {
+    const { memo } = this.draft;
+    const end = memo !== undefined && Object.hasOwn(memo.ends, path) ? memo.ends[path] : undefined;
+    return end === undefined ? null : this.settle(node, place, path, this.#known(node, place, path, end));
+  }
+
+  protected abstract settle(node: ProgramNode, place: Place, path: string, result: Outcome): Outcome;
+
+  #known(node: ProgramNode, place: Place, path: string, end: KnownEnd): Outcome {
+    if (end.state === 'skipped') return skipped;
+    if (end.state === 'failed') {
+      return { state: 'failed', error: failureOf(path, end.error ?? unreachable()) };
+    }
+    const kept = this.keep(path, end.output ?? null);
+    if (node.kind === 'control' && node.step.rollback !== null && kept.state === 'ok') {
+      this.#registerUndo(path, node.step.rollback);
+      this.#readyUndo(path, node.step.rollback, place, false);
+    }
+    return kept;
+  }
+
+  #registerUndo(path: string, { with: _input, ...action }: ControlRollback): void {
+    this.draft.undo = [...this.draft.undo, { kind: 'control', path, action, input: null }];
   }
 
   /** Its input is rendered while what it reads is known. */

@@ -63,7 +63,7 @@ export class Walk extends WalkLeaves {
     const path = place.prefix + node.id;
     const known = this.draft.done[path];
     if (known !== undefined) return known;
-    const begun = this.begin(node, place, path);
+    const begun = this.recall(node, place, path) ?? this.begin(node, place, path);
     if (begun !== null) return begun;
     const result = this.carryOn(node, place, path);
     if (result === 'pending') return result;
@@ -169,8 +169,8 @@ export class Walk extends WalkLeaves {
   protected choose(node: ChooseNode, place: Place, path: string): Result {
     if (!Object.hasOwn(this.draft.marks, path)) {
       const variables = this.variables(place);
-      let chosen = -1;
-      for (const [index, { when }] of node.branches.entries()) {
+      let chosen = this.draft.memo?.chosen[path] ?? -1;
+      for (const [index, { when }] of chosen < 0 ? node.branches.entries() : []) {
         const decision = when === null ? null : decideStep(compileStep({ if: when, with: {} }, 'run'), variables);
         if (decision?.kind === 'fail') return this.refused(path, decision.error);
         if (decision?.kind === 'skip') continue;

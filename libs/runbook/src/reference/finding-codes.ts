@@ -46,6 +46,7 @@ export const findingCodes: Readonly<Record<string, FindingCode>> = {
     'call other runbooks',
   ),
   'unknown-action': error('no action of this server', 'see the list in the message'),
+  'only-undoes': error('an action that means something only as a rollback', 'name it in the `rollback` of a step'),
   'timeout-too-long': error("longer than the action's maximum, or than 30 days for a run", 'shorten it'),
   'targets-required': error('steps on targets, or a call that inherits them, without `targets`', 'say which assets'),
   'targets-unused': warning('`targets` without a step on targets', 'remove it'),

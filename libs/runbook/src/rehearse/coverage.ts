@@ -1,4 +1,6 @@
 import { nestedSteps, walkSteps, type RunbookSpec, type Step } from '@fettle/contracts';
+import type { ActionScopes } from '../engine/program-nodes.js';
+import { undoOf } from '../engine/step-undo.js';
 import type { JsonPath } from '../json.js';
 import type { RehearsedEntry } from './journal.js';
 
@@ -33,14 +35,19 @@ export interface Coverage {
 }
 
 /** What was come to of a runbook, by the entries of all runs of it. */
-export function coverageOf(runbook: string, spec: RunbookSpec, entries: readonly RehearsedEntry[]): Coverage {
+export function coverageOf(
+  runbook: string,
+  spec: RunbookSpec,
+  entries: readonly RehearsedEntry[],
+  actions: ActionScopes,
+): Coverage {
   const own = entries.filter((entry) => entry.runbook === runbook);
   const executed = idsOf(own.filter(({ kind }) => kind === 'step-started'));
   const seen = idsOf(own.filter(({ step }) => step !== null));
   const undone = idsOf(own.filter(({ kind }) => kind === 'undo-started'));
   const isReached = (step: Step): boolean =>
     seen.has(step.id) || nestedSteps(step).some(({ steps }) => steps.some(isReached));
-  const points = pointsOf(spec).map(({ step, block, ...point }): CoveragePoint => {
+  const points = pointsOf(spec, actions).map(({ step, block, ...point }): CoveragePoint => {
     if (point.kind === 'rollback') return { ...point, step: step.id, isTaken: undone.has(step.id) };
     if (block !== undefined) return { ...point, step: point.name ?? step.id, isTaken: block.some(isReached) };
     const isPlain = nestedSteps(step).length === 0;
@@ -91,13 +98,13 @@ interface Point {
   readonly block?: readonly Step[];
 }
 
-function pointsOf(spec: RunbookSpec): readonly Point[] {
+function pointsOf(spec: RunbookSpec, actions: ActionScopes): readonly Point[] {
   const points: Point[] = [];
   const visit = (steps: readonly Step[], base: JsonPath): void => {
     for (const [index, step] of steps.entries()) {
       const path = [...base, index];
       points.push({ kind: 'step', step, path });
-      points.push(...blocksOf(step, path));
+      points.push(...blocksOf(step, path, actions));
       for (const list of nestedSteps(step)) visit(list.steps, [...path, ...list.path]);
     }
   };
@@ -117,7 +124,7 @@ function isNamedByHandlers({ handlers = {} }: RunbookSpec, name: string): boolea
   return Object.values(handlers).some((steps) => [...walkSteps(steps)].some(({ onError }) => onError === name));
 }
 
-function blocksOf(step: Step, path: JsonPath): readonly Point[] {
+function blocksOf(step: Step, path: JsonPath, actions: ActionScopes): readonly Point[] {
   if ('choose' in step) {
     return step.choose.map(({ steps }, index): Point => {
       const place = [...path, 'choose', index];
@@ -130,6 +137,7 @@ function blocksOf(step: Step, path: JsonPath): readonly Point[] {
       return block === undefined ? [] : [{ kind, step, path: [...path, kind], block }];
     });
   }
-  if (!('uses' in step) || step.rollback === undefined || 'none' in step.rollback) return [];
-  return [{ kind: 'rollback', step, path: [...path, 'rollback'] }];
+  if (!('uses' in step) || undoOf(step, actions) === null) return [];
+  // An inherited one has no place of its own.
+  return [{ kind: 'rollback', step, path: step.rollback === undefined ? path : [...path, 'rollback'] }];
 }

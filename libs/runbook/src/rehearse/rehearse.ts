@@ -91,7 +91,7 @@ export function rehearse(documents: readonly ParsedDocument[], options: Rehearse
   }
   const coverage = [...rehearsed]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, { spec, entries }]) => coverageOf(key.slice(key.indexOf('/') + 1), spec, entries));
+    .map(([key, { spec, entries }]) => coverageOf(key.slice(key.indexOf('/') + 1), spec, entries, options.actions));
   return { cases, coverage };
 }
 

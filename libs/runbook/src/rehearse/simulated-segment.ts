@@ -160,8 +160,10 @@ export class SimulatedSegment {
     const path = this.#pathOf(code);
     target.state = 'running';
     target.isClaimed = true;
-    const begun = target.begun.get(path) ?? { index: code.index, state: null, isExecuted: false };
-    target.begun.set(path, { ...begun, state: null });
+    const known = target.begun.get(path) ?? { index: code.index, state: null, isExecuted: false, before: null };
+    const before = known.state === 'unreachable' ? known.before : known.state;
+    const begun = { ...known, state: null, before };
+    target.begun.set(path, begun);
     const variables = this.#host.variables(target, this.#command.item);
     const prepared = prepareTargetStep(code, compiled[code.index]!, target, variables, actions);
     this.#host.append({ kind: 'step-started', target: target.name, step: path, data: { attempt: target.generation } });
@@ -170,7 +172,7 @@ export class SimulatedSegment {
       this.#inFlight.set(target.name, { target, code, abandon });
       return;
     }
-    target.begun.set(path, { ...begun, state: null, isExecuted: true });
+    target.begun.set(path, { ...begun, isExecuted: true });
     const { uses, id } = code.step;
     const { input, effect } = prepared;
     const attempt = target.generation;
@@ -226,7 +228,8 @@ export class SimulatedSegment {
     const { state, exitCode, error } = outcome;
     if (state !== 'skipped') target.hasExecuted = true;
     const begun = target.begun.get(this.#pathOf(code));
-    if (begun !== undefined) begun.state = state;
+    // As the journal is read: an attempt that reached nobody says nothing of the one before it.
+    if (begun !== undefined) begun.state = state === 'unreachable' ? (begun.before ?? state) : state;
     if (state === 'succeeded' && outcome.output !== null) target.outputs[code.step.id] = outcome.output;
     if (error !== null) target.error = { ...error, step: this.#pathOf(code) };
     const attempt = target.generation;

@@ -1,7 +1,7 @@
-import type { StepState } from '@fettle/contracts';
+import type { ActionStep, StepState } from '@fettle/contracts';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
-import { compileStep, retryDelayMs, targetStepDecision } from '../engine/decide-step.js';
-import { ROLLBACK_RETRY, rollbackOf } from '../engine/program.js';
+import { compileStep, retryDelayMs } from '../engine/decide-step.js';
+import { undoDecision, undoOf, type StepUndo } from '../engine/step-undo.js';
 import type { JsonObject } from '../json.js';
 import { outcomeOf, prepareInput, type Outcome } from './attempt.js';
 import type { SegmentHost } from './simulated-segment.js';
@@ -47,20 +47,25 @@ function isWanted(target: TargetRow, which: UndoSegment['which']): boolean {
 interface Done {
   readonly path: string;
   readonly id: string;
-  readonly rollback: NonNullable<ReturnType<typeof rollbackOf>>;
+  readonly step: ActionStep;
+  readonly undo: StepUndo;
   readonly state: StepState | null;
 }
 
 /** Steps of the segment whose action was called on a target, in the order of the text. */
-function doneSteps({ codes }: SegmentHost, { first, last, prefix }: UndoSegment, target: TargetRow): readonly Done[] {
+function doneSteps(
+  { codes, actions }: SegmentHost,
+  { first, last, prefix }: UndoSegment,
+  target: TargetRow,
+): readonly Done[] {
   return [...target.begun]
     .sort(([, a], [, b]) => a.index - b.index)
     .flatMap(([path, { index, isExecuted, state }]): Done[] => {
       const code = codes[index];
-      const rollback = code === undefined ? null : rollbackOf(code.step);
+      const undo = code === undefined ? null : undoOf(code.step, actions);
       const isHere = index >= first && index <= last && path === `${prefix}${code?.path ?? ''}`;
-      if (code === undefined || rollback === null || !isHere || !isExecuted || state === 'unreachable') return [];
-      return [{ path, id: code.step.id, rollback, state }];
+      if (code === undefined || undo === null || !isHere || !isExecuted || state === 'unreachable') return [];
+      return [{ path, id: code.step.id, step: code.step, undo, state }];
     });
 }
 
@@ -102,27 +107,32 @@ class TargetUndo {
   }
 
   #attempt(done: Done, attempt: number): void {
-    const { clock, script, runbook } = this.#host;
+    const { clock, script, runbook, actions } = this.#host;
     const target = this.#target;
-    const { path, rollback, id } = done;
+    const { path, undo, id, step } = done;
     this.#host.append({ kind: 'undo-started', target: target.name, step: path, data: { attempt } });
     const variables = this.#host.variables(target, this.#command.item);
     const end = (outcome: Outcome): void => this.#ended(done, attempt, outcome);
-    const decision = targetStepDecision(compileStep({ with: rollback.with }, 'target'), variables);
+    const compiled = compileStep({ with: undo.with ?? step.with }, 'target');
+    const decision = undoDecision(undo, { compiled, action: actions[step.uses] }, variables);
+    if (decision.kind === 'skip') {
+      clock.after(0, () => end({ state: 'skipped', exitCode: null, error: null, output: null }));
+      return;
+    }
     if (decision.kind !== 'run') {
       const error = decision.kind === 'fail' ? decision.error : null;
       clock.after(0, () => end({ state: 'failed', exitCode: null, error, output: null }));
       return;
     }
     const where = `Input of the rollback of step "${path}" on ${target.name}`;
-    const prepared = prepareInput(rollback.uses, decision.input, rollback.timeout, where, this.#host.actions);
+    const prepared = prepareInput(undo.uses, decision.input, undo.timeout, where, actions);
     if (prepared.kind === 'over') {
       clock.after(0, () => end(prepared.outcome));
       return;
     }
     const { input, effect, timeoutMs } = prepared;
     const subject = { runbook, path, id, phase: 'undo', target: target.name, attempt } as const;
-    const scripted = script.attempt({ ...subject, uses: rollback.uses, input, effect, variables });
+    const scripted = script.attempt({ ...subject, uses: undo.uses, input, effect, variables });
     const read = { outputs: {}, isControl: false };
     clock.after(Math.min(scripted.takesMs, timeoutMs), () => end(outcomeOf(scripted, prepared, read, variables)));
   }
@@ -136,7 +146,7 @@ class TargetUndo {
       return this.next();
     }
     const mayRetry = state === 'failed' || state === 'unreachable';
-    const delayMs = mayRetry ? retryDelayMs(done.rollback.retry ?? ROLLBACK_RETRY, attempt) : null;
+    const delayMs = mayRetry ? retryDelayMs(done.undo.retry, attempt) : null;
     if (delayMs === null) return this.#end();
     this.#host.clock.after(delayMs, () => this.#attempt(done, attempt + 1));
   }

@@ -35,6 +35,8 @@ export interface BegunStep {
   readonly index: number;
   /** Of the last attempt; null: it is in flight. */
   state: StepState | null;
+  /** Of the last attempt before it that reached the target; null: there was none. */
+  before: StepState | null;
   /** An action was called: not one that was skipped, or refused before. */
   isExecuted: boolean;
 }

@@ -1,5 +1,5 @@
-import { runStates } from '@fettle/contracts';
-import { Option, type Command } from 'commander';
+import { runStates, targetChoices } from '@fettle/contracts';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import {
   collect,
   limitOption,
@@ -11,6 +11,8 @@ import {
 } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { cancelRun } from './cancel-run.js';
+import { resolveRun, resumeRun, retryRun } from './continue-run.js';
+import { diffRuns } from './diff-runs.js';
 import { followExistingRun } from './follow-existing-run.js';
 import { listRuns } from './list-runs.js';
 import { showHistory } from './show-history.js';
@@ -61,6 +63,7 @@ export function addRunCommands(program: Command, session: Session): void {
     .description('show a run and its targets')
     .argument('<id>', 'id of the run')
     .option('--all', 'all targets, not only the first lines')
+    .option('--at <entry>', 'its state after the entry of that number', parseEntryNumber)
     .action(session.act(showRun));
   withApi(run.command('logs'))
     .description('print what the hosts wrote')
@@ -88,10 +91,61 @@ export function addRunCommands(program: Command, session: Session): void {
     .argument('<name>', 'name of the signal')
     .option('--payload <json>', 'a JSON object that fits the schema of the step; "-" reads standard input')
     .action(session.act(signalRun));
+  addContinuing(run, session);
   withApi(run.command('cancel'))
     .description('cancel a run: ends what is under way on the hosts')
     .argument('<id>', 'id of the run')
     .option('--reason <text>', 'why, for the audit log')
     .option('-f, --follow', 'wait until it has ended (exit 0 when it was cancelled)')
     .action(session.act(cancelRun));
+}
+
+function addContinuing(run: Command, session: Session): void {
+  withContinuing(withApi(run.command('resume')))
+    .description('go on where an ended run stopped: a new run that knows what that one did')
+    .argument('<id>', 'id of the run that failed, was cancelled, timed out or was lost')
+    .option('--runbook-version <version>', 'go on with another version: "latest", a number or a digest')
+    .option('--acknowledge <digest>', 'digest of that version: its difference was seen')
+    .option('-y, --yes', 'acknowledge the difference that is shown')
+    .action(session.act(resumeRun));
+  withContinuing(withApi(run.command('retry')))
+    .description(
+      'make an ended run again from its beginning: same version, same inputs, those targets that did not come through',
+    )
+    .argument('<id>', 'id of the run')
+    .action(session.act(retryRun));
+  withApi(run.command('resolve'))
+    .description('say what became of a step that is unknown, so that the run can be taken up')
+    .argument('<id>', 'id of the run')
+    .option('--target <name>', 'the target; left out: a step of the run itself')
+    .option('--step <path>', 'path of the step, with "#undo" behind it for its rollback; default: whichever is unknown')
+    .addOption(new Option('--as <what>', 'what you found').choices(['done', 'not-done']).makeOptionMandatory())
+    .requiredOption('--reason <text>', 'how you know, for the audit log')
+    .action(session.act(resolveRun));
+  withApi(run.command('diff'))
+    .description('show in what two runs differ: version, inputs, targets and their ends, steps and how long they took')
+    .argument('<a>', 'id of a run')
+    .argument('<b>', 'id of another one')
+    .action(session.act(diffRuns));
+}
+
+/** What resume and retry share. */
+function withContinuing(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--targets <which>', 'failed (and unreachable), unknown, unfinished (all that did not come through)')
+        .choices(targetChoices)
+        .default('unfinished'),
+    )
+    .option('--rerun-unknown', 'make steps again of which nobody knows whether they happened; needs --reason')
+    .option('--reason <text>', 'why, for the audit log')
+    .option('--idempotency-key <key>', 'the same key and request give the same run')
+    .option('-f, --follow', 'wait for its end and show progress, with the exit codes of "run start --follow"')
+    .addOption(waitApprovalOption());
+}
+
+function parseEntryNumber(text: string): number {
+  const number = Number(text);
+  if (/^\d{1,15}$/.test(text) && Number.isSafeInteger(number)) return number;
+  throw new InvalidArgumentError('It must be the number of an entry, from 0.');
 }

@@ -116,6 +116,11 @@ export function runFields(output: Output, run: RunDetail): string {
       ['created', run.createdAt],
       ['took', took === null ? null : duration(took)],
       ['called by', run.calledBy === undefined ? null : `step ${run.calledBy.step} of run ${run.calledBy.runId}`],
+      ['continues', run.continues === undefined ? null : `run ${run.continues.runId} (${run.continues.how})`],
+      ...(run.continuedBy ?? []).map(({ runId, how, state }): [string, string] => [
+        how === 'resume' ? 'taken up by' : 'made again by',
+        `run ${runId} (${state})`,
+      ]),
       ['summary', run.summary],
       ['rolled back', listOrNull(run.rollback?.undone)],
       ['not undone', listOrNull(run.rollback?.failed)],

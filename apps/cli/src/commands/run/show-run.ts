@@ -6,14 +6,16 @@ import { requireRunId } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
 import { approvalFields } from '../approval/approval-text.js';
 import { readWholeRun } from './read-run.js';
+import { showRunAt } from './show-run-at.js';
 import { countsText, runFields, writeTargets } from './run-text.js';
 
 export async function showRun(
   session: Session,
   idText: string,
-  options: ApiOptions & { readonly all?: boolean },
+  options: ApiOptions & { readonly all?: boolean; readonly at?: number },
 ): Promise<number> {
   const id = requireRunId(idText);
+  if (options.at !== undefined) return showRunAt(session, id, options.at, options);
   const { output } = session;
   const run = await readWholeRun(session.connect(options), id);
   output.data(options.output, shown(run), () => runFields(output, run));

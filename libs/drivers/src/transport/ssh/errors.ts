@@ -26,6 +26,7 @@ export type SshErrorCode =
   | 'stdin-source-failed'
   | 'file-put-failed'
   | 'file-look-failed'
+  | 'file-restore-failed'
   | 'detach-impossible'
   | 'stale-request';
 

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
 import type { FettleError } from '@fettle/contracts';
 import { mayHaveStarted, sshError } from './errors.js';
+import { keptPath } from './restore-file.js';
 import type { ExecRequest, ExecResult, PutFileRequest, PutFileResult, SshEndpoint } from './types.js';
 
 export type Execute = (request: ExecRequest) => Promise<ExecResult>;
@@ -17,15 +18,31 @@ const CLEAN_UP_TIMEOUT_MS = 10_000;
  * The temporary file lies beside the path, so that the rename is atomic (POSIX rename); nobody but its owner can read it before
  * it has its final mode. `set -C` refuses a file that somebody else put there. chown comes before chmod, which it would undo in
  * part. A connection that breaks looks like the end of the content: the digest finds it.
+ *
+ * What stood at the path is kept under another name where that is asked for: a link where links may be made, a copy otherwise, or
+ * a mark that nothing was there; the five latest of a path.
  */
 const PUT_SCRIPT = String.raw`
-path=$1 temporary=$2 sum=$3 mode=$4 owner=$5 group=$6
+path=$1 temporary=$2 sum=$3 mode=$4 owner=$5 group=$6 kept=$7
 umask 077
 refuse() { echo "$1" >&2; exit 1; }
 digest() { set -- $(sha256sum <"$1") && found=$1; }
 directory=$(dirname -- "$path") || exit 1
 [ -d "$directory" ] || refuse "the directory $directory does not exist"
 if [ -e "$path" ] && [ ! -f "$path" ]; then refuse "$path is not a regular file"; fi
+if [ -n "$kept" ] && [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.absent" ]; then
+  if [ -e "$path" ] || [ -L "$path" ]; then
+    ln -- "$path" "$kept" 2>/dev/null ||
+      { cp -pP -- "$path" "$temporary" && mv -f -- "$temporary" "$kept"; } ||
+      { rm -f -- "$temporary"; refuse "what stands there could not be kept"; }
+  else
+    true >"$kept.absent" || refuse "no file can be made in $directory"
+  fi
+  (
+    cd -- "$directory" && name=\${kept##*/} &&
+      ls -1tcd -- "\${name%-*}"-* | sed '1,5d' | while IFS= read -r old; do rm -f -- "$old"; done
+  ) 2>/dev/null || :
+fi
 if [ -f "$path" ] && [ ! -L "$path" ] && [ -r "$path" ]; then
   set -- $(stat -c '%a %U %G' -- "$path")
   if [ "$1" = "$mode" ] && [ "\${owner:-$2}" = "$2" ] && [ "\${group:-$3}" = "$3" ]; then
@@ -129,7 +146,8 @@ export async function putFile(
   // stat shows a mode without leading zeros.
   const mode = request.mode.replace(/^0+(?=.)/, '');
   const dialogue = new Dialogue();
-  const values = [request.path, temporary, sha256, mode, request.owner ?? '', request.group ?? ''];
+  const kept = request.keepAs === undefined ? '' : keptPath(request.path, request.keepAs);
+  const values = [request.path, temporary, sha256, mode, request.owner ?? '', request.group ?? '', kept];
   const common = { become: request.become, maxOutputBytes: MAX_MESSAGE_BYTES };
   let result: ExecResult;
   try {

@@ -7,6 +7,7 @@ import { killArgv } from './kill.js';
 import { lookAtFile, type FileLook, type LookAtFileRequest } from './look-at-file.js';
 import { ConnectionPool, type ConnectionPoolOptions, type Lease } from './pool.js';
 import { putFile } from './put-file.js';
+import { restoreFile } from './restore-file.js';
 import { scanHostKeys } from './scan-host-keys.js';
 import { Session, type RemoteProcesses } from './session.js';
 import type {
@@ -15,6 +16,8 @@ import type {
   ExecResult,
   PutFileRequest,
   PutFileResult,
+  RestoreFileRequest,
+  RestoreFileResult,
   ScannedHostKey,
   SshCredential,
   SshEndpoint,
@@ -90,6 +93,15 @@ export class SshPool {
     } finally {
       lease.release();
     }
+  }
+
+  /** Puts back what stood at a path before a file was put there. See `restoreFile`. */
+  restoreFile(
+    endpoint: SshEndpoint,
+    credential: SshCredential,
+    request: RestoreFileRequest,
+  ): Promise<RestoreFileResult> {
+    return restoreFile((execRequest) => this.exec(endpoint, credential, execRequest), endpoint, request);
   }
 
   /** Puts a file in place atomically, or finds that it is there already. See `putFile`. */

@@ -68,9 +68,25 @@ export interface PutFileRequest {
   readonly owner?: string | undefined;
   readonly group?: string | undefined;
   readonly become?: Become | undefined;
+  /** Keeps what stood at the path under this token, once, before anything is changed: for `restoreFile`. */
+  readonly keepAs?: string | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
+
+export interface RestoreFileRequest {
+  readonly path: string;
+  /** The token that `putFile` kept it under. */
+  readonly keptAs: string;
+  /** Digest of what was put there, in hexadecimal: anything else was changed since, and is not written over. */
+  readonly put: string;
+  readonly become?: Become | undefined;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** `nothing`: nothing is kept under that token. */
+export type RestoreFileResult = 'restored' | 'removed' | 'nothing';
 
 export interface PutFileResult {
   readonly changed: boolean;

@@ -1,0 +1,109 @@
+import {
+  runSummarySchema,
+  type ResolveRunRequest,
+  type ResumeRunRequest,
+  type RetryRunRequest,
+  type RunSummary,
+  type TargetChoice,
+} from '@fettle/contracts';
+import type { ApiClient } from '../../client/api-client.js';
+import { ApiProblemError } from '../../session/errors.js';
+import { EXIT } from '../../session/exit-codes.js';
+import { requireRunId } from '../../session/options.js';
+import type { ApiOptions, Session } from '../../session/session.js';
+import { followToEnd } from './follow-to-end.js';
+import { tellAccepted } from './tell-accepted.js';
+
+interface ContinueOptions extends ApiOptions {
+  readonly targets: TargetChoice;
+  readonly rerunUnknown?: boolean;
+  readonly reason?: string;
+  readonly idempotencyKey?: string;
+  readonly follow?: boolean;
+  readonly waitApproval?: number;
+}
+
+interface ResumeOptions extends ContinueOptions {
+  readonly runbookVersion?: string;
+  readonly acknowledge?: string;
+  readonly yes?: boolean;
+}
+
+export async function retryRun(session: Session, idText: string, options: ContinueOptions): Promise<number> {
+  const id = requireRunId(idText);
+  const client = session.connect(options);
+  return told(session, client, await send(client, `/api/v1/runs/${id}/retry`, requestOf(options), options), options);
+}
+
+export async function resumeRun(session: Session, idText: string, options: ResumeOptions): Promise<number> {
+  const id = requireRunId(idText);
+  const client = session.connect(options);
+  const path = `/api/v1/runs/${id}/resume`;
+  const { runbookVersion: version, acknowledge } = options;
+  const body: ResumeRunRequest = {
+    ...requestOf(options),
+    ...(version === undefined ? {} : { version }),
+    ...(acknowledge === undefined ? {} : { acknowledge }),
+  };
+  try {
+    return await told(session, client, await send(client, path, body, options), options);
+  } catch (error) {
+    const changed = changedVersion(error);
+    if (changed === null) throw error;
+    for (const line of changed.lines) session.output.note(line);
+    if (options.yes !== true) throw error;
+    const acknowledged = { ...body, acknowledge: changed.digest };
+    return told(session, client, await send(client, path, acknowledged, options), options);
+  }
+}
+
+export async function resolveRun(
+  session: Session,
+  idText: string,
+  options: ApiOptions & ResolveRunRequest,
+): Promise<number> {
+  const id = requireRunId(idText);
+  const { target, step, as, reason } = options;
+  const body: ResolveRunRequest = {
+    as,
+    reason,
+    ...(target === undefined ? {} : { target }),
+    ...(step === undefined ? {} : { step }),
+  };
+  const run = await session.connect(options).post(`/api/v1/runs/${id}/resolve`, runSummarySchema, { body });
+  session.output.data(options.output, run, () => `${run.id}\n`);
+  session.output.note(`Settled as ${as}; take the run up with: fettle run resume ${id}`);
+  return EXIT.ok;
+}
+
+function requestOf({ targets, rerunUnknown, reason }: ContinueOptions): RetryRunRequest {
+  return { targets, rerunUnknown: rerunUnknown ?? false, ...(reason === undefined ? {} : { reason }) };
+}
+
+function send(client: ApiClient, path: string, body: object, { idempotencyKey }: ContinueOptions): Promise<RunSummary> {
+  return client.post(path, runSummarySchema, { body, idempotencyKey: idempotencyKey ?? null });
+}
+
+async function told(session: Session, client: ApiClient, run: RunSummary, options: ContinueOptions): Promise<number> {
+  if (options.follow === true) {
+    const view = { format: options.output, waitApprovalSeconds: options.waitApproval };
+    return (await followToEnd(session, client, run, view)).exitCode;
+  }
+  tellAccepted(session.output, run, options.output, 'follow it with: fettle run follow');
+  return EXIT.ok;
+}
+
+/** What the API says of a version that is not the run's own: its difference, and what remains known. */
+function changedVersion(error: unknown): { readonly digest: string; readonly lines: readonly string[] } | null {
+  if (!(error instanceof ApiProblemError) || error.code !== 'version-changed') return null;
+  const { to, diff, changedDone, gone } = error.detail ?? {};
+  const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+  return {
+    digest: String(to),
+    lines: [
+      ...texts(diff).map((line) => `  ${line}`),
+      ...texts(changedDone).map((path) => `  "${path}" is done and stays as it was, although it reads otherwise now`),
+      ...texts(gone).map((path) => `  "${path}" was done, and is not in this version`),
+    ],
+  };
+}

@@ -1,0 +1,200 @@
+import { FettleError, type ResumeRunRequest, type RunbookSpec, type RunSummary } from '@fettle/contracts';
+import { actionContracts } from '@fettle/activities/contracts';
+import {
+  carryControlSteps,
+  carrySteps,
+  dropCleared,
+  insertResumedTargets,
+  listContinuations,
+  listControlJournal,
+  listDecisionEntries,
+  listStepsOnTargets,
+  readTargetSet,
+  type ContinuableRun,
+  type ControlJournalRow,
+  type NewTargets,
+  type Transaction,
+  type UnsettledStep,
+} from '@fettle/database';
+import {
+  compileRunbook,
+  digestOf,
+  emptyMemo,
+  makeMemo,
+  type JournaledStep,
+  type JsonValue,
+  type Memo,
+  type TargetCode,
+} from '@fettle/runbook';
+import type { OperationContext } from './context.js';
+import {
+  permissionFor,
+  requireContinuable,
+  requireReason,
+  requireSettled,
+  tellContinued,
+  unsettledOf,
+} from './continue-run.js';
+import { chosenStates } from './retry-run.js';
+import { acceptRun, findAccepted, storedSpec, type ContinuedRun, type StartOptions } from './start-run.js';
+
+/** What a resumed run may know of the steps of the run itself, as JSON: it goes into the history of its workflow. */
+const MAX_MEMO_BYTES = 1_048_576;
+
+/** What stands in the row of a resumed run: the engine's memo, and which run's tokens a step has that is made again. */
+export interface StoredMemo extends Memo {
+  /** Path -> the run that first tried the step, so that whoever is told of it by a key knows it again. */
+  readonly tokenRuns: Readonly<Record<string, string>>;
+}
+
+/**
+ * Takes up an ended run where it stopped: a new run that knows what the ended one did, which stays as it is.
+ * @throws FettleError `not-found`, `denied`, `run-open`, `called-run`, `nothing-to-resume`, `already-resumed`, `unsettled-steps`,
+ *   `version-changed`, `limit-exceeded`, `idempotency-conflict`
+ */
+export async function resumeRun(
+  context: OperationContext,
+  runId: string,
+  request: ResumeRunRequest,
+  options: StartOptions = {},
+): Promise<RunSummary> {
+  const run = await requireContinuable(context, runId);
+  const key = { resume: runId, ...request };
+  const known = await findAccepted(context, run.space, options, key);
+  if (known) return known;
+  requireReason(request);
+  await requireResumable(context, run);
+  const { space, runbook, version, versionId, inputs } = run;
+  const spec = storedSpec({ runbook, space }, { parsed: run.document, version });
+  const { continued } = await takeUp(context, run, spec, request);
+  const summary = await acceptRun(context, {
+    ...{ space, runbook, spec, versionId, version, inputs },
+    allowEmpty: true,
+    reason: request.reason,
+    permission: permissionFor(run),
+    action: 'run.resume',
+    requestDigest: digestOf(key),
+    options,
+    continued,
+  });
+  await tellContinued(context, runId, summary.id, 'resume');
+  return summary;
+}
+
+/** @throws FettleError `nothing-to-resume`, `already-resumed` */
+async function requireResumable({ transaction }: OperationContext, { id, state }: ContinuableRun): Promise<void> {
+  if (state === 'succeeded') {
+    throw new FettleError({
+      code: 'nothing-to-resume',
+      message: `Run ${id} has succeeded; nothing of it is left to do.`,
+      remedy: `To do all of it again: fettle run retry ${id} --targets all`,
+    });
+  }
+  // What two runs go on with would be done twice.
+  const resumed = (await listContinuations(transaction, id)).find(({ how }) => how === 'resume');
+  if (resumed === undefined) return;
+  throw new FettleError({
+    code: 'already-resumed',
+    message: `Run ${id} was taken up by run ${resumed.runId}, which is ${resumed.state}.`,
+    remedy: `Go on from there: fettle run resume ${resumed.runId}`,
+    detail: { runId: resumed.runId },
+  });
+}
+
+/** What the new run has from the ended one. */
+export async function takeUp(
+  context: OperationContext,
+  run: ContinuableRun,
+  spec: RunbookSpec,
+  request: Pick<ResumeRunRequest, 'targets' | 'rerunUnknown'>,
+): Promise<{ readonly continued: ContinuedRun; readonly memo: StoredMemo }> {
+  const { transaction } = context;
+  const { id: runId, selector, closure } = run;
+  const { targets: choice, rerunUnknown } = request;
+  const states = chosenStates(choice, run);
+  const { program, targetCodes } = compileRunbook(spec, actionContracts);
+  const rows = await listControlJournal(transaction, runId);
+  const memo = await storedMemo(transaction, run, rows, (journal) => makeMemo(program, journal));
+  const unsettled = (await unsettledOf(context, runId, states)).filter((one) => !isFound(one, memo));
+  if (!rerunUnknown) requireSettled(unsettled);
+  const again = unsettled
+    .filter(({ asset, step }) => asset === null && !step.endsWith('#undo'))
+    .map(({ step }) => step);
+  const known = Object.keys(memo.ends);
+  const takeTargets = async (id: string): Promise<NewTargets> => {
+    const counts = await insertResumedTargets(transaction, id, runId, states);
+    await carrySteps(transaction, id, runId, { passedOn: passedOn(targetCodes), rerunsUnknown: rerunUnknown });
+    for (const cleared of clearedBy(targetCodes)) await dropCleared(transaction, id, runId, cleared);
+    await carryControlSteps(transaction, id, runId, { known, again });
+    return { ...(await readTargetSet(transaction, id)), undetermined: 0, counts };
+  };
+  const detail = { continues: runId, targets: choice, rerunUnknown, known: known.length };
+  return { memo, continued: { runId, how: 'resume', memo, selector, closure, takeTargets, detail } };
+}
+
+/** A command that runs detached is found again by its token; a failure that the run went on after asks nothing. */
+function isFound({ asset, step, detached }: UnsettledStep, memo: Memo): boolean {
+  if (step.endsWith('#undo')) return false;
+  return asset === null ? Object.hasOwn(memo.ends, step) : detached;
+}
+
+async function storedMemo(
+  transaction: Transaction,
+  run: ContinuableRun,
+  rows: readonly ControlJournalRow[],
+  make: (journal: Parameters<typeof makeMemo>[1]) => Memo,
+): Promise<StoredMemo> {
+  const before = { ...emptyMemo, tokenRuns: {}, ...(run.memo as Partial<StoredMemo> | null) };
+  const decisions = await listDecisionEntries(transaction, run.id);
+  const pathsOf = (kind: string): string[] => decisions.filter((one) => one.kind === kind).map(({ step }) => step);
+  const branches = decisions.filter(({ branch }) => branch !== null).map(({ step, branch }) => [step, branch ?? 0]);
+  const memo = make({
+    steps: rows.map(journaled),
+    chosen: { ...before.chosen, ...(Object.fromEntries(branches) as Record<string, number>) },
+    passed: pathsOf('failure-passed'),
+    caught: pathsOf('failure-caught'),
+    onTargets: await listStepsOnTargets(transaction, run.id),
+    isComplete: run.error?.code === 'targets-failed',
+  });
+  const again = rows.filter(({ path, isUndone }) => !isUndone && !Object.hasOwn(memo.ends, path));
+  const tokenRuns = Object.fromEntries(again.map(({ path }) => [path, before.tokenRuns[path] ?? run.id]));
+  const stored = { ...memo, tokenRuns };
+  const sizeBytes = Buffer.byteLength(JSON.stringify(stored));
+  if (sizeBytes <= MAX_MEMO_BYTES) return stored;
+  throw new FettleError({
+    code: 'limit-exceeded',
+    message: `What is known of run ${run.id} has ${sizeBytes} bytes as JSON, more than ${MAX_MEMO_BYTES}.`,
+    remedy: `Make it again from its beginning: fettle run retry ${run.id}`,
+  });
+}
+
+function journaled(row: ControlJournalRow): JournaledStep {
+  const { error, output, state, ...rest } = row;
+  const known = state === 'unreachable' || state === 'quarantined' ? 'failed' : state;
+  return {
+    ...rest,
+    state: known,
+    output: (output ?? null) as JsonValue,
+    error: error === null ? null : { code: error.code, message: error.message },
+  };
+}
+
+/** Steps whose failure a target goes on after: passed over, or caught. */
+function passedOn(codes: readonly TargetCode[]): readonly string[] {
+  return codes
+    .filter(({ step, onFailure }) => step.onError === 'continue' || (onFailure !== null && !onFailure.isPutOff))
+    .map(({ path }) => path);
+}
+
+/** For each outermost `finally` of the target level: the steps of its `try`, and its own. */
+function clearedBy(codes: readonly TargetCode[]): { steps: string[]; last: string[] }[] {
+  const regions = new Map<number, { steps: string[]; last: string[] }>();
+  for (const { tryFrom, path, isLast } of codes) {
+    if (tryFrom === null) continue;
+    const region = regions.get(tryFrom) ?? { steps: [], last: [] };
+    region.steps.push(path);
+    if (isLast) region.last.push(path);
+    regions.set(tryFrom, region);
+  }
+  return [...regions.values()];
+}

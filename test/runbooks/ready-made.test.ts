@@ -1,0 +1,80 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { actionContracts } from '@fettle/activities/contracts';
+import { lintDocuments, rehearse, shareOf } from '@fettle/runbook/source';
+import { CHECKOUT } from '../../apps/cli/dist/up/data-dir.js';
+import { READY_MADE, readyMadeRunbooks } from '../support/ready-made.js';
+
+function fettle(...args: string[]) {
+  return spawnSync(process.execPath, [join(CHECKOUT, 'apps/cli/bin/fettle.mjs'), ...args], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+}
+
+const all = readyMadeRunbooks();
+
+describe('ready-made runbooks', () => {
+  it.each(all.map((ready) => [ready.name, ready] as const))(
+    '%s: its rehearsal comes out as it says',
+    (_name, ready) => {
+      const report = rehearse(ready.documents, { actions: actionContracts });
+      expect(
+        report.cases.flatMap(({ name, failures }) => failures.map(({ message }) => `${name}: ${message}`)),
+      ).toEqual([]);
+      expect(report.cases.length).toBeGreaterThan(2);
+      const [coverage] = report.coverage;
+      const missed = coverage!.points.filter(({ isTaken }) => !isTaken);
+      expect(missed).toEqual([]);
+      expect([shareOf(coverage!.steps), shareOf(coverage!.compensation)]).toEqual([1, 1]);
+    },
+  );
+
+  it.each(all.map((ready) => [ready.name, ready] as const))('%s: lint finds nothing', (_name, ready) => {
+    const found = lintDocuments(ready.documents, { actions: actionContracts });
+    expect(found.filter(({ ignored }) => ignored === undefined)).toEqual([]);
+  });
+
+  it.each(all.map((ready) => [ready.name, ready] as const))(
+    '%s says what it is for, and what each input is',
+    (_name, ready) => {
+      expect(ready.spec.description?.length ?? 0).toBeGreaterThan(100);
+      expect(ready.spec.summary).toBeDefined();
+      // Every attempt has a time limit that somebody thought of, and no value stands in the text of a script.
+      const text = JSON.stringify(ready.spec.steps);
+      expect(text).not.toMatch(/"script":"[^"]*\$\{\{/);
+    },
+  );
+
+  it('are rehearsed and linted by the CLI in one go', () => {
+    const rehearsed = fettle(
+      'rehearse',
+      '-f',
+      READY_MADE,
+      '-o',
+      'json',
+      '--min-coverage',
+      '100',
+      '--min-compensation',
+      '100',
+    );
+    expect([rehearsed.status, rehearsed.stderr]).toEqual([0, expect.stringContaining('')]);
+    const linted = fettle('lint', '-f', READY_MADE, '--strict');
+    expect([linted.status, linted.stderr]).toEqual([0, expect.stringContaining('0 errors, 0 warnings, 0 info')]);
+  });
+
+  it.each(all.map((ready) => [ready.name, ready] as const))(
+    '%s: a plan is made of it without a server',
+    (name, ready) => {
+      const { inputs } = ready.rehearsal.spec;
+      const given = Object.entries(inputs).map(
+        ([key, value]) => `--input=${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      );
+      const targets = ready.rehearsal.spec.estate.map((asset) => `--target=${asset.name}`);
+      const planned = fettle('plan', name, '-f', join(READY_MADE, name), ...given, ...targets, '-o', 'json');
+      expect([planned.status, planned.stderr]).toEqual([0, expect.anything()]);
+      expect(planned.stdout).toContain(name);
+    },
+  );
+});
