@@ -56,3 +56,4 @@ export * from './repositories/run-carry.js';
 export * from './repositories/run-continue.js';
 export * from './repositories/run-lookback.js';
 export * from './repositories/asset-holders.js';
+export * from './repositories/run-histories.js';
