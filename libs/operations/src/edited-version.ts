@@ -43,13 +43,11 @@ export function compareVersions(run: Pick<ContinuableRun, 'document'>, compiled:
 
 function shapeOf({ program, targetCodes }: CompiledRunbook): Shape {
   const shape = new Map<string, { kind: string; text: string }>();
-  for (const { path, step } of targetCodes)
-    shape.set(path, { kind: `target ${step.uses}`, text: canonicalJson(step) });
+  for (const { path, step } of targetCodes) shape.set(path, { kind: `target ${step.uses}`, text: canonicalJson(step) });
   const visit = (nodes: readonly ProgramNode[]): void => {
     for (const node of nodes) {
       const uses = node.kind === 'control' || node.kind === 'poll' ? ` ${node.step.uses}` : '';
-      if (node.kind !== 'targets')
-        shape.set(node.id, { kind: `${node.kind}${uses}`, text: canonicalJson(node) });
+      if (node.kind !== 'targets') shape.set(node.id, { kind: `${node.kind}${uses}`, text: canonicalJson(node) });
       if ('branches' in node) for (const branch of node.branches) visit(branch.nodes);
       if ('nodes' in node) visit(node.nodes);
       if (node.kind === 'try') visit([...(node.catch ?? []), ...(node.finally ?? [])]);
