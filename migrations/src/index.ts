@@ -19,6 +19,8 @@ import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.js';
 import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 import { AddContinuedRuns1790000000041 } from './1790000000041-add-continued-runs.js';
+import { CreateRunHistories1790000000042 } from './1790000000042-create-run-histories.js';
+import { AddEngineVersion1790000000043 } from './1790000000043-add-engine-version.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
@@ -46,6 +48,8 @@ export const migrations = [
   CreateApprovals1790000000018,
   AddJumpHosts1790000000040,
   AddContinuedRuns1790000000041,
+  CreateRunHistories1790000000042,
+  AddEngineVersion1790000000043,
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
