@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { isActionStep, runbookDocumentSchema } from '@fettle/contracts';
+import { isActionStep, runbookDocumentSchema, scheduleDocumentSchema } from '@fettle/contracts';
 import { parse } from 'yaml';
-import { DEMO_RUNBOOK_NAME, demoExpectedCounts, demoRunbook } from './documents.js';
+import { DEMO_RUNBOOK_NAME, demoExpectedCounts, demoRunbook, demoSchedule } from './documents.js';
 import { demoRoster } from './roster.js';
 
 describe('the first runbook', () => {
@@ -12,6 +12,11 @@ describe('the first runbook', () => {
       ['uptime', 'ssh.run', 'read-only'],
       ['disk_space', 'ssh.script', 'read-only'],
     ]);
+  });
+
+  it('has a schedule of a ready-made runbook beside it', () => {
+    const { spec } = scheduleDocumentSchema.parse(parse(demoSchedule));
+    expect([spec.runbook, spec.targets]).toEqual(['gather-facts', 'asset.labels.estate == "demo"']);
   });
 
   it('expects every host of the roster in one state, three of them flawed', () => {

@@ -31,6 +31,18 @@ spec:
           ${diskSpaceScript}
 `;
 
+/** Facts of the demo hosts each night, by a ready-made runbook. */
+export const demoSchedule = `apiVersion: fettle/v1
+kind: Schedule
+metadata:
+  name: demo-facts-nightly
+  labels: {estate: demo}
+spec:
+  runbook: gather-facts
+  cron: 15 3 * * *
+  targets: asset.labels.estate == "demo"
+`;
+
 /** How many targets the first run of `demo-health-check` must leave in each state; states not named have none. */
 export const demoExpectedCounts: Readonly<Partial<Record<TargetState, number>>> = {
   succeeded: demoRoster.filter((profile) => profile.flaw === undefined).length,

@@ -2,12 +2,19 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FettleError, type ImportAssetRow, type Page, type RunDetail, type RunSummary } from '@fettle/contracts';
-import { DEMO_RUNBOOK_NAME, demoExpectedCounts, demoExpectedRunState, demoRunbook } from '../demo/documents.js';
+import {
+  DEMO_RUNBOOK_NAME,
+  demoExpectedCounts,
+  demoExpectedRunState,
+  demoRunbook,
+  demoSchedule,
+} from '../demo/documents.js';
 import type { DemoInventoryRow } from '../demo/estate.js';
 import { writeFileAtomically } from './data-dir.js';
 import { endedAsExpected, progressBar, runTable, targetTable } from './demo-report.js';
 import type { Output } from './output.js';
 import { delay } from './process-identity.js';
+import { readyMadeSources } from './ready-made.js';
 
 export interface DemoOptions {
   readonly url: string;
@@ -54,8 +61,12 @@ export async function loadDemo(options: DemoOptions): Promise<void> {
   await request(options, 'PUT', `credentials/${DEMO_CREDENTIAL_NAME}`, JSON.stringify(credential));
   await request(options, 'POST', 'assets/import?format=csv', body, 'application/x-ndjson');
   if (!isLoaded) {
-    const source = { source: demoRunbook, file: `${DEMO_RUNBOOK_NAME}.yaml` };
-    await request(options, 'POST', 'documents/apply', JSON.stringify(source));
+    // The first runbook last: where it is there, all the others are.
+    const ready = readyMadeSources();
+    const schedule = ready.length === 0 ? [] : [{ source: demoSchedule, file: 'demo-schedule.yaml' }];
+    const first = { source: demoRunbook, file: `${DEMO_RUNBOOK_NAME}.yaml` };
+    for (const source of [...ready, ...schedule, first])
+      await request(options, 'POST', 'documents/apply', JSON.stringify(source));
   }
   writeFileAtomically(marker, digest);
 }
