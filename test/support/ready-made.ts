@@ -23,8 +23,8 @@ export const READY_MADE = fileURLToPath(new URL('../../runbooks', import.meta.ur
 export interface ReadyMade {
   readonly name: string;
   readonly spec: RunbookSpec;
-  /** As it is written, for `apply`. */
-  readonly source: Record<string, unknown>;
+  /** Its `spec` as it is written, for `addRunbook`. */
+  readonly written: Record<string, unknown>;
   readonly rehearsal: RehearsalDocument;
   readonly documents: readonly ParsedDocument[];
 }
@@ -50,7 +50,7 @@ export function readyMade(name: string): ReadyMade {
     throw new Error(`${name} lacks its runbook or its rehearsal`);
   const { spec, metadata } = runbook.document;
   if (metadata.name !== name) throw new Error(`the runbook in ${name} is called ${metadata.name}`);
-  return { name, spec, source: runbook.source as Record<string, unknown>, rehearsal, documents };
+  return { name, spec, written: (runbook.value as { spec: Record<string, unknown> }).spec, rehearsal, documents };
 }
 
 /** What happened in one world, with all attempts of actions in their order. */
