@@ -9,7 +9,7 @@ import { revision } from '../scripts/revision.mjs';
 import { root } from '../scripts/stages.mjs';
 
 const given = process.argv.slice(2);
-const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'rollout', 'import'];
+const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'rollout', 'durable-steps', 'import', 'next-run'];
 const goals = [
   '| benchmark | goal |',
   '| --- | --- |',
@@ -18,6 +18,7 @@ const goals = [
   '| interpreter | 0.97 of the throughput of a plain workflow that writes the same rows |',
   '| rollout | at least 10 times the hosts/s of one activity a host, at most 0.1 history events a host, a host of the largest at most 1.1 of the cost of one of the smallest |',
   '| import | 0.7 of the speed of psql COPY plus upsert |',
+  '| next-run | as fast as croner |',
 ];
 
 function run(argv, environment = {}) {

@@ -5,8 +5,8 @@ import { RedactionSet } from '@fettle/security';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { actions } from './actions.js';
-import { actionContracts } from './contracts.js';
-import { controlAction, type TargetContext } from './implementation.js';
+import { actionContracts, type assetGather, type filePut } from './contracts.js';
+import { controlAction, type targetAction, type ProbeContext, type TargetContext } from './implementation.js';
 
 /** A context whose hosts only note down what they are asked. */
 function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFileRequest[] } {
@@ -159,5 +159,21 @@ describe('implementations', () => {
       code: 'undeclared-secret',
       detail: { mayHaveStarted: false },
     });
+  });
+
+  it('have a probe exactly where their contract tells what is looked at, or do not compile', async () => {
+    type Given<Contract extends ActionContract> = Parameters<typeof targetAction<Contract>>['length'];
+    const withProbe: Given<typeof filePut> = 3;
+    const withoutProbe: Given<typeof assetGather> = 2;
+    expect([withProbe, withoutProbe]).toEqual([3, 2]);
+    const { context, execs } = noting();
+    const asking: ProbeContext = { ...context, wantsDiff: false, lostToken: null };
+    const input = (probe?: readonly string[]): unknown =>
+      actionContracts['ssh.run'].input.parse({ argv: ['rm', '-rf', '/data'], become: true, probe });
+    expect(await actions['ssh.run'].probe(input(), asking)).toBeNull();
+    expect(await actions['asset.gather'].probe({}, asking)).toBeNull();
+    expect(execs).toEqual([]);
+    expect(await actions['ssh.run'].probe(input(['test', '-e', '/data']), asking)).toMatchObject({ state: 'present' });
+    expect(execs).toMatchObject([{ argv: ['test', '-e', '/data'], become: { user: 'root' } }]);
   });
 });

@@ -94,7 +94,8 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {
       const claimed = await dataSource.transaction(async (transaction) => {
-        const taken = await claimRun(transaction, runId, activityInfo().workflowExecution!.runId);
+        const execution = activityInfo().workflowExecution!.runId;
+        const taken = await claimRun(transaction, runId, execution, services.engineVersion);
         if (taken) await notifyRun(transaction, runId);
         return taken;
       });

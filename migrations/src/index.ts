@@ -19,6 +19,10 @@ import { AddRollback1790000000017 } from './1790000000017-add-rollback.js';
 import { CreateApprovals1790000000018 } from './1790000000018-create-approvals.js';
 import { AddJumpHosts1790000000040 } from './1790000000040-add-jump-hosts.js';
 import { AddContinuedRuns1790000000041 } from './1790000000041-add-continued-runs.js';
+import { CreateRunHistories1790000000042 } from './1790000000042-create-run-histories.js';
+import { AddEngineVersion1790000000043 } from './1790000000043-add-engine-version.js';
+import { OrderClaimsByIndex1790000000044 } from './1790000000044-order-claims-by-index.js';
+import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
@@ -46,6 +50,10 @@ export const migrations = [
   CreateApprovals1790000000018,
   AddJumpHosts1790000000040,
   AddContinuedRuns1790000000041,
+  CreateRunHistories1790000000042,
+  AddEngineVersion1790000000043,
+  OrderClaimsByIndex1790000000044,
+  DropDueIndex1790000000045,
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,

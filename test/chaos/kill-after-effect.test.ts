@@ -41,10 +41,14 @@ async function killAfterEffect(stage: EffectStage, kind: EffectKind): Promise<Ki
   expect([...effects.values()]).toEqual(Array.from({ length: stage.hosts }, () => 1));
   checkEnd(kind, run, await stage.outputs(runId), stage.hosts);
   const unknownAtMs = await stage.lastUnknownAtMs(runId);
+  const { unknown } = run.counts;
+  figure(
+    `kill between effect and finished (${kind}) of ${stage.hosts} steps: ${unknown} unknown, none twice, run ${run.state}`,
+  );
   return {
     kind,
     hosts: stage.hosts,
-    unknown: run.counts.unknown,
+    unknown,
     unknownAfterMs: unknownAtMs === null ? null : unknownAtMs - killedAtMs,
   };
 }

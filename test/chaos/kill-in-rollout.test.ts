@@ -6,6 +6,9 @@ import { TestStack, type WorkerProcess } from '../support/stack.js';
 
 const HOSTS = 20;
 const AT_ONCE = 4;
+/** Of the activities of a run, as the workflow sets it; a beat goes out each second, so the last one was at most so old at the kill. */
+const HEARTBEAT_TIMEOUT_MS = 8_000;
+const HEARTBEAT_INTERVAL_MS = 1_000;
 
 interface StepRow {
   readonly wave: number;
@@ -52,7 +55,7 @@ describe('kill -9 of the worker in the midst of a rollout', () => {
     name: string,
     effect: string,
     rollout: object,
-  ): Promise<{ id: string; lost: number }> {
+  ): Promise<{ id: string; lost: number; killedAtMs: number; resumableAtMs: number }> {
     await stack.addRunbook(name, {
       targets: 'asset.kind == "server"',
       rollout: { waves: [2, '50%', '100%'], maxConcurrency: AT_ONCE, maxFailures: 1, ...rollout },
@@ -66,18 +69,37 @@ describe('kill -9 of the worker in the midst of a rollout', () => {
     const open = async (): Promise<number> =>
       (await journal(id)).filter((step) => step.wave === 2 && step.state === 'started').length;
     for (let tries = 0; (await open()) < AT_ONCE && tries < 1000; tries += 1) await sleep(20);
+    const killedAtMs = Date.now();
     await worker.stop('SIGKILL');
     const lost = await open();
     worker = await stack.startWorker();
-    return { id, lost };
+    // The heartbeat expires no earlier than this; whichever comes later, that or the worker, is what going on is counted from.
+    const expiresAtMs = killedAtMs - HEARTBEAT_INTERVAL_MS + HEARTBEAT_TIMEOUT_MS;
+    return { id, lost, killedAtMs, resumableAtMs: Math.max(Date.now(), expiresAtMs) };
+  }
+
+  /** When the first attempt after that moment was claimed; its *started* is written by the claim. */
+  async function nextClaimMs(runId: string, sinceMs: number): Promise<number> {
+    const rows: { at: number | null }[] = await stack.dataSource.query(
+      `SELECT (extract(epoch FROM min(started_at)) * 1000)::float8 AS at FROM run_step WHERE run_id = $1
+         AND started_at > to_timestamp($2::float8 / 1000)`,
+      [runId, sinceMs],
+    );
+    expect(rows[0]!.at).not.toBeNull();
+    return rows[0]!.at!;
   }
 
   it.each(['linear', 'free'])(
     'goes on where it was (%s): no wave begins twice, and the limit of those at work holds',
     async (strategy) => {
-      const { id, lost } = await killInSecondWave(`again-${strategy}`, 'idempotent', { strategy });
+      const { id, lost, killedAtMs, resumableAtMs } = await killInSecondWave(`again-${strategy}`, 'idempotent', {
+        strategy,
+      });
       const run = await stack.ended(id, 90_000);
-      figure(`${strategy}: ${lost} steps in flight at the kill`);
+      const goesOnAfterMs = (await nextClaimMs(id, killedAtMs)) - resumableAtMs;
+      figure(
+        `${strategy}: ${lost} steps in flight at the kill; the first claim ${(goesOnAfterMs / 1000).toFixed(1)} s after worker and heartbeat's expiry (limit 5 s)`,
+      );
       expect(run).toMatchObject({ state: 'succeeded', counts: { succeeded: HOSTS } });
       expect(await waveEntries(id)).toEqual(
         [1, 2, 3].flatMap((wave) => [`wave-started ${wave}`, `wave-ended ${wave}`]),

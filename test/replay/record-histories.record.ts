@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { requestEnrolment, applyDocuments } from '@fettle/operations';
+import { applyDocuments, requestEnrolment, requestPlanCheck } from '@fettle/operations';
 import { OLDEST_ENGINE_VERSION } from '@fettle/runbook';
 import { connectTemporal, historyToJson, type TemporalClient } from '@fettle/temporal';
 import { ScriptedService } from '../support/scripted-service.js';
@@ -62,6 +62,7 @@ const recorded: Record<WorkflowName, Map<string, string>> = {
   runRunbook: new Map(),
   enrolAsset: new Map(),
   settleSchedule: new Map(),
+  checkPlan: new Map(),
 };
 
 /** Takes down all executions of a workflow, oldest first, once it has closed. */
@@ -115,7 +116,7 @@ it('records every scenario', async () => {
   }
 }, 400_000);
 
-/** Enrolments of a host that answers and of one that does not, and the wake-up of a schedule. */
+/** Enrolments of a host that answers and of one that does not, the wake-up of a schedule, and the check of a plan. */
 async function recordSmall(on: Played): Promise<void> {
   const { stack, stage } = on;
   await stack.addHosts(sshd, 2, { prefix: 'enrol' });
@@ -145,4 +146,9 @@ async function recordSmall(on: Played): Promise<void> {
     args: [schedule!.id],
   });
   await record(on, 'settleSchedule', 'settled', workflowId);
+  const step = { id: 'probed', uses: 'ssh.run', with: { argv: ['true'], probe: ['test', '-e', '/'] } };
+  await stack.addRunbook('checked', { targets: 'asset.labels.group == "host"', steps: [step] });
+  const request = { space: 'default', runbook: 'checked', inputs: {}, allowEmpty: false };
+  const { check } = await stage.act((context) => requestPlanCheck(context, request));
+  await record(on, 'checkPlan', 'ended', `check-${check.id}`);
 }

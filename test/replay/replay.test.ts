@@ -34,6 +34,12 @@ function changes(now: WorkflowCode, then: WorkflowCode): string[] {
   );
 }
 
+it('are all the workflows that workers execute', async () => {
+  const index = await readFile(new URL('../../workflows/dist/index.js', import.meta.url), 'utf8');
+  const exported = [...index.matchAll(/^export \{ (\w+) \} from/gm)].map(([, name]) => name!);
+  expect([...workflowNames].sort()).toEqual(exported.sort());
+});
+
 describe.each(workflowNames)('the workflow %s', (workflow) => {
   const { recordings } = readManifest(workflow);
 

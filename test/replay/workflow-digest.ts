@@ -11,6 +11,7 @@ export const workflowModules = {
   runRunbook: 'workflows/dist/run/run-runbook.workflow.js',
   enrolAsset: 'workflows/dist/asset/enrol-asset.workflow.js',
   settleSchedule: 'workflows/dist/schedule/settle-schedule.workflow.js',
+  checkPlan: 'workflows/dist/plan/check-plan.workflow.js',
 } as const;
 export type WorkflowName = keyof typeof workflowModules;
 export const workflowNames = Object.keys(workflowModules) as WorkflowName[];

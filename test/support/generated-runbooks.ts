@@ -57,12 +57,39 @@ class Generator extends StepGenerator {
       // With an order, what comes next does not hang on who was quicker.
       orderBy: 'asset.name',
       maxConcurrency: this.oneOf([1, 100]),
-      ...(this.chance(30) ? { waves: [1, '100%'] } : {}),
+      ...(this.chance(30) ? this.waves() : {}),
       ...(this.chance(25) ? { maxFailures: this.oneOf([0, 1, '50%']) } : {}),
       ...(this.chance(15) ? { strict: true } : {}),
       ...(this.chance(30) ? { strategy: 'free' } : {}),
       ...(this.chance(20) ? { soak: '20ms' } : {}),
     };
+  }
+
+  protected waves(): Record<string, unknown> {
+    const waves = this.oneOf([
+      [1, '100%'],
+      [1, 2, '100%'],
+    ]);
+    return { waves, ...(this.chance(50) ? { gate: this.gate() } : {}) };
+  }
+
+  /** What has to hold between two waves: of the run's counters, or of the service, which is ill for a few looks. */
+  protected gate(): Record<string, unknown> {
+    this.kinds.add('gate');
+    const required = this.chance(50)
+      ? { require: this.oneOf(['run.counts.failed == 0', 'inputs.n < 9', 'inputs.n > 9']) }
+      : {};
+    if ('require' in required && this.chance(40)) return required;
+    const id = this.id('g');
+    const isIll = this.chance(10);
+    this.fates.set(id, { fails: isIll ? 99 : this.next(3), undoFails: 0, isPoll: true });
+    const url = `${this.settings.serviceUrl}/do/${this.key(id, [])}`;
+    // One that stays closed looks once.
+    const times = isIll
+      ? { every: '1h', timeout: '3s' }
+      : { every: '5ms', timeout: '1h', consecutive: 1 + this.next(2) };
+    const look = { uses: 'http.request', with: { url, successStatus: [200, 503] }, condition: 'result.status == 200' };
+    return { ...required, ...look, ...times };
   }
 
   protected list(place: Place, max: number): Step[] {
@@ -84,9 +111,16 @@ class Generator extends StepGenerator {
       () => this.control(place),
       () => this.wait(place),
       () => this.poll(place),
+      () => this.approval(place),
       ...(place.isCalled || isDeep ? [] : [() => this.signal(place)]),
       ...(place.mayTarget
-        ? [() => this.target(place), () => this.target(place), () => this.target(place), () => this.targetTry(place)]
+        ? [
+            () => this.target(place),
+            () => this.target(place),
+            () => this.target(place),
+            () => this.file(place),
+            () => this.targetTry(place),
+          ]
         : []),
     ];
     return !isDeep && this.chance(40) ? this.oneOf(flow)() : this.oneOf(small)();

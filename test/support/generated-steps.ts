@@ -7,6 +7,8 @@ export interface StepFate {
   readonly undoFails: number | readonly number[];
   /** It is repeated until a condition holds: `fails` counts looks that find nothing. */
   readonly isPoll: boolean;
+  /** What people say to an approval; `nothing`: it expires. Absent: it is none. */
+  readonly decision?: 'approve' | 'reject' | 'nothing' | undefined;
 }
 
 export interface GeneratedRunbook {
@@ -186,6 +188,7 @@ export class StepGenerator {
       uses: 'http.request',
       with: { url: url('do'), ...(isPost ? { method: 'POST' } : {}) },
       ...this.retry(),
+      ...(place.isConcurrent || more.mustFail === true ? {} : this.capacity()),
       ...(more.mustFail !== true && this.chance(20) ? { if: this.condition(place) } : {}),
       outputs: { code: 'result.status' },
       ...(hasRollback
@@ -214,7 +217,51 @@ export class StepGenerator {
     return name;
   }
 
+  /** A file, which has the undo of its action unless it says something else. */
+  protected file(place: Place): Step {
+    const id = this.id('f');
+    this.kinds.add('file');
+    const isThere = this.chance(85);
+    this.fates.set(id, { fails: isThere ? 0 : 99, undoFails: 0, isPoll: false });
+    const name = `file.${this.key(id, place.items)}.\${{ asset.name }}`;
+    const path = `${this.settings.folder}/${isThere ? '' : 'missing/'}${name}`;
+    const rollback = this.oneOf<Step>([{}, {}, {}, { rollback: { none: 'it stays' } }]);
+    if (!('rollback' in rollback)) this.kinds.add('compensation');
+    return {
+      id,
+      uses: 'file.put',
+      with: { path, content: 'x' },
+      timeout: '20s',
+      ...rollback,
+      ...(this.chance(15) ? { if: this.targetCondition() } : {}),
+      ...(this.chance(15) ? { onError: 'continue' } : {}),
+    };
+  }
+
+  /** Units of a key that nobody else asks for: it is granted at once. */
+  protected capacity(): Step {
+    if (!this.chance(8)) return {};
+    this.kinds.add('capacity');
+    const key = this.id('db:k');
+    return { capacity: [key, { key: this.id('site:k'), units: 1 }] };
+  }
+
   // ---- waits ----
+
+  protected approval(place: Place): Step {
+    this.kinds.add('approval');
+    const id = this.id('a');
+    const decision = this.oneOf(['approve', 'approve', 'approve', 'reject', 'nothing'] as const);
+    this.fates.set(id, { fails: 0, undoFails: 0, isPoll: false, decision });
+    const rule = { principals: ['tester'], allowSelf: true, expires: decision === 'nothing' ? '1s' : '1h' };
+    const message = this.chance(50) ? { message: 'n is ${{ inputs.n }}' } : {};
+    return {
+      id,
+      approval: { ...rule, ...message },
+      ...(this.chance(40) ? { onError: 'continue' } : {}),
+      ...this.if(place),
+    };
+  }
 
   protected wait(place: Place): Step {
     this.kinds.add('wait');

@@ -44,7 +44,7 @@ const kept = [
   'undispatched',
   'left',
 ];
-const keptOfNotes = ['branch', 'index', 'code'];
+const keptOfNotes = ['branch', 'index', 'code', 'decision', 'wants'];
 
 function normalised({ kind, target, step, data }: RawEntry): HistoryEntry {
   const known = Object.fromEntries(
@@ -73,8 +73,12 @@ function codeOf(error: unknown): string | null {
   return isRecord(error) && typeof error['code'] === 'string' ? error['code'] : null;
 }
 
-/** Signals are sent from outside, more of them than steps wait for. */
-const isOfRun = ({ kind }: RawEntry): boolean => kind !== 'signal-sent';
+/**
+ * Signals are sent from outside, more of them than steps wait for; and whether a run is seen to wait for people alone hangs on how
+ * quick they are.
+ */
+const outside: ReadonlySet<string> = new Set(['signal-sent', 'run-waiting-approval', 'run-went-on']);
+const isOfRun = ({ kind }: RawEntry): boolean => !outside.has(kind);
 
 /** Reads a run that has ended, with those that it called. */
 export async function readHistory(dataSource: DataSource, runId: string): Promise<RunHistory> {

@@ -1,14 +1,16 @@
 import { mkdtemp, chmod, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { actionContracts } from '@fettle/activities/contracts';
 import { FettleError, runbookDocumentSchema, type RunbookSpec } from '@fettle/contracts';
-import { cancelRun, signalRun } from '@fettle/operations';
-import { advance } from '@fettle/runbook';
+import { cancelRun, decideApproval, signalRun } from '@fettle/operations';
+import type { advance } from '@fettle/runbook';
 import { simulate, type Script, type SimulateRequest } from '@fettle/runbook/source';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { brokenAdapters, startBrokenWorker, type BrokenAdapter } from '../support/broken-worker.js';
+import { brokenEngines } from '../support/broken-engines.js';
+import { FateService } from '../support/fate-service.js';
 import { generateRunbook, type GeneratedRunbook } from '../support/generated-runbooks.js';
 import { comparable, historyOf, readHistory, type ComparableHistory, type RunHistory } from '../support/run-history.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
@@ -32,68 +34,40 @@ interface Sequence {
 /** Fixed, so that a broken engine is always told apart, however few the runbooks of the random sequence are. */
 const telling: Sequence = { seed: 1, count: 1000, prefix: 'telling', firstNumber: 100_000 };
 
-/** What the service that control steps call knows of a run: which of its answers fail, and at which call it is to be cancelled. */
-interface Served {
-  readonly generated: GeneratedRunbook;
-  runId: string;
-}
-
-/** Answers `/do/RUN.STEP.ITEMS` and `/undo/...` as the fates of the steps say, by the number of the call. */
-class FateService {
-  readonly server: Server;
-  readonly #calls = new Map<string, number>();
-  /** By id of a step, which no two generated runbooks share. */
-  readonly #byStep = new Map<string, Served>();
-
-  constructor(cancel: (runId: string) => Promise<void>) {
-    this.server = createServer((request, response) => {
-      const path = (request.url ?? '').replace(/\?.*/, '');
-      const call = (this.#calls.get(path) ?? 0) + 1;
-      this.#calls.set(path, call);
-      const [, word = '', key = ''] = path.split('/');
-      const [runId = '', step = ''] = key.split('.');
-      const served = this.#byStep.get(step);
-      const fate = served?.generated.fates.get(step);
-      const fails = Number((word === 'undo' ? fate?.undoFails : fate?.fails) ?? 0);
-      const answer = (): void => {
-        response.writeHead(call > fails ? 200 : fate?.isPoll === true ? 503 : 500);
-        response.end();
-      };
-      if (served === undefined || served.generated.cancelAt !== step || word === 'undo') return answer();
-      // The call stays open until the worker gives it up.
-      void cancel(runId).then(() => setTimeout(answer, 20_000).unref());
-    });
-  }
-
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-  }
-
-  serve(generated: GeneratedRunbook): void {
-    for (const id of generated.fates.keys()) this.#byStep.set(id, { generated, runId: '' });
-  }
-
-  async close(): Promise<void> {
-    this.server.closeAllConnections();
-    await new Promise((resolve) => this.server.close(resolve));
-  }
-}
-
 function parsedSpec(name: string, spec: Record<string, unknown>): RunbookSpec {
   return runbookDocumentSchema.parse({ apiVersion: 'fettle/v1', kind: 'Runbook', metadata: { name }, spec }).spec;
 }
 
 /** The same fates for the pure host. */
 function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
+  /** Looks of a run's gate, which are attempts of several steps: one after each wave. */
+  const looks = new Map<string, number>();
   return {
-    attempt({ id, phase, target, attempt }) {
+    attempt({ id: step, phase, target, attempt: number, uses, input }) {
+      let [id, attempt] = [step, number];
+      if (step.includes('#gate')) {
+        const { url } = input as { readonly url: string };
+        attempt = (looks.get(url) ?? 0) + 1;
+        looks.set(url, attempt);
+        id = url.split('.').at(-1) ?? '';
+      }
       const fate = fates.get(id);
       const given = (phase === 'undo' ? fate?.undoFails : fate?.fails) ?? 0;
       const fails = typeof given === 'number' ? given : (given[Number(target?.slice(-3))] ?? 0);
       const isWell = attempt > fails;
       const fault = id === cancelAt && phase === 'do' ? ('cancel' as const) : undefined;
       const base = { takesMs: 1000, fault };
+      if (uses === 'file.put' || uses === 'file.restore') {
+        const result = uses === 'file.put' ? { changed: true, sha256: '' } : { result: 'restored' };
+        if (isWell) return { ...base, state: 'succeeded', exitCode: null, error: null, result };
+        return {
+          ...base,
+          state: 'failed',
+          exitCode: null,
+          error: { code: 'file-put-failed', message: '' },
+          result: {},
+        };
+      }
       if (target !== null) {
         const result = { exitCode: isWell ? 0 : 1, stdout: '', stderr: '', truncated: false };
         if (isWell) return { ...base, state: 'succeeded', exitCode: 0, error: null, result };
@@ -103,7 +77,10 @@ function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
       if (isWell || fate?.isPoll === true) return { ...base, state: 'succeeded', exitCode: null, error: null, result };
       return { ...base, state: 'failed', exitCode: null, error: { code: 'http-status', message: '' }, result };
     },
-    decisions: () => [],
+    decisions({ path }) {
+      const decision = fates.get(path.slice(path.lastIndexOf('/') + 1))?.decision ?? 'nothing';
+      return decision === 'nothing' ? [] : [{ decision, by: 'tester', reason: 'as generated', afterMs: 100 }];
+    },
     signals: signals.map(({ name, payload }) => ({ name, payload, afterMs: 0 })),
   };
 }
@@ -129,39 +106,14 @@ function requestOf(name: string, generated: GeneratedRunbook): SimulateRequest {
   };
 }
 
-/** Hosts of the engine that do something else than it says. */
-const brokenEngines: Readonly<Record<string, typeof advance>> = {
-  'drops the notes': (program, state, event) => {
-    const { commands, ...next } = advance(program, state, event);
-    return { ...next, commands: commands.filter(({ kind }) => kind !== 'note') };
-  },
-  'takes the last branch': (program, state, event) => {
-    const text = JSON.stringify(program, (_, value: unknown) => {
-      const branches = (value as { branches?: { when?: unknown }[] } | null)?.branches;
-      if (branches === undefined || !branches.some((branch) => 'when' in branch)) return value;
-      return { ...(value as object), branches: [...branches].reverse().map((branch) => ({ ...branch, when: null })) };
-    });
-    return advance(JSON.parse(text) as typeof program, state, event);
-  },
-  'takes every failure for a success': (program, state, event) => {
-    const isFailed = event.kind === 'ended' && event.state === 'failed';
-    return advance(program, state, isFailed ? { ...event, state: 'succeeded', output: null } : event);
-  },
-  'forgets to move targets': (program, state, event) => {
-    const { commands, ...next } = advance(program, state, event);
-    const moved = commands.map((command) =>
-      command.kind === 'dispatch-segment' ? { ...command, enters: false } : command,
-    );
-    return { ...next, commands: moved };
-  },
-};
-
 interface Executed {
   readonly name: string;
   readonly generated: GeneratedRunbook;
   readonly real: ComparableHistory;
   readonly entryCount: number;
 }
+
+const adapters = Object.keys(brokenAdapters) as BrokenAdapter[];
 
 const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
@@ -176,6 +128,8 @@ describe('generated runbooks', () => {
   let service: FateService;
   let folder: string;
   let serviceUrl: string;
+  let deciding: Promise<void> | undefined;
+  let isOver = false;
   const executed: Executed[] = [];
 
   beforeAll(async () => {
@@ -187,15 +141,43 @@ describe('generated runbooks', () => {
     });
     serviceUrl = await service.listen();
     worker = await stack.startWorker();
+    deciding = keepDeciding();
   }, 120_000);
 
   afterAll(async () => {
+    isOver = true;
+    await deciding;
     await worker?.stop();
     await service?.close();
     await sshd?.stop();
     await stack?.close();
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   });
+
+  /** Decides what is asked, as the fates of the steps say. */
+  async function decide(): Promise<void> {
+    const asked: { id: string; path: string }[] = await stack.dataSource.query(
+      `SELECT id, path FROM approval WHERE state = 'open' ORDER BY id`,
+    );
+    for (const { id, path } of asked) {
+      const decision = service.decisionOn(path.slice(path.lastIndexOf('/') + 1));
+      if (decision === 'nothing') continue;
+      const request = { decision, reason: 'as generated' };
+      await stack
+        .inTransaction((context) => decideApproval(context, id, request))
+        .catch((error: unknown) => {
+          // Its run may have gone past it since.
+          if (!(error instanceof FettleError) || error.code !== 'approval-closed') throw error;
+        });
+    }
+  }
+
+  async function keepDeciding(): Promise<void> {
+    while (!isOver) {
+      await decide();
+      await sleep(100);
+    }
+  }
 
   function generate(sequence: Sequence): readonly (readonly [string, GeneratedRunbook])[] {
     const tape = fc.array(fc.nat(), { minLength: 500, maxLength: 500 });
@@ -262,13 +244,13 @@ describe('generated runbooks', () => {
   );
 
   /** The first runbook of a fixed sequence on which the broken engine goes another way than the true one. */
-  function tellingRunbook(engine: typeof advance): readonly [string, GeneratedRunbook] {
-    for (const [name, generated] of generate(telling)) {
+  function tellingRunbook(engine: typeof advance, sequence = telling): readonly [string, GeneratedRunbook] {
+    for (const [name, generated] of generate(sequence)) {
       if (!isDeepStrictEqual(asJson(pure(name, generated)), asJson(pure(name, generated, engine)))) {
         return [name, generated];
       }
     }
-    throw new Error(`none of ${telling.count} generated runbooks (seed ${telling.seed}) shows the difference`);
+    throw new Error(`none of ${sequence.count} generated runbooks (seed ${sequence.seed}) shows the difference`);
   }
 
   it.each(Object.entries(brokenEngines))('are told apart from a host that %s', async (_what, engine) => {
@@ -279,4 +261,25 @@ describe('generated runbooks', () => {
     expect(asJson(one.real)).toEqual(asJson(pure(name, generated)));
     expect(asJson(one.real)).not.toEqual(asJson(pure(name, generated, engine)));
   });
+
+  it.each(adapters)(
+    'are told apart from a real worker that %s',
+    async (adapter) => {
+      const index = adapters.indexOf(adapter);
+      const sequence = { ...telling, prefix: `broken-${index}`, firstNumber: 200_000 + index * telling.count };
+      const [name, generated] = tellingRunbook(brokenEngines[adapter], sequence);
+      await worker.stop();
+      worker = await startBrokenWorker(stack.environment, adapter);
+      try {
+        const { real } = await execute(name, generated);
+        expect(asJson(real)).not.toEqual(asJson(pure(name, generated)));
+        // Broken in the same place, both hosts go the same way.
+        expect(asJson(real)).toEqual(asJson(pure(name, generated, brokenEngines[adapter])));
+      } finally {
+        await worker.stop();
+        worker = await stack.startWorker();
+      }
+    },
+    240_000,
+  );
 });

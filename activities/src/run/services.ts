@@ -11,5 +11,7 @@ export interface WorkerServices {
   readonly tokenKey: Uint8Array;
   /** Host, process id and start of this worker, for people. */
   readonly workerName: string;
+  /** Which workflows this worker executes; stored with the runs that it takes up first. */
+  readonly engineVersion: string;
   readonly logger: { warn(detail: Readonly<Record<string, unknown>>, message: string): void };
 }

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import {
   assetActivities,
@@ -14,9 +13,10 @@ import { AUDIT_ORIGIN } from '@fettle/operations';
 import { createNoteSigner, loadKeyFile, parseEffectTokenKey, SealingKeyring } from '@fettle/security';
 import { connectTemporal } from '@fettle/temporal';
 import { NestFactory } from '@nestjs/core';
-import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerDeploymentOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
+import { archiveHistories } from './background/archive-histories.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
@@ -25,6 +25,8 @@ import { sealAudit } from './background/seal-audit.js';
 import { sendNotifications } from './background/send-notifications.js';
 import { settleSchedules } from './background/settle-schedules.js';
 import { sweepRuns } from './background/sweep-runs.js';
+import { deploymentVersion, readEngineVersion, type DeploymentVersion } from './engine-version.js';
+import { workflowBundle } from './replay-histories.js';
 import { WorkerModule } from './worker.module.js';
 
 /** Lanes and control steps that one worker serves at once. */
@@ -51,12 +53,15 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
   const dataSource = context.get(DataSource);
   const ssh = new SshPool();
   const state = { draining: false };
+  const engineVersion = await readEngineVersion();
+  const version = deploymentVersion(config, engineVersion);
   const services: WorkerServices = {
     dataSource,
     ssh,
     keyring: SealingKeyring.fromText(await loadKeyFile(config.sealingKeyFile)),
     tokenKey: parseEffectTokenKey(await loadKeyFile(config.tokenKeyFile)),
     workerName: `${hostname()}:${process.pid}`,
+    engineVersion,
     logger,
   };
   const connection = await connectPatiently(config.temporalAddress, logger);
@@ -64,7 +69,8 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     connection,
     namespace: config.temporalNamespace,
     taskQueue: config.temporalTaskQueue,
-    workflowBundle: { codePath: createRequire(import.meta.url).resolve('@fettle/workflows/bundle') },
+    workflowBundle: { codePath: workflowBundle },
+    ...(version === null ? {} : { workerDeploymentOptions: versioned(version) }),
     activities: {
       ...runActivities(services, () => state.draining),
       ...scheduleActivities(services),
@@ -95,6 +101,11 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     },
     stopped,
   };
+}
+
+/** A run stays with the build that it began on, however many come after it. */
+function versioned(version: DeploymentVersion): WorkerDeploymentOptions {
+  return { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' };
 }
 
 async function connectPatiently(address: string, logger: Logger): Promise<NativeConnection> {
@@ -133,6 +144,7 @@ async function startBackground(
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),
+    startLoop(dataSource, archiveHistories(dataSource, temporal, logger), logger),
   ];
   const listener = new NotificationListener({
     url: config.databaseUrl,

@@ -93,7 +93,10 @@ function scheduleOf(fields: readonly CronField[], source: string): CronSchedule 
     readField(month, MONTH),
     readField(dayOfWeek, DAY_OF_WEEK, readSpecialDayOfWeek),
   ] as const;
-  const parsed = cronParserValues(read.map(({ plain, isUnrestricted }) => (isUnrestricted ? '*' : plain || '*')));
+  // A single value and a wildcard need no parser; it costs more than all the rest.
+  const parsed = read.every(isSingle)
+    ? null
+    : cronParserValues(read.map(({ plain, isUnrestricted }) => (isUnrestricted ? '*' : plain || '*')));
   const [seconds, minutes, hours, daysOfMonth, months, daysOfWeek] = read.map((field, index) =>
     valuesOf(field, parsed?.[index]),
   );
@@ -149,6 +152,11 @@ function readField(
   }
   const isUnrestricted = ranges.some(({ isWildcard, step }) => isWildcard && step === 1);
   return { rule, ranges, plain: plain.join(','), isUnrestricted, special: isUnrestricted ? {} : special };
+}
+
+function isSingle({ ranges, isUnrestricted }: ReadField): boolean {
+  const [range] = ranges;
+  return isUnrestricted || range === undefined || (ranges.length === 1 && range.first === range.last);
 }
 
 /** Ascending, without the special days. What cron-parser refuses though it has a meaning ("FRI-SUN", "0,7") is expanded here. */

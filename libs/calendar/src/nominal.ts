@@ -8,7 +8,7 @@ import { iterateWallClock, previousOnWallClock, type RawInstant, type WallClock 
 import { zoneOf, type Zone } from './zone.js';
 
 /** Most instants in a row that may be excluded: what comes after that many is not found. */
-const MAX_EXCLUDED_IN_A_ROW = 1_000_000;
+const MAX_EXCLUDED_IN_A_ROW = 300_000;
 
 /** A recurrence without its jitter: within its bounds, exclusions taken out. */
 export interface NominalInstants {
@@ -35,17 +35,28 @@ export function nominalInstants(recurrence: Recurrence, withSkipped = false): No
   return {
     iterate: (fromMs, toMs) =>
       withoutExcluded(all.iterate(Math.max(fromMs, firstMs), Math.min(toMs, endMs)), isExcluded, withSkipped),
-    previous: (beforeMs) => {
-      let before = Math.min(beforeMs, endMs);
-      for (let excluded = 0; excluded < MAX_EXCLUDED_IN_A_ROW; excluded += 1) {
-        const found = all.previous(before);
-        if (!found || found.atMs < firstMs) return null;
-        if (!isExcluded(found.nominalMs)) return found;
-        before = found.atMs;
-      }
-      return null;
-    },
+    previous: (beforeMs) => previousAllowed(all, isExcluded, firstMs, Math.min(beforeMs, endMs)),
   };
+}
+
+/** Goes back day by day, so that a day's instants are computed once however many of them are excluded. */
+function previousAllowed(all: Unbounded, isExcluded: IsExcluded, firstMs: number, beforeMs: number): RawInstant | null {
+  let [before, excluded] = [beforeMs, 0];
+  while (excluded < MAX_EXCLUDED_IN_A_ROW) {
+    const candidate = all.previous(before);
+    if (!candidate || candidate.atMs < firstMs) return null;
+    if (!isExcluded(candidate.nominalMs)) return candidate;
+    const dayMs = Math.max(firstMs, Math.floor(candidate.atMs / DAY_MS) * DAY_MS);
+    let last: RawInstant | null = null;
+    for (const instant of all.iterate(dayMs, candidate.atMs)) {
+      if (isExcluded(instant.nominalMs)) excluded += 1;
+      else last = instant;
+    }
+    if (last) return last;
+    excluded += 1;
+    before = dayMs;
+  }
+  return null;
 }
 
 function* withoutExcluded(

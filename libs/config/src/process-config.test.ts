@@ -26,6 +26,8 @@ describe('parseConfig', () => {
       temporalAddress: '127.0.0.1:7233',
       temporalNamespace: 'default',
       temporalTaskQueue: 'fettle',
+      workerDeployment: undefined,
+      buildId: undefined,
       dataDir: '/data',
       host: '127.0.0.1',
       port: 7070,
@@ -66,6 +68,13 @@ describe('parseConfig', () => {
     const error = failure({ ...minimal, DATABASE_URL: 'mysql://u:hunter2@h/db' });
     expect(`${error.message}${error.remedy}${JSON.stringify(error.detail)}`).not.toContain('hunter2');
   });
+
+  it.each([{ FETTLE_WORKER_DEPLOYMENT: 'a.b' }, { FETTLE_WORKER_DEPLOYMENT: 'a:b' }, { FETTLE_BUILD_ID: 'a b' }])(
+    'refuses %j',
+    (more) => {
+      expect(failure({ ...minimal, ...more }).detail).toEqual({ variables: Object.keys(more) });
+    },
+  );
 
   it.each(['[::1]:7233', 'temporal.internal:7233'])('accepts the Temporal address %s', (address) => {
     expect(parseConfig({ ...minimal, TEMPORAL_ADDRESS: address }).temporalAddress).toBe(address);

@@ -18,6 +18,10 @@ export interface ProcessConfig {
   readonly temporalAddress: string;
   readonly temporalNamespace: string;
   readonly temporalTaskQueue: string;
+  /** Name of the worker deployment in Temporal; undefined: workers are not versioned, and a new one takes up the runs of an old one. */
+  readonly workerDeployment: string | undefined;
+  /** Names this build in the deployment; undefined: it is made from the version and the digest of the workflows. */
+  readonly buildId: string | undefined;
   /** Absolute path. */
   readonly dataDir: string;
   readonly host: string;
@@ -47,6 +51,9 @@ export interface ProcessConfig {
 const MIN_POOL_SIZE = 5;
 const MAX_POOL_SIZE = 200;
 
+const DEPLOYMENT_NAME = /^[A-Za-z0-9_-]{1,100}$/;
+const BUILD_ID = /^[A-Za-z0-9._+-]{1,100}$/;
+
 const portSchema = z.coerce.number().int().min(0).max(65_535);
 const environmentSchema = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' }),
@@ -54,6 +61,12 @@ const environmentSchema = z.object({
   TEMPORAL_ADDRESS: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}$/, { message: 'must be host:port' }),
   TEMPORAL_NAMESPACE: z.string().min(1).max(255).default(DEFAULT_NAMESPACE),
   FETTLE_TASK_QUEUE: z.string().min(1).max(255).default(DEFAULT_TASK_QUEUE),
+  // Temporal joins the two by a dot or a colon.
+  FETTLE_WORKER_DEPLOYMENT: z
+    .string()
+    .regex(DEPLOYMENT_NAME, { message: 'must be letters, digits, - and _' })
+    .optional(),
+  FETTLE_BUILD_ID: z.string().regex(BUILD_ID, { message: 'must be letters, digits and ._+-, at most 100' }).optional(),
   FETTLE_DATA_DIR: z.string().min(1),
   FETTLE_HOST: z.string().min(1).default(DEFAULT_HOST),
   FETTLE_PORT: portSchema.default(DEFAULT_PORT),
@@ -91,6 +104,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     temporalAddress: values.TEMPORAL_ADDRESS,
     temporalNamespace: values.TEMPORAL_NAMESPACE,
     temporalTaskQueue: values.FETTLE_TASK_QUEUE,
+    workerDeployment: values.FETTLE_WORKER_DEPLOYMENT,
+    buildId: values.FETTLE_BUILD_ID,
     dataDir,
     host: values.FETTLE_HOST,
     port: values.FETTLE_PORT,

@@ -166,6 +166,8 @@ export const runTargetSchema = z.object({
 });
 export type RunTarget = z.infer<typeof runTargetSchema>;
 export const runDetailSchema = runSummarySchema.extend({
+  /** Of the workflows of the worker that took the run up first, such as `1+0f3a...`; absent: none has yet. */
+  engineVersion: z.string().optional(),
   /** Paths of what was undone and of what could not be; absent: there was no rollback. */
   rollback: z.object({ undone: z.array(z.string()), failed: z.array(z.string()) }).optional(),
   inputs: z.record(z.string(), z.unknown()),

@@ -83,6 +83,7 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'not-signed-in': 401,
   denied: 403,
   'not-found': 404,
+  'no-history': 404,
   'already-exists': 409,
   conflict: 409,
   'idempotency-conflict': 409,

@@ -21,4 +21,5 @@ export * from './api-capacity.js';
 export * from './dispatch-room.js';
 export * from './rehearsal.js';
 export * from './api-approval.js';
+export * from './api-history.js';
 export * from './api-continue.js';

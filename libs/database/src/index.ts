@@ -52,6 +52,8 @@ export { listFreeableRuns } from './repositories/capacity-end.js';
 export * from './repositories/capacity-limits.js';
 export * from './repositories/capacity-views.js';
 export * from './repositories/asset-locks.js';
+export * from './repositories/run-carry.js';
 export * from './repositories/run-continue.js';
 export * from './repositories/run-lookback.js';
 export * from './repositories/asset-holders.js';
+export * from './repositories/run-histories.js';

@@ -1,6 +1,14 @@
-import { endedRunStates, FettleError, notFoundError, type TargetState } from '@fettle/contracts';
+import {
+  endedRunStates,
+  FettleError,
+  notFoundError,
+  targetStates,
+  type TargetChoice,
+  type TargetState,
+} from '@fettle/contracts';
 import {
   appendEntries,
+  listUnfinishedCalls,
   listUnsettledSteps,
   lockContinuableRun,
   lockRun,
@@ -54,12 +62,51 @@ export function requireReason(request: { readonly rerunUnknown: boolean; readonl
   });
 }
 
-export function unsettledOf(
-  { transaction }: OperationContext,
-  runId: string,
-  states: readonly TargetState[],
+const came: readonly TargetState[] = ['succeeded', 'skipped'];
+const statesOf: Readonly<Record<TargetChoice, readonly TargetState[]>> = {
+  failed: ['failed', 'unreachable', 'quarantined'],
+  unknown: ['unknown'],
+  unfinished: ['pending', 'running', 'failed', 'unreachable', 'quarantined', 'cancelled', 'unknown'],
+  all: ['pending', 'running', 'failed', 'unreachable', 'quarantined', 'cancelled', 'unknown', ...came],
+};
+
+/** End states of the targets that are meant. What never began counts as unfinished. */
+export function chosenStates(choice: TargetChoice, run: Pick<ContinuableRun, 'state'>): readonly TargetState[] {
+  // A run that broke off skips the targets that it never came to.
+  return choice === 'unfinished' && run.state !== 'succeeded' ? [...statesOf[choice], 'skipped'] : statesOf[choice];
+}
+
+/** A run whose unknown steps are looked for. */
+export interface UnsettledIn {
+  readonly runId: string;
+  readonly states: readonly TargetState[];
+  /** Paths of steps of the run itself that it went on after. */
+  readonly known: Readonly<Record<string, unknown>>;
+  /** Commands that run detached are found again by their tokens: nobody has to say anything of them. */
+  readonly findsDetached: boolean;
+}
+
+/** How deep called runs are looked into. */
+const MAX_DEPTH = 9;
+
+/** What nobody knows of a run, and of those that it called and that are taken up with it. */
+export async function unsettledBelow(
+  context: OperationContext,
+  { runId, states, known, findsDetached }: UnsettledIn,
+  depth = 0,
 ): Promise<UnsettledStep[]> {
-  return listUnsettledSteps(transaction, runId, states);
+  const { transaction } = context;
+  const unsettled = (await listUnsettledSteps(transaction, runId, states)).filter(({ asset, step, detached }) => {
+    if (step.endsWith('#undo')) return true;
+    return asset === null ? !Object.hasOwn(known, step) : !(detached && findsDetached);
+  });
+  if (depth >= MAX_DEPTH) return unsettled;
+  for (const { path, childRunId } of await listUnfinishedCalls(transaction, runId)) {
+    if (Object.hasOwn(known, path)) continue;
+    const child = { runId: childRunId, states: targetStates, known: {}, findsDetached };
+    unsettled.push(...(await unsettledBelow(context, child, depth + 1)));
+  }
+  return unsettled;
 }
 
 /** Unsettled steps that an error names. */

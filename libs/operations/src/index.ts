@@ -59,6 +59,8 @@ export * from './approval-view.js';
 export * from './ask-approval.js';
 export * from './decide-approval.js';
 export * from './read-approvals.js';
+export * from './archive-history.js';
+export * from './read-history.js';
 export * from './retry-run.js';
 export * from './resolve-run.js';
 export * from './resume-run.js';

@@ -92,6 +92,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
     ...(capacity.length > 0 ? { capacity } : {}),
     summary: row.summary,
+    ...(row.engineVersion === null ? {} : { engineVersion: row.engineVersion }),
     ...(row.rollback === null ? {} : { rollback: row.rollback }),
     outputs: row.outputs,
     ...(subRuns.length === 0 ? {} : { subRuns }),

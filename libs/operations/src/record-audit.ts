@@ -31,8 +31,8 @@ export async function recordRightsAudit(
   }
 }
 
-/** Writes the audit record of a change in the change's own transaction; the sealer gives it its position. */
-export async function recordAudit(context: OperationContext, change: AuditedChange): Promise<void> {
+/** Writes the audit record of a change in the change's own transaction; the sealer gives it its position. Returns its id. */
+export async function recordAudit(context: OperationContext, change: AuditedChange): Promise<string> {
   const { actor } = context;
   const record: AuditRecord = {
     id: uuidv7(),
@@ -58,4 +58,5 @@ export async function recordAudit(context: OperationContext, change: AuditedChan
     canonical,
     leafHash: leafHash(canonical),
   });
+  return record.id;
 }

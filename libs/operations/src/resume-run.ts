@@ -14,7 +14,6 @@ import {
   type ControlJournalRow,
   type NewTargets,
   type Transaction,
-  type UnsettledStep,
 } from '@fettle/database';
 import {
   compileRunbook,
@@ -28,15 +27,17 @@ import {
 } from '@fettle/runbook';
 import type { OperationContext } from './context.js';
 import {
+  chosenStates,
   permissionFor,
   requireContinuable,
   requireReason,
   requireSettled,
   tellContinued,
-  unsettledOf,
+  unsettledBelow,
 } from './continue-run.js';
-import { chosenStates } from './retry-run.js';
-import { acceptRun, findAccepted, storedSpec, type ContinuedRun, type StartOptions } from './start-run.js';
+import { compareVersions, requireAcknowledged, type EditedVersion } from './edited-version.js';
+import { resolveClosure } from './resolve-closure.js';
+import { acceptRun, findAccepted, findRunbook, storedSpec, type ContinuedRun, type StartOptions } from './start-run.js';
 
 /** What a resumed run may know of the steps of the run itself, as JSON: it goes into the history of its workflow. */
 const MAX_MEMO_BYTES = 1_048_576;
@@ -64,9 +65,11 @@ export async function resumeRun(
   if (known) return known;
   requireReason(request);
   await requireResumable(context, run);
-  const { space, runbook, version, versionId, inputs } = run;
-  const spec = storedSpec({ runbook, space }, { parsed: run.document, version });
-  const { continued } = await takeUp(context, run, spec, request);
+  const { space, runbook, inputs } = run;
+  const { spec, versionId, version, document } = await versionFor(context, run, request.version);
+  const isEdited = versionId !== run.versionId;
+  const { accept, edited } = await takeUp(context, run, spec, request);
+  if (isEdited) requireAcknowledged(run, { version, document, acknowledge: request.acknowledge, edited });
   const summary = await acceptRun(context, {
     ...{ space, runbook, spec, versionId, version, inputs },
     allowEmpty: true,
@@ -75,7 +78,7 @@ export async function resumeRun(
     action: 'run.resume',
     requestDigest: digestOf(key),
     options,
-    continued,
+    ...accept,
   });
   await tellContinued(context, runId, summary.id, 'resume');
   return summary;
@@ -101,41 +104,69 @@ async function requireResumable({ transaction }: OperationContext, { id, state }
   });
 }
 
-/** What the new run has from the ended one. */
+interface ChosenVersion {
+  readonly spec: RunbookSpec;
+  readonly versionId: string;
+  readonly version: string;
+  readonly document: unknown;
+}
+
+/** The version that it goes on with: its own, or the one that is asked for. */
+async function versionFor(
+  context: OperationContext,
+  run: ContinuableRun,
+  wanted: string | undefined,
+): Promise<ChosenVersion> {
+  const { space, runbook, version, versionId, document } = run;
+  const own = { versionId, version, parsed: document };
+  const named = { space, runbook, version: wanted === 'latest' ? undefined : wanted };
+  const stored = wanted === undefined ? own : await findRunbook(context, named);
+  return { ...stored, spec: storedSpec({ runbook, space }, stored), document: stored.parsed };
+}
+
+/** What a new run has from the ended one, for `acceptRun`; and how the spec differs from what was done. */
+export interface TakenUp {
+  readonly accept: { readonly continued: ContinuedRun };
+  readonly edited: EditedVersion;
+}
+
 export async function takeUp(
   context: OperationContext,
   run: ContinuableRun,
   spec: RunbookSpec,
   request: Pick<ResumeRunRequest, 'targets' | 'rerunUnknown'>,
-): Promise<{ readonly continued: ContinuedRun; readonly memo: StoredMemo }> {
+): Promise<TakenUp> {
   const { transaction } = context;
-  const { id: runId, selector, closure } = run;
+  const { id: runId, selector } = run;
   const { targets: choice, rerunUnknown } = request;
   const states = chosenStates(choice, run);
-  const { program, targetCodes } = compileRunbook(spec, actionContracts);
-  const rows = await listControlJournal(transaction, runId);
+  const compiled = compileRunbook(spec, actionContracts);
+  const { program, targetCodes } = compiled;
+  const edited = compareVersions(run, compiled);
+  const rows = (await listControlJournal(transaction, runId)).filter(({ path }) => edited.fits(path));
   const memo = await storedMemo(transaction, run, rows, (journal) => makeMemo(program, journal));
-  const unsettled = (await unsettledOf(context, runId, states)).filter((one) => !isFound(one, memo));
+  const unsettled = await unsettledBelow(context, { runId, states, known: memo.ends, findsDetached: true });
   if (!rerunUnknown) requireSettled(unsettled);
-  const again = unsettled
-    .filter(({ asset, step }) => asset === null && !step.endsWith('#undo'))
-    .map(({ step }) => step);
+  const own = unsettled.filter((one) => one.runId === runId && one.asset === null && !one.step.endsWith('#undo'));
   const known = Object.keys(memo.ends);
+  const onTargets = (await listStepsOnTargets(transaction, runId)).filter(({ isDone }) => isDone);
   const takeTargets = async (id: string): Promise<NewTargets> => {
     const counts = await insertResumedTargets(transaction, id, runId, states);
-    await carrySteps(transaction, id, runId, { passedOn: passedOn(targetCodes), rerunsUnknown: rerunUnknown });
+    await carrySteps(transaction, id, runId, {
+      paths: targetCodes.filter(({ path }) => edited.fits(path)).map(({ path }) => path),
+      passedOn: passedOn(targetCodes),
+      rerunsUnknown: rerunUnknown,
+    });
     for (const cleared of clearedBy(targetCodes)) await dropCleared(transaction, id, runId, cleared);
-    await carryControlSteps(transaction, id, runId, { known, again });
+    await carryControlSteps(transaction, id, runId, { known, again: own.map(({ step }) => step) });
     return { ...(await readTargetSet(transaction, id)), undetermined: 0, counts };
   };
   const detail = { continues: runId, targets: choice, rerunUnknown, known: known.length };
-  return { memo, continued: { runId, how: 'resume', memo, selector, closure, takeTargets, detail } };
-}
-
-/** A command that runs detached is found again by its token; a failure that the run went on after asks nothing. */
-function isFound({ asset, step, detached }: UnsettledStep, memo: Memo): boolean {
-  if (step.endsWith('#undo')) return false;
-  return asset === null ? Object.hasOwn(memo.ends, step) : detached;
+  // Runbooks that only an edited version calls are resolved as it is taken up.
+  const newest = edited.isSame ? null : await resolveClosure(transaction, run.space, spec);
+  const closure = newest === null ? run.closure : { ...newest, ...run.closure };
+  const continued: ContinuedRun = { runId, how: 'resume', memo, selector, closure, takeTargets, detail };
+  return { accept: { continued }, edited: { ...edited, known: [...known, ...onTargets.map(({ step }) => step)] } };
 }
 
 async function storedMemo(
@@ -153,7 +184,7 @@ async function storedMemo(
     chosen: { ...before.chosen, ...(Object.fromEntries(branches) as Record<string, number>) },
     passed: pathsOf('failure-passed'),
     caught: pathsOf('failure-caught'),
-    onTargets: await listStepsOnTargets(transaction, run.id),
+    onTargets: (await listStepsOnTargets(transaction, run.id)).map(({ step }) => step),
     isComplete: run.error?.code === 'targets-failed',
   });
   const again = rows.filter(({ path, isUndone }) => !isUndone && !Object.hasOwn(memo.ends, path));

@@ -1,36 +1,17 @@
-import {
-  FettleError,
-  type RetryRunRequest,
-  type RunSummary,
-  type TargetChoice,
-  type TargetState,
-} from '@fettle/contracts';
+import { FettleError, type RetryRunRequest, type RunSummary, type TargetChoice } from '@fettle/contracts';
 import { insertRetriedTargets, readTargetSet, type ContinuableRun } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
 import type { OperationContext } from './context.js';
 import {
+  chosenStates,
   permissionFor,
   requireContinuable,
   requireReason,
   requireSettled,
   tellContinued,
-  unsettledOf,
+  unsettledBelow,
 } from './continue-run.js';
 import { acceptRun, findAccepted, storedSpec, type StartOptions } from './start-run.js';
-
-const came: readonly TargetState[] = ['succeeded', 'skipped'];
-const statesOf: Readonly<Record<TargetChoice, readonly TargetState[]>> = {
-  failed: ['failed', 'unreachable', 'quarantined'],
-  unknown: ['unknown'],
-  unfinished: ['pending', 'running', 'failed', 'unreachable', 'quarantined', 'cancelled', 'unknown'],
-  all: ['pending', 'running', 'failed', 'unreachable', 'quarantined', 'cancelled', 'unknown', ...came],
-};
-
-/** End states of the targets that are meant. What never began counts as unfinished. */
-export function chosenStates(choice: TargetChoice, run: Pick<ContinuableRun, 'state'>): readonly TargetState[] {
-  // A run that broke off skips the targets that it never came to.
-  return choice === 'unfinished' && run.state !== 'succeeded' ? [...statesOf[choice], 'skipped'] : statesOf[choice];
-}
 
 /**
  * Makes an ended run again from its beginning: the same version, inputs and versions of called runbooks, on those of its targets
@@ -50,8 +31,9 @@ export async function retryRun(
   if (known) return known;
   requireReason(request);
   const states = chosenStates(request.targets, run);
-  const unsettled = await unsettledOf(context, runId, states);
-  if (!request.rerunUnknown) requireSettled(unsettled);
+  if (!request.rerunUnknown) {
+    requireSettled(await unsettledBelow(context, { runId, states, known: {}, findsDetached: false }));
+  }
   const { space, runbook, version, versionId, inputs, selector, closure } = run;
   const summary = await acceptRun(context, {
     space,

@@ -1,9 +1,18 @@
 import { FettleError, type RunSummary } from '@fettle/contracts';
-import { findPrincipalById, type CallingRun, type Transaction } from '@fettle/database';
+import {
+  findCallBefore,
+  findPrincipalById,
+  lockContinuableRun,
+  type CallingRun,
+  type ContinuableRun,
+  type Transaction,
+} from '@fettle/database';
 import { digestOf, type JsonObject } from '@fettle/runbook';
 import { decide } from '@fettle/security';
 import type { OperationContext } from './context.js';
-import { acceptRun, findRunbook, storedSpec } from './start-run.js';
+import { tellContinued } from './continue-run.js';
+import { takeUp } from './resume-run.js';
+import { acceptRun, checkedInputs, findRunbook, storedSpec, type AcceptRequest } from './start-run.js';
 
 /** Runs that call each other, one below the other. */
 export const MAX_RUN_DEPTH = 8;
@@ -42,15 +51,17 @@ export async function startSubRun(
   const context = await requesterContext(transaction, parent);
   const version = request.version ?? parent.closure?.[runbook];
   const stored = await findRunbook(context, { space, runbook, version });
-  return acceptRun(context, {
+  const spec = storedSpec({ runbook, space }, stored);
+  const before = await calledBefore(context, { runId: parent.id, path }, { space, runbook, spec, inputs });
+  const started = await acceptRun(context, {
     space,
     runbook,
-    spec: storedSpec({ runbook, space }, stored),
+    spec,
     versionId: stored.versionId,
     version: stored.version,
     inputs,
     on: request.on ?? undefined,
-    allowEmpty: false,
+    allowEmpty: before !== null,
     reason: `called by step "${path}" of run ${parent.id}`.slice(0, 500),
     permission: 'run:start',
     action: 'run.start',
@@ -64,7 +75,26 @@ export async function startSubRun(
         inheritsTargets: request.targets === 'inherit',
       },
     },
+    // What nobody knows of it was settled, or accepted, when the topmost run was taken up.
+    ...(before === null
+      ? {}
+      : (await takeUp(context, before, spec, { targets: 'unfinished', rerunUnknown: true })).accept),
   });
+  if (before !== null) await tellContinued(context, before.id, started.id, 'resume');
+  return started;
+}
+
+/** The run that this step called in the run that its own takes up, if that is the same call; null: it is begun anew. */
+async function calledBefore(
+  context: OperationContext,
+  wait: { readonly runId: string; readonly path: string },
+  call: Pick<AcceptRequest, 'space' | 'runbook' | 'spec' | 'inputs'>,
+): Promise<ContinuableRun | null> {
+  const id = await findCallBefore(context.transaction, wait);
+  const before = id === null ? null : await lockContinuableRun(context.transaction, id);
+  if (before === null || before.runbook !== call.runbook) return null;
+  const inputs = await checkedInputs(context, call);
+  return digestOf(inputs) === digestOf(before.inputs) ? before : null;
 }
 
 async function requesterContext(

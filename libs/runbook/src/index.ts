@@ -12,9 +12,9 @@ export { undoDecision, undoOf, type StepUndo } from './engine/step-undo.js';
 export type * from './engine/program-nodes.js';
 export { advance, type Advance } from './engine/advance.js';
 export { initialState, type EngineState } from './engine/state.js';
-export { ENGINE_VERSION, OLDEST_ENGINE_VERSION } from './engine/version.js';
 export { emptyMemo, type KnownEnd, type Memo } from './engine/memo.js';
 export { makeMemo, type JournaledStep, type RunJournal } from './engine/make-memo.js';
+export { ENGINE_VERSION, OLDEST_ENGINE_VERSION } from './engine/version.js';
 export { MAX_CONTROL_OUTPUT_BYTES } from './engine/walk-base.js';
 export type {
   ControlCommand,

@@ -3,12 +3,15 @@ import {
   cancelRunRequestSchema,
   execRequestSchema,
   followQuerySchema,
+  historyDataSchema,
+  historyParamSchema,
   idParamSchema,
   listRunsQuerySchema,
   logChunkSchema,
   logsQuerySchema,
   pageOf,
   runDetailSchema,
+  runHistorySchema,
   runSummarySchema,
   runTargetsQuerySchema,
   runTargetSchema,
@@ -20,10 +23,12 @@ import type {
   CancelRunRequest,
   ExecRequest,
   FollowQuery,
+  HistoryData,
   ListRunsQuery,
   LogsQuery,
   Page,
   RunDetail,
+  RunHistoryView,
   RunLogChunk,
   RunSummary,
   RunTarget,
@@ -34,7 +39,9 @@ import type {
 import {
   cancelRun,
   execCommand,
+  getHistoryData,
   getRun,
+  getRunHistory,
   listRuns,
   listRunTargets,
   readEvents,
@@ -126,6 +133,28 @@ export class RunsController {
     @Query({ schema: logsQuerySchema }) query: LogsQuery,
   ): Promise<{ items: RunLogChunk[]; next: number | null }> {
     return this.readOne(caller, id, (transaction) => readLogs(transaction, id, query));
+  }
+
+  /** What is archived of the run's workflow in Temporal; `audit` compares it with the audit log. */
+  @Get('runs/:id/history')
+  @RequirePermission('run:read', { space: 'run' })
+  @Answers(200, runHistorySchema)
+  history(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: idParamSchema }) { id }: { id: string },
+  ): Promise<RunHistoryView> {
+    return this.readOne(caller, id, (transaction) => getRunHistory(transaction, id));
+  }
+
+  /** One execution of the workflow with its history: JSON, compressed (gzip), in base64. */
+  @Get('runs/:id/history/:number')
+  @RequirePermission('run:read', { space: 'run' })
+  @Answers(200, historyDataSchema)
+  historyData(
+    @CurrentCaller() caller: Caller,
+    @Param({ schema: historyParamSchema }) { id, number }: { id: string; number: number },
+  ): Promise<HistoryData> {
+    return this.readOne(caller, id, (transaction) => getHistoryData(transaction, id, number));
   }
 
   @Post('runs/:id/cancel')

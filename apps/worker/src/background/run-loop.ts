@@ -11,6 +11,7 @@ export const backgroundLocks = {
   'keep-partitions': 7_070_014,
   'send-notifications': 7_070_018,
   'free-capacity': 7_070_015,
+  'archive-histories': 7_070_019,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;
 

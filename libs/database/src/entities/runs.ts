@@ -72,6 +72,10 @@ export class RunEntity {
   @Column('text', { nullable: true }) summary!: string | null;
   @Column('integer', { name: 'segment_mark' }) segmentMark!: number;
   @Column('integer', { name: 'decision_mark' }) decisionMark!: number;
+  /** Of the worker that took it up first. */
+  @Column('text', { name: 'engine_version', nullable: true }) engineVersion!: string | null;
+  /** The end for which its history is archived. */
+  @Column('timestamptz', { name: 'history_ended_at', nullable: true }) historyEndedAt!: Date | null;
   /** Paths of what was undone and of what could not be; null: there was no rollback. */
   @Column('jsonb', { nullable: true }) rollback!: { readonly undone: string[]; readonly failed: string[] } | null;
   /** The ended run that this one takes up, or makes again. */

@@ -2,7 +2,7 @@ import type { RunState, StepState, TargetCounts, TargetState } from '@fettle/con
 import type { Transaction } from '../data-source.js';
 import type { StoredError, StoredResolution } from '../entities/runs.js';
 import { updateRows } from '../update-rows.js';
-import { NIL_ASSET_ID, NO_EPOCH } from './control-steps.js';
+import { NIL_ASSET_ID } from './control-steps.js';
 import { emptyCounts } from './run-entries.js';
 
 /** A run that has ended, as another one needs it that takes it up. */
@@ -119,6 +119,39 @@ export async function findRunTarget(
   return rows[0] ?? null;
 }
 
+/** Runs that steps of a run called, and that did not succeed. */
+export async function listUnfinishedCalls(
+  transaction: Transaction,
+  runId: string,
+): Promise<{ readonly path: string; readonly childRunId: string }[]> {
+  return transaction.query(
+    `SELECT w.path, w.child_run_id AS "childRunId" FROM run_wait w JOIN run c ON c.id = w.child_run_id
+     WHERE w.run_id = $1 AND w.kind = 'call' AND c.state <> 'succeeded' ORDER BY w.path`,
+    [runId],
+  );
+}
+
+/**
+ * The run that the same step of the run before called, where that is to be taken up with this one: an earlier run may have called it,
+ * and this one's predecessor never came to the step.
+ */
+export async function findCallBefore(
+  transaction: Transaction,
+  wait: { readonly runId: string; readonly path: string },
+): Promise<string | null> {
+  const rows: { id: string }[] = await transaction.query(
+    `WITH RECURSIVE line (id, depth) AS (
+       SELECT continues, 1 FROM run WHERE id = $1 AND continued_how = 'resume' AND continues IS NOT NULL
+       UNION ALL SELECT r.continues, line.depth + 1 FROM line JOIN run r ON r.id = line.id
+         WHERE r.continued_how = 'resume' AND r.continues IS NOT NULL AND line.depth < 100)
+     SELECT c.id FROM line JOIN run_wait w ON w.run_id = line.id AND w.path = $2 AND w.kind = 'call'
+       JOIN run c ON c.id = w.child_run_id AND c.ended_at IS NOT NULL
+     WHERE c.state <> 'succeeded' ORDER BY line.depth LIMIT 1`,
+    [wait.runId, wait.path],
+  );
+  return rows[0]?.id ?? null;
+}
+
 /** The last attempt of each step of the run itself. */
 export interface ControlJournalRow {
   readonly path: string;
@@ -154,14 +187,20 @@ export async function listDecisionEntries(
   );
 }
 
-/** Paths of the steps that were begun on any target. */
-export async function listStepsOnTargets(transaction: Transaction, runId: string): Promise<string[]> {
-  const rows: { step: string }[] = await transaction.query(
-    `SELECT DISTINCT step FROM run_step WHERE run_id = $1 AND asset_id <> $2 AND phase = 'do'`,
+/** Paths of the steps that were begun on any target, and whether they ended well on any. */
+export async function listStepsOnTargets(
+  transaction: Transaction,
+  runId: string,
+): Promise<{ readonly step: string; readonly isDone: boolean }[]> {
+  return transaction.query(
+    `SELECT step, bool_or(state IN ('succeeded', 'skipped') OR coalesce(resolution->>'as' = 'done', false)) AS "isDone"
+     FROM run_step WHERE run_id = $1 AND asset_id <> $2 AND phase = 'do' GROUP BY step`,
     [runId, NIL_ASSET_ID],
   );
-  return rows.map((row) => row.step);
 }
+
+/** Retired assets are never targets. */
+const inService = `EXISTS (SELECT 1 FROM asset a WHERE a.id = asset_id AND a.lifecycle <> 'retired')`;
 
 /**
  * Targets that ended in one of the states become targets of a new run, which begins with them anew. Of those that were skipped only
@@ -176,7 +215,7 @@ export async function insertRetriedTargets(
   await transaction.query(
     `INSERT INTO run_target (run_id, asset_id, asset_name)
      SELECT $1, asset_id, asset_name FROM run_target
-     WHERE run_id = $2 AND state = ANY ($3) AND ($4 OR state <> 'skipped' OR started_at IS NULL)`,
+     WHERE run_id = $2 AND ${inService} AND state = ANY ($3) AND ($4 OR state <> 'skipped' OR started_at IS NULL)`,
     [runId, fromRunId, chosen.states, chosen.isAll],
   );
 }
@@ -197,130 +236,11 @@ export async function insertResumedTargets(
        CASE WHEN now_state <> 'pending' THEN ended_at END
      FROM (SELECT *, CASE WHEN state = 'succeeded' OR (state = 'skipped' AND started_at IS NOT NULL) THEN state ELSE 'pending' END
          AS now_state FROM run_target WHERE run_id = $2) AS t
-     WHERE now_state <> 'pending' OR state = ANY ($3)
+     WHERE now_state <> 'pending' OR (state = ANY ($3) AND ${inService})
      RETURNING state`,
     [runId, fromRunId, states],
   );
   const counts = { ...emptyCounts() };
   for (const { state } of rows) counts[state] += 1;
   return counts;
-}
-
-/** What decides which attempts on targets a resumed run knows. */
-export interface CarryRules {
-  /** Paths, without iterations, of steps whose failure a target goes on after. */
-  readonly passedOn: readonly string[];
-  /** Attempts of which nobody knows whether they happened are made again under the tokens that they had. */
-  readonly rerunsUnknown: boolean;
-}
-
-/** The path of a step without the iterations around it. */
-const plainPath = (column: string): string => `regexp_replace(${column}, '^.*\\]/', '')`;
-
-/**
- * Copies what is known of attempts into a resumed run: the last one of each step that ended well, was skipped, or failed where its
- * target went on. An attempt that may run on its host, under its token, is copied as started, so that it is found again.
- */
-export async function carrySteps(
-  transaction: Transaction,
-  runId: string,
-  fromRunId: string,
-  rules: CarryRules,
-): Promise<void> {
-  await transaction.query(
-    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, detached, fence, place, state,
-       exit_code, error, output, holds, started_at, ended_at, carried_from)
-     SELECT $1, s.asset_id, s.step, 'do', 1, ${NO_EPOCH}, s.token, s.effect, s.detached, s.fence, s.place,
-       s.now_state, s.exit_code, CASE WHEN s.now_state IN ('started', 'succeeded') THEN NULL ELSE s.error END, s.output, s.holds, s.started_at,
-       CASE WHEN s.now_state <> 'started' THEN s.ended_at END, coalesce(s.carried_from, s.run_id)
-     FROM (
-       SELECT DISTINCT ON (asset_id, step) *,
-         CASE WHEN state IN ('succeeded', 'skipped') OR resolution->>'as' = 'done' THEN CASE state WHEN 'skipped' THEN 'skipped' ELSE 'succeeded' END
-              WHEN state = 'failed' AND ${plainPath('step')} = ANY ($4) THEN 'failed'
-              WHEN state = 'unknown' AND resolution IS NULL AND (detached OR $5) THEN 'started' END AS now_state
-       FROM run_step WHERE run_id = $2 AND asset_id <> $3 AND phase = 'do' ORDER BY asset_id, step, generation DESC) AS s
-     JOIN run_target t ON t.run_id = $1 AND t.asset_id = s.asset_id
-     WHERE s.now_state IS NOT NULL AND (t.state <> 'pending' OR NOT EXISTS (
-       SELECT 1 FROM run_step u WHERE u.run_id = $2 AND u.asset_id = s.asset_id AND u.step = s.step AND u.phase = 'undo'
-         AND (u.state IN ('succeeded', 'skipped') OR u.resolution->>'as' = 'done')))`,
-    [runId, fromRunId, NIL_ASSET_ID, rules.passedOn, rules.rerunsUnknown],
-  );
-}
-
-/** Steps of a `try` with a `finally`, without iterations. */
-export interface ClearedSteps {
-  readonly steps: readonly string[];
-  /** Those of its `finally`. */
-  readonly last: readonly string[];
-}
-
-/** Targets that went through a `finally` without having come through what is before it begin anew with the whole of it. */
-export async function dropCleared(
-  transaction: Transaction,
-  runId: string,
-  fromRunId: string,
-  { steps, last }: ClearedSteps,
-): Promise<void> {
-  const prefix = (column: string): string => `substring(${column} from '^(?:.*\\]/)?')`;
-  await transaction.query(
-    `DELETE FROM run_step c USING run_target t
-     WHERE c.run_id = $1 AND t.run_id = $1 AND t.asset_id = c.asset_id AND t.state = 'pending' AND ${plainPath('c.step')} = ANY ($3)
-       AND EXISTS (SELECT 1 FROM run_step f WHERE f.run_id = $2 AND f.asset_id = c.asset_id AND f.phase = 'do'
-         AND ${plainPath('f.step')} = ANY ($4) AND ${prefix('f.step')} = ${prefix('c.step')})
-       AND EXISTS (SELECT 1 FROM run_step b WHERE b.run_id = $2 AND b.asset_id = c.asset_id AND b.phase = 'do'
-         AND ${plainPath('b.step')} = ANY ($3) AND ${prefix('b.step')} = ${prefix('c.step')}
-         AND NOT EXISTS (SELECT 1 FROM run_step k WHERE k.run_id = $1 AND k.asset_id = b.asset_id AND k.step = b.step))`,
-    [runId, fromRunId, steps, last],
-  );
-}
-
-/** Copies attempts of steps of the run itself: those that are known, and those that are made again under their tokens. */
-export async function carryControlSteps(
-  transaction: Transaction,
-  runId: string,
-  fromRunId: string,
-  paths: { readonly known: readonly string[]; readonly again: readonly string[] },
-): Promise<void> {
-  await transaction.query(
-    `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, error, output, holds,
-       started_at, ended_at, carried_from)
-     SELECT DISTINCT ON (s.step) $1::uuid, s.asset_id, s.step, 'do', 1, ${NO_EPOCH}, s.token,
-       -- A person has said that it is to be made again, whatever it does.
-       CASE WHEN s.step = ANY ($5) THEN 'idempotent' ELSE s.effect END,
-       CASE WHEN s.step = ANY ($5) THEN 'started' WHEN s.state = 'unknown' THEN 'succeeded' ELSE s.state END,
-       CASE WHEN s.step = ANY ($5) OR s.state = 'unknown' THEN NULL ELSE s.error END, s.output, s.holds, s.started_at,
-       CASE WHEN s.step = ANY ($5) THEN NULL ELSE s.ended_at END, coalesce(s.carried_from, s.run_id)
-     FROM run_step s WHERE s.run_id = $2 AND s.asset_id = $3 AND s.phase = 'do' AND (s.step = ANY ($4) OR s.step = ANY ($5))
-     ORDER BY s.step, s.generation DESC`,
-    [runId, fromRunId, NIL_ASSET_ID, paths.known, paths.again],
-  );
-}
-
-/** Attempts that a resumed run has from the one before it, by asset: ended ones, and such as are taken up under their tokens. */
-export interface CarriedAttempt {
-  readonly assetId: string;
-  readonly step: string;
-  readonly state: StepState;
-  readonly exitCode: number | null;
-  readonly error: StoredError | null;
-  readonly output: Readonly<Record<string, unknown>> | null;
-  readonly token: string;
-  readonly detached: boolean;
-  readonly place: string | null;
-}
-
-export async function readCarried(
-  transaction: Transaction,
-  runId: string,
-  attempts: readonly { readonly assetId: string; readonly step: string }[],
-): Promise<Map<string, CarriedAttempt>> {
-  if (attempts.length === 0) return new Map();
-  const rows: CarriedAttempt[] = await transaction.query(
-    `SELECT s.asset_id AS "assetId", s.step, s.state, s.exit_code AS "exitCode", s.error, s.output, s.token, s.detached, s.place
-     FROM jsonb_to_recordset($2::jsonb) AS a ("assetId" uuid, step text)
-     JOIN run_step s ON s.run_id = $1 AND s.asset_id = a."assetId" AND s.step = a.step AND s.phase = 'do' AND s.generation = 1
-     WHERE s.carried_from IS NOT NULL`,
-    [runId, JSON.stringify(attempts.map(({ assetId, step }) => ({ assetId, step })))],
-  );
-  return new Map(rows.map((row) => [row.assetId, row]));
 }

@@ -139,8 +139,10 @@ async function journalEnds(transaction: Transaction, run: LockedRun, rows: reado
        ended_at = coalesce(s.ended_at, clock_timestamp())
      FROM jsonb_to_recordset($2::jsonb) AS e (asset_id uuid, step text, generation integer, state text, exit_code integer,
        error jsonb, output jsonb)
-     WHERE s.run_id = $1 AND s.asset_id = e.asset_id AND s.step = e.step AND s.phase = 'do' AND s.generation = e.generation`,
-    [run.id, JSON.stringify(rows)],
+     -- Named a second time: of a table that has just been filled the planner thinks it small, and would read all steps of the run.
+     WHERE s.run_id = $1 AND s.asset_id = ANY ($3::uuid[])
+       AND s.asset_id = e.asset_id AND s.step = e.step AND s.phase = 'do' AND s.generation = e.generation`,
+    [run.id, JSON.stringify(rows), rows.map((row) => row.asset_id)],
   );
   const entries: NewEntry[] = [];
   for (const row of rows) {

@@ -33,6 +33,7 @@ export interface RunRow {
   readonly parentPath: string | null;
   readonly outputs: Record<string, unknown> | null;
   readonly summary: string | null;
+  readonly engineVersion: string | null;
   /** Null: it continues none. */
   readonly continues: string | null;
   readonly continuedHow: 'resume' | 'retry' | null;
@@ -42,7 +43,8 @@ const runColumns = `r.id, r.space, r.runbook, r.version, r.state, r.counts, r.ta
   r.undetermined_count AS "undeterminedCount", p.name AS "requestedBy", r.reason, s.name AS schedule, r.fire_at AS "fireAt", r.error,
   r.created_at AS "createdAt", r.started_at AS "startedAt", r.ended_at AS "endedAt", r.inputs, r.selector,
   r.target_set_digest AS "targetSetDigest", r.wave_count AS "waveCount", r.wave, r.rollback, r.parent_run_id AS "parentRunId",
-  r.parent_path AS "parentPath", r.outputs, r.summary, r.continues, r.continued_how AS "continuedHow"`;
+  r.parent_path AS "parentPath", r.outputs, r.summary, r.continues, r.continued_how AS "continuedHow",
+  r.engine_version AS "engineVersion"`;
 const runSource = `run r JOIN principal p ON p.id = r.requested_by LEFT JOIN schedule s ON s.id = r.schedule_id`;
 
 export async function findRunRow(transaction: Transaction, runId: string): Promise<RunRow | null> {

@@ -54,7 +54,12 @@ export async function readCounts(transaction: Transaction, runId: string): Promi
  * before (the activity was repeated); false when the run ended or belongs to another workflow execution. The run's timer starts
  * now, however long ago it was accepted, and so does its deadline.
  */
-export async function claimRun(transaction: Transaction, runId: string, workflowRunId: string): Promise<boolean> {
+export async function claimRun(
+  transaction: Transaction,
+  runId: string,
+  workflowRunId: string,
+  engineVersion: string | null = null,
+): Promise<boolean> {
   const run = await lockRun(transaction, runId);
   if (run.state === 'running') {
     const rows: unknown[] = await transaction.query(`SELECT 1 FROM run WHERE id = $1 AND workflow_run_id = $2`, [
@@ -66,8 +71,8 @@ export async function claimRun(transaction: Transaction, runId: string, workflow
   if (run.state !== 'queued') return false;
   await transaction.query(
     `UPDATE run SET state = 'running', workflow_run_id = $2, started_at = clock_timestamp(),
-       deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
-    [runId, workflowRunId],
+       engine_version = $3, deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
+    [runId, workflowRunId, engineVersion],
   );
   await appendEntries(transaction, run, [{ kind: 'run-started' }]);
   await saveLockedRun(transaction, run);

@@ -125,9 +125,10 @@ class MemoMaker {
 
   #try(node: TryNode, path: string, prefix: string, isPassed: boolean): boolean {
     const [ends, chosen] = [new Set(this.#ends.keys()), new Set(this.#chosen.keys())];
-    const isCaught = this.#caught.has(path) && node.catch !== null;
+    const handler = node.catch ?? [];
+    const isCaught = this.#caught.has(path) || handler.some((one) => this.#isBegun(one, prefix));
     const body = this.#list(node.nodes, prefix, isPassed || isCaught);
-    const caught = !isCaught || this.#list(node.catch ?? [], prefix, isPassed);
+    const caught = !isCaught || this.#list(handler, prefix, isPassed);
     if (node.finally === null) return (body && caught) || isPassed;
     const isCleared = node.finally.some((one) => this.#isBegun(one, prefix));
     const last = this.#list(node.finally, prefix, isPassed);

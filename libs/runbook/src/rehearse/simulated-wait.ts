@@ -109,6 +109,12 @@ function askApproval(run: SimulatedRun, command: Wait<'ask-approval'>, answer: A
     end('failed', { error: { code: 'approval-expired', message: `nobody decided within ${expiresMs / 1000} s` } });
   };
   stops.push(run.clock.after(expiresMs, expire));
+  const { escalate } = approval;
+  if (escalate !== undefined && durationMs(escalate.after) < expiresMs) {
+    const data = { roles: escalate.roles, principals: escalate.principals };
+    const tell = (): void => run.append({ kind: 'approval-escalated', step: path, data });
+    stops.push(run.clock.after(durationMs(escalate.after), tell));
+  }
   for (const decision of run.script.decisions({ runbook: run.runbook, path })) {
     if (decision.afterMs < expiresMs) stops.push(run.clock.after(decision.afterMs, () => decide(decision)));
   }

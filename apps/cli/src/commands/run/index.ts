@@ -1,12 +1,21 @@
 import { runStates, targetChoices } from '@fettle/contracts';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { collect, limitOption, parseName, waitApprovalOption, withApi, withSpace } from '../../session/options.js';
+import {
+  collect,
+  limitOption,
+  parseCount,
+  parseName,
+  waitApprovalOption,
+  withApi,
+  withSpace,
+} from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { cancelRun } from './cancel-run.js';
 import { resolveRun, resumeRun, retryRun } from './continue-run.js';
 import { diffRuns } from './diff-runs.js';
 import { followExistingRun } from './follow-existing-run.js';
 import { listRuns } from './list-runs.js';
+import { showHistory } from './show-history.js';
 import { showInputs } from './show-inputs.js';
 import { showLogs } from './show-logs.js';
 import { showRun } from './show-run.js';
@@ -63,6 +72,13 @@ export function addRunCommands(program: Command, session: Session): void {
     .option('--step <id>', 'only this step')
     .option('-f, --follow', 'go on until the run ends (exit 0 then, whatever became of it)')
     .action(session.act(showLogs));
+  withApi(run.command('history'))
+    .description("show what is archived of a run's workflow in Temporal, held against the audit log")
+    .argument('<id>', 'id of the run')
+    .option('--raw <file>', 'write an execution\'s history as Temporal\'s JSON; "-" writes to standard output')
+    .option('--events', 'list the events of an execution')
+    .option('--execution <number>', 'which one, where the run went on in several; default: the last', parseCount)
+    .action(session.act(showHistory));
   withApi(run.command('follow'))
     .description('follow a run to its end, with the exit codes of "run start --follow"')
     .argument('<id>', 'id of the run')

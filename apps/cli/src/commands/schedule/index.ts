@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { wholeNumber, withSpace, waitApprovalOption } from '../../session/options.js';
+import { parseName, wholeNumber, withSpace, waitApprovalOption } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
@@ -48,4 +48,28 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .option('--show-skipped', 'also list what policies and exclusions skip, with why; not counted by --count')
     .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, wholeNumber(1, MAX_PREVIEW), 5)
     .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
+  addImport(schedule, session);
+}
+
+function addImport(schedule: Command, session: Session): void {
+  schedule
+    .command('import')
+    .description('print documents for what another scheduler does; nothing is applied')
+    .command('crontab')
+    .description('runbooks and schedules of a crontab on stdout, and on stderr what became of each line')
+    .argument('<file>', '"-" reads standard input')
+    .requiredOption('--on <selector>', 'the assets that the commands run on')
+    .option('--zone <zone>', "IANA name of the host's zone; a CRON_TZ line in the file comes before it")
+    .option('--system', 'the system form (/etc/crontab, /etc/cron.d): a user before each command')
+    .option('--user <name>', 'user form: whose crontab it is; the commands become that user')
+    .addOption(
+      new Option('--prefix <name>', 'names of the documents begin with it').default('cron').argParser(parseName),
+    )
+    .addOption(new Option('--space <name>', 'space of the documents').default('default').argParser(parseName))
+    .addOption(
+      new Option('-o, --output <format>', 'documents as YAML, or all with the report as JSON')
+        .choices(['yaml', 'json'])
+        .default('yaml'),
+    )
+    .action(session.later(async () => (await import('./import-crontab.js')).importCrontab));
 }
