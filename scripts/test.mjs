@@ -12,6 +12,9 @@ import { isInstalled, root, say, setUp, StageError } from './stages.mjs';
 /** What the tests run for real and Debian packages; without them the tests fail, they never skip. */
 const DEBIAN_PACKAGES = ['openssh-server', 'openssh-client', 'sudo', 'procps', 'openssl'];
 
+/** Each has a database and a task queue of its own, and waits (for heartbeats, for hosts) most of the time. */
+const FILES_AT_ONCE = 2;
+
 const args = process.argv.slice(2);
 const isLong = args.includes('--long');
 const given = args.filter((arg) => arg !== '--long');
@@ -32,7 +35,8 @@ await endWithSummary(async () => {
   const temporal = await obtainTemporal({ env: process.env, report: say });
   if (isLong) return runLong(temporal);
   say('running the tests');
-  return report(await runJest(withProjects(given), { FETTLE_TEMPORAL_CLI: temporal, FETTLE_LONG: '' }));
+  const jestArgs = [`--maxWorkers=${FILES_AT_ONCE}`, ...withProjects(given)];
+  return report(await runJest(jestArgs, { FETTLE_TEMPORAL_CLI: temporal, FETTLE_LONG: '' }));
 });
 
 async function runLong(temporal) {

@@ -188,7 +188,7 @@ describe('permissions', () => {
     const shape = (path: string): string =>
       path
         .replace(/\?.*$/, '')
-      .replace(unknownRun, '*')
+        .replace(unknownRun, '*')
         .replace(/\{[a-z]+\}|\b(none|nobody)\b/g, '*')
         .replace('/Runbook/', '/*/');
     const tested = new Set(routes.map(([method, path]) => `${method} ${shape(path)}`));

@@ -36,5 +36,10 @@ export const useCredential = targetAction(assetUseCredential, async ({ credentia
     await ssh.close();
   }
   const previous = await context.useCredential(name ?? null);
-  return { state: 'succeeded', exitCode: 0, error: null, output: { previous, changed: name !== undefined && previous !== name } };
+  return {
+    state: 'succeeded',
+    exitCode: 0,
+    error: null,
+    output: { previous, changed: name !== undefined && previous !== name },
+  };
 });

@@ -30,7 +30,10 @@ export function credentialChange(
         services.dataSource.transaction(async (transaction) => {
           const changed = await changeEndpointCredential(transaction, asset.id, name);
           if (changed === null || changed.before === null) {
-            throw new FettleError({ code: 'no-endpoint', message: `Asset ${asset.name} has no SSH endpoint any more.` });
+            throw new FettleError({
+              code: 'no-endpoint',
+              message: `Asset ${asset.name} has no SSH endpoint any more.`,
+            });
           }
           if (name === null || changed.before === name) return changed.before;
           await recordAudit(systemContext(transaction, run.runId), {
