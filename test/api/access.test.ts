@@ -54,6 +54,8 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', `/api/v1/runs/${unknownRun}/resolve`, 'run:start', { as: 'done', reason: 'seen' }],
   ['GET', `/api/v1/runs/${unknownRun}/state?at=1`, 'run:read'],
   ['GET', `/api/v1/runs/${unknownRun}/diff?with=${unknownRun}`, 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}/history`, 'run:read'],
+  ['GET', `/api/v1/runs/${unknownRun}/history/1`, 'run:read'],
   ['POST', `/api/v1/runs/${unknownRun}/free-capacity`, 'run:cancel', {}],
   ['GET', '/api/v1/capacity', 'document:read'],
   ['GET', '/api/v1/capacity/none', 'document:read'],
@@ -189,6 +191,7 @@ describe('permissions', () => {
       path
         .replace(/\?.*$/, '')
         .replace(unknownRun, '*')
+        .replace(/\/\d+$/, '/*')
         .replace(/\{[a-z]+\}|\b(none|nobody)\b/g, '*')
         .replace('/Runbook/', '/*/');
     const tested = new Set(routes.map(([method, path]) => `${method} ${shape(path)}`));

@@ -21,6 +21,7 @@ import type { LoadedRun } from './load-run.js';
 export interface AttemptClaim {
   readonly loaded: LoadedRun;
   readonly item: JsonObject;
+  readonly known: JsonObject;
   readonly needsFacts: boolean;
   /** What the journal calls a step. */
   readonly pathOf: (stepIndex: number) => string;
@@ -36,7 +37,7 @@ export async function claimAttempts(
   transaction: Transaction,
   run: LockedRun,
   request: ClaimRequest,
-  { loaded, item, needsFacts, pathOf, token }: AttemptClaim,
+  { loaded, item, known, needsFacts, pathOf, token }: AttemptClaim,
 ): Promise<Written> {
   const claim = await claimTargets(transaction, run, request);
   if (claim.targets.length === 0) return { claim, attempts: [] };
@@ -50,7 +51,7 @@ export async function claimAttempts(
     const earlier = carried.get(claimed.assetId);
     const isTakenUp = earlier?.detached === true && earlier.state === 'started' && !claimed.isParked;
     const target = isTakenUp ? { ...claimed, isParked: true } : claimed;
-    const subject = { run: loaded, target, step, path, item, compiled, asset: assets.get(target.assetId) };
+    const subject = { run: loaded, target, step, path, item, known, compiled, asset: assets.get(target.assetId) };
     const prepared = (earlier === undefined ? null : knownAttempt(earlier)) ?? prepareAttempt(subject);
     return { ...subject, prepared, token: earlier?.token ?? token(target, path), isTakenUp };
   });

@@ -62,6 +62,8 @@ export interface AttemptSubject {
   readonly path: string;
   /** What expressions read of the iterations around it. */
   readonly item: JsonObject;
+  /** Outputs of steps of the run, by id. */
+  readonly known: JsonObject;
   /** The same step, parsed. */
   readonly compiled: CompiledStep;
   readonly asset: TargetAsset | undefined;
@@ -113,12 +115,12 @@ const failed = (state: AttemptOutcome['state'], code: string, message: string, r
 });
 
 /** What expressions of a step on a target see. */
-function stepVariables({ run, target, item }: AttemptSubject, asset: TargetAsset): Variables {
+function stepVariables({ run, target, item, known }: AttemptSubject, asset: TargetAsset): Variables {
   const { error } = target;
   return {
     asset: { ...asset, quarantined: asset.quarantineReason !== null },
     inputs: run.inputs,
-    steps: target.outputs,
+    steps: { ...known, ...target.outputs },
     run: { id: run.runId, runbook: run.runbook, space: run.space },
     item,
     ...(error === null ? {} : { error: { code: error.code, message: error.message, step: error.step ?? '' } }),

@@ -13,6 +13,8 @@ export interface LaneInput {
   readonly prefix?: string;
   /** What expressions read of them. */
   readonly item?: JsonObject;
+  /** What its steps read of steps of the run: outputs by id. */
+  readonly outputs?: JsonObject;
   /** Other segments may follow, so that targets that leave this one stay open. */
   readonly isLast?: boolean;
   /** Of a `finally`: a cancel of the run does not stop it. */

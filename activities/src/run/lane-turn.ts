@@ -17,7 +17,7 @@ export interface Turn {
 /** A claimed target with its decision and its token. */
 export type Decided = Pick<
   AttemptRequest,
-  'run' | 'target' | 'step' | 'path' | 'item' | 'compiled' | 'asset' | 'prepared' | 'token'
+  'run' | 'target' | 'step' | 'path' | 'item' | 'known' | 'compiled' | 'asset' | 'prepared' | 'token'
 > & {
   /** It was begun by the run that this one takes up, and runs detached on its host. */
   readonly isTakenUp: boolean;

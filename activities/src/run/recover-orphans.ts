@@ -100,7 +100,8 @@ async function probeOrphan(
   if (orphan.step === null || step === undefined || compiled === undefined || asset === undefined) return null;
   // What was begun is not decided anew, whatever has changed since.
   const target = { ...orphan, isParked: true };
-  const subject: AttemptSubject = { run, target, step, path: orphan.step, item: input.item ?? {}, compiled, asset };
+  const around = { item: input.item ?? {}, known: input.outputs ?? {} };
+  const subject: AttemptSubject = { run, target, step, path: orphan.step, ...around, compiled, asset };
   const prepared = prepareAttempt(subject);
   if (prepared.kind !== 'execute') return null;
   const { assetId, generation } = orphan;

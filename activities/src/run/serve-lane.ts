@@ -178,7 +178,7 @@ export class Lane {
     const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
     return claimAttempts(transaction, run, request, {
       loaded: this.#run,
-      item: this.#input.item ?? {},
+      ...{ item: this.#input.item ?? {}, known: this.#input.outputs ?? {} },
       needsFacts: this.#needsFacts,
       pathOf: (stepIndex) => this.#pathOf(stepIndex),
       token: (target, path) => this.#token(target, path),

@@ -37,6 +37,8 @@ export interface UndoSegmentInput {
   /** Before the paths of the segment's steps in the journal. */
   readonly prefix: string;
   readonly item: JsonObject;
+  /** What its steps read of steps of the run: outputs by id. */
+  readonly outputs?: JsonObject;
   /** Indexes among all target steps, inclusive. */
   readonly first: number;
   readonly last: number;
@@ -170,7 +172,7 @@ class Undoing {
     asset: TargetAsset | undefined,
   ): Promise<UndoEnd> {
     const { assetId, path } = done;
-    const { runId, item } = this.#input;
+    const { runId, item, outputs = {} } = this.#input;
     const undo = undoOf(code.step, actionContracts)!;
     // An inherited undo is decided by what the step itself was given.
     const { uses, timeout } = undo;
@@ -192,6 +194,7 @@ class Undoing {
       step,
       path,
       item,
+      known: outputs,
       compiled: this.#compiledOf(path, step),
       asset,
     };

@@ -105,11 +105,12 @@ async function dispatchSegment(run: Work, command: CommandOf<'dispatch-segment'>
 }
 
 function segmentOf(runId: string, command: CommandOf<'dispatch-segment'>): Omit<LaneInput, 'lane'> {
-  const { first: firstStep, last: lastStep, isLast, prefix, item, shielded } = command;
+  const { first: firstStep, last: lastStep, isLast, prefix, item, outputs, shielded } = command;
   return {
     ...{ runId, firstStep, lastStep, isLast },
     ...(prefix === '' ? {} : { prefix }),
     ...(Object.keys(item).length === 0 ? {} : { item }),
+    ...(outputs === undefined ? {} : { outputs }),
     ...(shielded === true ? { shielded } : {}),
   };
 }
@@ -169,8 +170,11 @@ async function stopDetached(segment: Omit<LaneInput, 'lane'>): Promise<void> {
 }
 
 async function undoSegment(run: Work, command: CommandOf<'undo-segment'>): Promise<EngineEvent> {
-  const { path, prefix, item, first, last, which } = command;
-  const { state, error } = await remote.undoSegment({ runId: run.runId, prefix, item, first, last, which });
+  const { path, prefix, item, outputs, first, last, which } = command;
+  const { state, error } = await remote.undoSegment({
+    ...{ runId: run.runId, prefix, item, first, last, which },
+    ...(outputs === undefined ? {} : { outputs }),
+  });
   return {
     kind: 'ended',
     path,

@@ -282,3 +282,38 @@ describe('outputs and summary of the run', () => {
     ]);
   });
 });
+
+describe('steps on targets', () => {
+  it('are given what they read of steps of the run, and their undo the same', () => {
+    const of = program(
+      [
+        control('ask', { outputs: { tag: 'result.tag', other: 'result.other' } }),
+        control('unread'),
+        target('deploy', {
+          with: { argv: ['${{ steps.ask.tag }}'] },
+          rollback: { uses: 'ssh.run', with: { argv: ['undo', '${{ steps.deploy.exitCode }}'] } },
+        }),
+        control('after'),
+        target('check', { if: 'has(steps.deploy.exitCode)' }),
+      ],
+      { rollback: 'all' },
+    );
+    const play = new Play(of).ends('ask', { tag: 'v1' }).ends('unread', { tag: 'v2' });
+    const outputs = { ask: { tag: 'v1' } };
+    expect(play.commands).toEqual([expect.objectContaining({ kind: 'dispatch-segment', path: 'deploy', outputs })]);
+    play.segment('deploy').ends('after');
+    expect(play.commands[0]).toMatchObject({ kind: 'dispatch-segment', path: 'check' });
+    expect(play.commands[0]).not.toHaveProperty('outputs');
+    play.segment('check', { succeeded: 1, failed: 1 });
+    expect(play.commands).toEqual([expect.objectContaining({ kind: 'undo-segment', path: 'deploy#undo', outputs })]);
+  });
+
+  it('read the iteration that they stand in, and nothing of others', () => {
+    const steps = [control('ask'), target('go', { if: 'steps.ask.n == item.n' })];
+    const play = new Play(program([{ id: 'each', forEach: { items: [1, 2], as: 'n', steps } }]));
+    play.ends('each[1]/ask', { n: 1 });
+    expect(play.commands).toEqual([expect.objectContaining({ outputs: { ask: { n: 1 } } })]);
+    play.segment('each[1]/go').ends('each[2]/ask', { n: 2 });
+    expect(play.commands).toEqual([expect.objectContaining({ outputs: { ask: { n: 2 } } })]);
+  });
+});

@@ -37,6 +37,8 @@ export type WorkCommand = Shielded &
         /** Before the path of each step in the journal: the iterations around the segment; '' at the top. */
         readonly prefix: string;
         readonly item: ItemScope;
+        /** What its steps read of steps of the run: outputs by id; absent: nothing. */
+        readonly outputs?: JsonObject | undefined;
         /** Paths of the segment's steps without the prefix. */
         readonly stepIds: readonly string[];
         /** Indexes among all target steps, inclusive. */
@@ -90,6 +92,8 @@ export type WorkCommand = Shielded &
         readonly path: string;
         readonly prefix: string;
         readonly item: ItemScope;
+        /** As its steps read them. */
+        readonly outputs?: JsonObject | undefined;
         readonly first: number;
         readonly last: number;
         /** `failed`: targets that ended otherwise than well. `unfinished`: those, and targets that are still open. `all`: any. */

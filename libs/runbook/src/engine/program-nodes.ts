@@ -60,6 +60,8 @@ export interface TargetsNode extends NodeBase {
   readonly isLast: boolean;
   /** Some of its steps can be undone. */
   readonly hasRollback: boolean;
+  /** Ids of the steps whose outputs its steps read, on targets or of the run; absent: none. */
+  readonly reads?: readonly string[] | undefined;
 }
 export interface ControlNode extends NodeBase {
   readonly kind: 'control';

@@ -14,6 +14,7 @@ import type {
   TargetStepReference,
   TryNode,
 } from './program-nodes.js';
+import { readStepIds } from './step-reads.js';
 import { ROLLBACK_RETRY, rollbackOf, undoOf } from './step-undo.js';
 import { TargetCodes, type TargetCode } from './target-code.js';
 
@@ -104,6 +105,7 @@ class Compiler {
   #segment(steps: readonly Step[], scope: string, again: boolean): TargetsNode {
     const codes = this.#codes.append(steps, scope);
     const [first, last] = [codes[0]!, codes.at(-1)!];
+    const reads = readStepIds(codes.map(({ step }) => step));
     const node: Mutable<TargetsNode> = {
       ...plain,
       kind: 'targets',
@@ -113,6 +115,7 @@ class Compiler {
       steps: codes.map(({ path, step }) => this.#reference(path, step)),
       isLast: false,
       hasRollback: codes.some(({ step }) => undoOf(step, this.#actions) !== null),
+      ...(reads.length === 0 ? {} : { reads }),
     };
     this.#last = { node, again };
     return node;

@@ -35,6 +35,8 @@ export type Undo =
       readonly path: string;
       readonly prefix: string;
       readonly item: JsonObject;
+      /** Of steps of the run that its steps read; absent: none. */
+      readonly outputs?: JsonObject | undefined;
       readonly first: number;
       readonly last: number;
     }

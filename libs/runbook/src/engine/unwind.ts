@@ -17,11 +17,12 @@ export function unwind(program: Program, draft: Draft): readonly EngineCommand[]
     const next = left.at(-1)!;
     const path = `${next.path}#undo`;
     if (next.kind === 'targets') {
-      const { prefix, item, first, last } = next;
+      const { prefix, item, outputs, first, last } = next;
       const unfinished = ending.isComplete ? 'failed' : 'unfinished';
       const which = program.rollback === 'all' ? 'all' : unfinished;
       draft.open[path] = {};
-      return [...commands, { kind: 'undo-segment', path, prefix, item, first, last, which, shielded: true }];
+      const known = outputs === undefined ? {} : { outputs };
+      return [...commands, { kind: 'undo-segment', path, prefix, item, ...known, first, last, which, shielded: true }];
     }
     if (next.input !== null) {
       draft.open[path] = {};

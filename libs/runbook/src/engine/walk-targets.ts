@@ -1,3 +1,4 @@
+import type { JsonObject } from '../json.js';
 import type { WaveReference } from './commands.js';
 import { compileStep, decideStep } from './decide-step.js';
 import type { PolledAction, TargetsNode } from './program-nodes.js';
@@ -34,7 +35,8 @@ export abstract class WalkTargets extends WalkBase {
     if (node.hasRollback) {
       const { first, last } = node;
       const { prefix, item } = place;
-      draft.undo = [...draft.undo, { kind: 'targets', path, prefix, item, first, last }];
+      const known = this.#known(node, place);
+      draft.undo = [...draft.undo, { kind: 'targets', path, prefix, item, ...known, first, last }];
     }
     return this.dispatch(node, place, path, firstWave(this.program, draft.counts));
   }
@@ -54,6 +56,7 @@ export abstract class WalkTargets extends WalkBase {
       path,
       prefix: place.prefix,
       item: place.item,
+      ...this.#known(node, place),
       stepIds: node.steps.map((step) => step.id),
       first: node.first,
       last: node.last,
@@ -62,6 +65,14 @@ export abstract class WalkTargets extends WalkBase {
       isLast: node.isLast,
       ...(wave === undefined ? {} : { wave }),
     });
+  }
+
+  /** What the steps of the segment read of steps of the run: the outputs that stand when it is dispatched. */
+  #known({ reads = [] }: TargetsNode, place: Place): { readonly outputs?: JsonObject } {
+    if (reads.length === 0) return {};
+    const steps = this.variables(place)['steps'] as JsonObject;
+    const outputs = Object.fromEntries(reads.filter((id) => Object.hasOwn(steps, id)).map((id) => [id, steps[id]!]));
+    return Object.keys(outputs).length === 0 ? {} : { outputs };
   }
 
   /** After a wave comes the next one, perhaps after a wait; after the last, and where too many targets failed, the way goes on. */

@@ -136,11 +136,14 @@ export class SimulatedRun implements SegmentHost {
     this.world.append(this, entry);
   }
 
-  variables(target: TargetRow, item: JsonObject): Variables {
+  variables(
+    target: TargetRow,
+    { item, outputs: known = {} }: { readonly item: JsonObject; readonly outputs?: JsonObject | undefined },
+  ): Variables {
     const { asset, outputs, error } = target;
     const run = { id: this.id, runbook: this.runbook, space: 'default' };
     const caught = error === null ? {} : { error: { ...error } };
-    return { asset, inputs: this.inputs, steps: outputs, run, item, ...caught };
+    return { asset, inputs: this.inputs, steps: { ...known, ...outputs }, run, item, ...caught };
   }
 
   requestCancel(by: string): void {

@@ -37,7 +37,10 @@ export interface SegmentHost {
   readonly isStrict: boolean;
   readonly soakMs: number;
   append(entry: NewEntry): void;
-  variables(target: TargetRow, item: JsonObject): Variables;
+  variables(
+    target: TargetRow,
+    around: { readonly item: JsonObject; readonly outputs?: JsonObject | undefined },
+  ): Variables;
   /** Somebody cancels the run. */
   requestCancel(by: string): void;
 }
@@ -164,7 +167,7 @@ export class SimulatedSegment {
     const before = known.state === 'unreachable' ? known.before : known.state;
     const begun = { ...known, state: null, before };
     target.begun.set(path, begun);
-    const variables = this.#host.variables(target, this.#command.item);
+    const variables = this.#host.variables(target, this.#command);
     const prepared = prepareTargetStep(code, compiled[code.index]!, target, variables, actions);
     this.#host.append({ kind: 'step-started', target: target.name, step: path, data: { attempt: target.generation } });
     if (prepared.kind === 'over') {

@@ -111,7 +111,7 @@ class TargetUndo {
     const target = this.#target;
     const { path, undo, id, step } = done;
     this.#host.append({ kind: 'undo-started', target: target.name, step: path, data: { attempt } });
-    const variables = this.#host.variables(target, this.#command.item);
+    const variables = this.#host.variables(target, this.#command);
     const end = (outcome: Outcome): void => this.#ended(done, attempt, outcome);
     const compiled = compileStep({ with: undo.with ?? step.with }, 'target');
     const decision = undoDecision(undo, { compiled, action: actions[step.uses] }, variables);
