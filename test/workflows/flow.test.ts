@@ -70,37 +70,6 @@ describe('flow steps on a real server', () => {
 
   const hasEntry = (runId: string, line: string) => async () => (await entries(runId)).includes(line);
 
-  it('gives steps on targets, and their undo, what steps of the run came to', async () => {
-    const said = 'printf "%s %s" "$1" "$2"';
-    await stack.addRunbook('handed-on', {
-      targets,
-      rollback: 'all',
-      steps: [
-        get('ask'),
-        {
-          ...ssh('use', said, { if: 'steps.ask.status == 200', outputs: { said: 'result.stdout' } }),
-          with: { script: said, arguments: ['${{ asset.name }}', 'got ${{ steps.ask.status }}'], effect: 'mutating' },
-          rollback: { uses: 'ssh.script', with: { script: said, arguments: ['undo', 'got ${{ steps.ask.status }}'] } },
-        },
-        get('later'),
-        ssh('fail', 'test "$1" != host-001'),
-      ],
-    });
-    const { id } = await stack.start('handed-on');
-    const run = await stack.ended(id);
-    expect(run.state).toBe('failed');
-    const logs: { text: string }[] = await stack.dataSource.query(
-      `SELECT DISTINCT step || ': ' || body AS text FROM run_log WHERE run_id = $1 ORDER BY 1`,
-      [id],
-    );
-    expect(logs.map(({ text }) => text)).toEqual([
-      'use#undo: undo got 200',
-      'use: host-000 got 200',
-      'use: host-001 got 200',
-      'use: host-002 got 200',
-    ]);
-  });
-
   it('goes through branches, loops and choices, with target steps in them', async () => {
     await stack.addRunbook('branches', {
       targets,
