@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { ensureDebianPackages } from '../../support/debian-packages.js';
 
 const run = promisify(execFile);
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -63,6 +64,7 @@ async function install(folder: string): Promise<void> {
   const making = mkdtempSync(`${folder}-`);
   const options = { timeout: INSTALL_TIMEOUT_MS, maxBuffer: 16 * 2 ** 20 };
   try {
+    await ensureDebianPackages(['python3-venv']);
     await run('python3', ['-m', 'venv', join(making, 'python')], options);
     const python = join(making, 'python/bin/python');
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', here('requirements.txt')];
