@@ -45,9 +45,13 @@ describe('the journal of control steps', () => {
   it('gives an interrupted attempt to its successor, and nothing to the one before', async () => {
     const runId = await runningRun();
     const [first, second] = [attemptOf(runId, 11), attemptOf(runId, 22, { effect: 'read-only' })];
-    expect(await start(first)).toEqual({ kind: 'fresh' });
+    expect(await start(first)).toEqual({ kind: 'fresh', tokenRunId: runId });
     // Judged by what stood beside *started*, whatever the successor believes the step to do.
-    expect(await start(second)).toEqual({ kind: 'interrupted', effect: 'mutating', isOpen: true });
+    expect(await start(second)).toEqual({
+      ...{ kind: 'interrupted', effect: 'mutating', isOpen: true },
+      // A resumed run would name the one that began it.
+      ...{ token: 't', tokenRunId: runId },
+    });
     await expect(end(first, succeeded)).rejects.toMatchObject({ code: 'stale-attempt' });
     await end(second, unknown);
     await expect(end(first, succeeded)).rejects.toMatchObject({ code: 'stale-attempt' });
@@ -59,14 +63,16 @@ describe('the journal of control steps', () => {
     const runId = await runningRun();
     await start(attemptOf(runId, 11, { effect: 'idempotent' }));
     await stack.dataSource.transaction((transaction) => requestCancel(transaction, runId, 'tester', null));
-    expect(await start(attemptOf(runId, 22))).toEqual({ kind: 'interrupted', effect: 'idempotent', isOpen: false });
+    expect(await start(attemptOf(runId, 22))).toMatchObject({
+      ...{ kind: 'interrupted', effect: 'idempotent', isOpen: false },
+    });
   });
 
   it('knows its own start and end again when their answers were lost', async () => {
     const runId = await runningRun();
     const attempt = attemptOf(runId, 11);
-    expect(await start(attempt)).toEqual({ kind: 'fresh' });
-    expect(await start(attempt)).toEqual({ kind: 'fresh' });
+    expect(await start(attempt)).toEqual({ kind: 'fresh', tokenRunId: runId });
+    expect(await start(attempt)).toEqual({ kind: 'fresh', tokenRunId: runId });
     await end(attempt, succeeded);
     await end(attempt, succeeded);
     expect(await entriesOf(runId)).toEqual(['step-started', 'step-ended succeeded']);
