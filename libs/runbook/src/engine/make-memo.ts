@@ -2,7 +2,7 @@ import type { JsonValue } from '../json.js';
 import type { StepError } from './decide-step.js';
 import type { KnownEnd, Memo } from './memo.js';
 import type { Program, ProgramNode, TryNode } from './program-nodes.js';
-import { childLists } from './targets.js';
+import { childLists, hasTargets } from './targets.js';
 
 /** A step of the run itself, as its last attempt left it. */
 export interface JournaledStep {
@@ -37,11 +37,17 @@ export interface RunJournal {
 /**
  * What another run may take as known of the steps of a run: those that ended well, or were skipped, and failures that it went on
  * after. A `try` whose `finally` was begun after its steps had not come through is begun anew, as its `finally` has cleared away what
- * they rely on. An approval is asked for anew.
+ * they rely on; so is one with steps on targets where nothing but targets failed. An approval is asked for anew.
  */
 export function makeMemo(program: Program, journal: RunJournal): Memo {
   return new MemoMaker(journal).make(program.nodes);
 }
+
+/**
+ * Whether the run has gone on behind something, whatever failed in it: `at-end`: only because it came to its end, which says nothing
+ * of the targets that failed; `behind`: steps behind it were begun, or its failure was passed over or caught; null: it has not.
+ */
+type Passed = 'behind' | 'at-end' | null;
 
 class MemoMaker {
   readonly #ends = new Map<string, KnownEnd>();
@@ -63,16 +69,16 @@ class MemoMaker {
   }
 
   make(nodes: readonly ProgramNode[]): Memo {
-    this.#list(nodes, '', this.#journal.isComplete);
+    this.#list(nodes, '', this.#journal.isComplete ? 'at-end' : null);
     return { ends: Object.fromEntries(this.#ends), chosen: Object.fromEntries(this.#chosen) };
   }
 
-  /** `isPassed`: whatever failed in it, the run has gone on behind it. True: all of it is known to have come through. */
-  #list(nodes: readonly ProgramNode[], prefix: string, isPassed: boolean): boolean {
+  /** True: all of it is known to have come through. */
+  #list(nodes: readonly ProgramNode[], prefix: string, passed: Passed): boolean {
     let isGood = true;
     for (const [index, node] of nodes.entries()) {
-      const isLeft = isPassed || nodes.slice(index + 1).some((later) => this.#isBegun(later, prefix));
-      if (!this.#node(node, prefix, isLeft)) isGood = false;
+      const isLeft = nodes.slice(index + 1).some((later) => this.#isBegun(later, prefix));
+      if (!this.#node(node, prefix, isLeft ? 'behind' : passed)) isGood = false;
     }
     return isGood;
   }
@@ -85,9 +91,10 @@ class MemoMaker {
     return childLists(node).some((nodes) => nodes.some((one) => this.#isBegun(one, prefix)));
   }
 
-  #node(node: ProgramNode, prefix: string, isLeft: boolean): boolean {
+  #node(node: ProgramNode, prefix: string, before: Passed): boolean {
     const path = prefix + node.id;
-    const isPassed = isLeft || this.#passed.has(path);
+    const passed = this.#passed.has(path) ? 'behind' : before;
+    const isPassed = passed !== null;
     const step = this.#steps.get(path);
     if (step?.state === 'skipped') {
       this.#ends.set(path, { state: 'skipped' });
@@ -97,19 +104,19 @@ class MemoMaker {
       case 'targets':
         return isPassed;
       case 'parallel':
-        return node.branches.map((branch) => this.#list(branch.nodes, prefix, isPassed)).every(Boolean) || isPassed;
+        return node.branches.map((branch) => this.#list(branch.nodes, prefix, passed)).every(Boolean) || isPassed;
       case 'choose': {
         const chosen = this.#journal.chosen[path];
         if (chosen === undefined) return this.#leaf(path, step, isPassed);
         this.#chosen.set(path, chosen);
-        return this.#list(node.branches[chosen]?.nodes ?? [], prefix, isPassed) || isPassed;
+        return this.#list(node.branches[chosen]?.nodes ?? [], prefix, passed) || isPassed;
       }
       case 'for-each': {
         const keys = this.#keys(path);
-        return keys.map((key) => this.#list(node.nodes, `${path}[${key}]/`, isPassed)).every(Boolean) && isPassed;
+        return keys.map((key) => this.#list(node.nodes, `${path}[${key}]/`, passed)).every(Boolean) && isPassed;
       }
       case 'try':
-        return this.#try(node, path, prefix, isPassed);
+        return this.#try(node, path, prefix, passed);
       case 'approval':
         return step?.state === 'succeeded' || isPassed;
       default:
@@ -123,16 +130,19 @@ class MemoMaker {
     return end !== null;
   }
 
-  #try(node: TryNode, path: string, prefix: string, isPassed: boolean): boolean {
+  #try(node: TryNode, path: string, prefix: string, passed: Passed): boolean {
     const [ends, chosen] = [new Set(this.#ends.keys()), new Set(this.#chosen.keys())];
+    const isPassed = passed !== null;
     const handler = node.catch ?? [];
     const isCaught = this.#caught.has(path) || handler.some((one) => this.#isBegun(one, prefix));
-    const body = this.#list(node.nodes, prefix, isPassed || isCaught);
-    const caught = !isCaught || this.#list(handler, prefix, isPassed);
+    const body = this.#list(node.nodes, prefix, isCaught ? 'behind' : passed);
+    const caught = !isCaught || this.#list(handler, prefix, passed);
     if (node.finally === null) return (body && caught) || isPassed;
     const isCleared = node.finally.some((one) => this.#isBegun(one, prefix));
-    const last = this.#list(node.finally, prefix, isPassed);
-    if (isPassed || (body && caught)) return last || isPassed;
+    const last = this.#list(node.finally, prefix, passed);
+    // At the end of its way a run has targets that failed: they need again what the `finally` has cleared away.
+    const isNeeded = passed === 'at-end' && isCleared && [...node.nodes, ...handler].some(hasTargets);
+    if (!isNeeded && (isPassed || (body && caught))) return last || isPassed;
     if (!isCleared) return false;
     for (const one of this.#ends.keys()) if (!ends.has(one)) this.#ends.delete(one);
     for (const one of this.#chosen.keys()) if (!chosen.has(one)) this.#chosen.delete(one);

@@ -70,6 +70,16 @@ const programArbitrary = stepsArbitrary.map((steps) =>
   program(withIds(steps, { id: 0 }), { handlers: { mend: [{ id: 'mended', uses: 'http.request' }] } }),
 );
 
+/** Any steps, and at the end a `try` that leads targets through. */
+const guardedArbitrary = fc.tuple(stepsArbitrary, stepsArbitrary, stepsArbitrary).map(([before, inside, last]) => {
+  const next = { id: 0 };
+  const [ahead, body, tidy] = [before, inside, last].map((shapes) => withIds(shapes, next));
+  const restart = { id: 'restart', uses: 'ssh.run' };
+  const set = { id: 'silence', uses: 'http.request', onError: 'continue' };
+  const guarded = { id: 'guarded', try: [set, restart, ...body!], finally: tidy };
+  return program([...ahead!, guarded], { handlers: { mend: [{ id: 'mended', uses: 'http.request' }] } });
+});
+
 /** A world in which each step always ends in the same way, by its path. */
 class World {
   constructor(readonly salt: number) {}
@@ -99,6 +109,8 @@ class Host {
     readonly program: Program,
     readonly world: World,
     state = initialState(program),
+    /** A target fails in each segment, and the run bears it. */
+    readonly hasFailing = false,
   ) {
     this.state = state;
     this.#feed({ kind: 'started', inputs: {}, targetCounts: counts({ pending: 3 }) });
@@ -168,7 +180,8 @@ class Host {
 
   #answer(path: string, { command, isCancelled }: { command: EngineCommand; isCancelled: boolean }): EngineEvent {
     if (command.kind === 'dispatch-segment') {
-      return { kind: 'segment-ended', path, counts: counts({ pending: 3 }), ...(isCancelled ? { isCancelled } : {}) };
+      const given = this.hasFailing ? { pending: 2, failed: 1 } : { pending: 3 };
+      return { kind: 'segment-ended', path, counts: counts(given), ...(isCancelled ? { isCancelled } : {}) };
     }
     if (isCancelled) {
       if (isStep(command)) this.#journal(path, 'cancelled');
@@ -253,6 +266,31 @@ describe('a run that is taken up', () => {
       ),
       { seed, numRuns: runs },
     );
+  });
+});
+
+describe('a run of which only targets failed, and that is taken up', () => {
+  it('does all of a last `try` again that leads targets through, as its `finally` has cleared away what they rely on', () => {
+    let reached = 0;
+    fc.assert(
+      fc.property(guardedArbitrary, fc.nat(), (of, salt) => {
+        const world = new World(salt);
+        const first = new Host(of, world, initialState(of), true).play();
+        if (first.finish?.isComplete !== true || !first.onTargets.has('restart')) return;
+        reached += 1;
+        expect(first.finish.error?.code).toBe('targets-failed');
+        const memo = makeMemo(of, first.journal);
+        const resumed = new Host(of, world, initialState(of, memo)).play();
+        const inside = new Set(of.nodes.slice(-1).flatMap((node) => repeatable([node])));
+        const within = (host: Host): string[] => host.executed.filter((path) => inside.has(idOf(path)));
+        expect(within(resumed)).toEqual(within(first));
+        expect(within(resumed)).toContain('silence');
+        expect([...resumed.onTargets]).toContain('restart');
+      }),
+      { seed, numRuns: runs },
+    );
+    process.stdout.write(`resume.property.test.ts: ${reached} of ${runs} runs came to their end with failed targets\n`);
+    expect(reached).toBeGreaterThan(0);
   });
 });
 

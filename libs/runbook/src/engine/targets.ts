@@ -38,7 +38,8 @@ export function targetsError(program: Program, counts: TargetCounts): RunError |
   return { code: 'targets-failed', message: `${bad} of ${countTargets(counts)} targets did not succeed: ${list}` };
 }
 
-function hasTargets(node: ProgramNode): boolean {
+/** Whether steps on targets are in it, however deep. */
+export function hasTargets(node: ProgramNode): boolean {
   return node.kind === 'targets' || childLists(node).some((nodes) => nodes.some(hasTargets));
 }
 
