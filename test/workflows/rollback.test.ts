@@ -162,6 +162,41 @@ describe('rollback on a real server', () => {
     expect(row).toEqual({ rollback: { undone: [], failed: ['first'] } });
   });
 
+  it('leaves on a target what earlier segments did, where something of a later one could not be undone', async () => {
+    const undo = (text: string) => ({ rollback: { ...script(text), retry: { maxAttempts: 1 } } });
+    await stack.addRunbook('full-disk', {
+      targets,
+      steps: [
+        { id: 'keep', ...script('true'), ...undo('true') },
+        ordering(),
+        { id: 'swap', ...script('true'), ...undo('test "$1" != host-001') },
+        { id: 'fail', ...script('exit 3') },
+      ],
+    });
+    const run = await stack.ended((await stack.start('full-disk')).id);
+    expect(await rollbacks(run.id)).toEqual([
+      { name: 'host-000', state: 'failed', rollback: 'undone' },
+      { name: 'host-001', state: 'failed', rollback: 'incomplete' },
+      { name: 'host-002', state: 'failed', rollback: 'undone' },
+    ]);
+    const lines = await undone(run.id);
+    expect(lines.filter((line) => line.includes('host-001'))).toEqual(['swap host-001 1 failed']);
+    expect(lines.filter((line) => line.startsWith('keep')).sort()).toEqual([
+      'keep host-000 1 succeeded',
+      'keep host-002 1 succeeded',
+    ]);
+    const told: { data: unknown }[] = await stack.dataSource.query(
+      `SELECT e.data FROM entry e JOIN run_target t USING (run_id, asset_id)
+       WHERE run_id = $1 AND e.kind = 'target-rolled-back' AND t.asset_name = 'host-001' ORDER BY e.seq`,
+      [run.id],
+    );
+    expect(told.map(({ data }) => data)).toEqual([
+      { state: 'incomplete', left: ['swap'] },
+      { state: 'incomplete', left: ['keep'] },
+    ]);
+    expect(run.rollback).toMatchObject({ failed: ['swap', 'keep'] });
+  });
+
   it('undoes by what the action of a step brings with it, where the step says nothing else', async () => {
     const path = (name: string): string => `${sshd.account.home}/\${{ asset.name }}-${name}`;
     const at = async (name: string): Promise<string[]> => {

@@ -56,8 +56,8 @@ const UNDO_LANE = 1000;
 const MAX_AT_ONCE = 50;
 
 /**
- * Undoes on each target what a segment did there, the last step first; with a step that cannot be undone, that target's earlier ones
- * stay as they are. Safe to be called again after a crash: what is undone is not undone again, and what may have been undone half-way
+ * Undoes on each target what a segment did there, the last step first; with a step that cannot be undone, or that nobody knows of,
+ * that target's earlier ones stay as they are, also those of segments that are undone after this one. Safe to be called again after a crash: what is undone is not undone again, and what may have been undone half-way
  * is taken up only if its rollback does no harm twice.
  */
 export async function undoSegment(
@@ -65,16 +65,16 @@ export async function undoSegment(
   run: LoadedRun,
   input: UndoSegmentInput,
 ): Promise<UndoSegmentReport> {
-  const codes = run.targetCodes
-    .slice(input.first, input.last + 1)
-    .filter((code) => undoOf(code.step, actionContracts) !== null);
+  const codes = run.targetCodes.slice(input.first, input.last + 1);
   const byPath = new Map(codes.map((code) => [input.prefix + code.path, code]));
   const database = services.dataSource;
   const { laneEpoch } = await database.transaction((transaction) =>
     openLane(transaction, input.runId, UNDO_LANE, services.workerName),
   );
   const claim: LaneClaim = { runId: input.runId, lane: UNDO_LANE, laneEpoch };
-  const done = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input.which);
+  const begun = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input.which);
+  const hasUndo = new Set(codes.filter(({ step }) => undoOf(step, actionContracts) !== null).map(({ path }) => path));
+  const done = begun.filter((one) => isUncertain(one) || hasUndo.has(one.path.slice(input.prefix.length)));
   const targets = byTarget(done);
   const undoing = new Undoing(services, run, input, claim, byPath);
   let incomplete = 0;
@@ -93,6 +93,11 @@ function byTarget(done: readonly DoneStep[]): readonly (readonly DoneStep[])[] {
   const targets = new Map<string, DoneStep[]>();
   for (const step of done) targets.set(step.assetId, [...(targets.get(step.assetId) ?? []), step]);
   return [...targets.values()];
+}
+
+/** Nobody knows whether it happened: a person decides. */
+function isUncertain({ state }: DoneStep): boolean {
+  return state === 'unknown' || state === 'started';
 }
 
 class Undoing {
@@ -144,10 +149,10 @@ class Undoing {
   async #step(step: DoneStep, asset: TargetAsset | undefined): Promise<boolean> {
     const code = this.#codes.get(step.path);
     const undoing = code === undefined ? null : undoOf(code.step, actionContracts);
-    // Nobody knows whether it happened: a person decides.
-    if (code === undefined || undoing === null || step.state === 'unknown' || step.state === 'started') return false;
+    if (code === undefined || undoing === null || isUncertain(step)) return false;
     const { undo } = step;
     if (undo?.state === 'succeeded' || undo?.state === 'skipped') return true;
+    if (step.isRollbackIncomplete) return false;
     let generation = undo?.generation ?? 1;
     if (undo?.state === 'started' && !repeatableEffects.has(undo.effect)) {
       await this.#end(step, generation, lost(step));

@@ -23,6 +23,8 @@ export interface DoneStep {
   readonly state: StepState;
   readonly outputs: Readonly<Record<string, unknown>>;
   readonly error: StoredError | null;
+  /** Something of its target could not be undone: what was done before that stays. */
+  readonly isRollbackIncomplete: boolean;
   /** The last attempt to undo it; null: none was made. */
   readonly undo: { readonly generation: number; readonly state: StepState; readonly effect: JournaledEffect } | null;
 }
@@ -44,11 +46,13 @@ export async function readDoneSteps(
     state: StepState;
     outputs: Record<string, unknown>;
     error: StoredError | null;
+    is_incomplete: boolean;
     undo_generation: number | null;
     undo_state: StepState | null;
     undo_effect: JournaledEffect | null;
   }[] = await transaction.query(
-    `SELECT t.asset_id, t.asset_name, done.step, done.state, t.outputs, t.error, undo.generation AS undo_generation,
+    `SELECT t.asset_id, t.asset_name, done.step, done.state, t.outputs, t.error,
+       t.rollback IS NOT DISTINCT FROM 'incomplete' AS is_incomplete, undo.generation AS undo_generation,
        undo.state AS undo_state, undo.effect AS undo_effect
      FROM run_target t
      CROSS JOIN LATERAL (
@@ -71,6 +75,7 @@ export async function readDoneSteps(
     state: row.state,
     outputs: row.outputs,
     error: row.error,
+    isRollbackIncomplete: row.is_incomplete,
     undo:
       row.undo_generation === null || row.undo_state === null
         ? null

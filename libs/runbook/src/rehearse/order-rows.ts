@@ -38,5 +38,6 @@ function newRow(asset: AssetView, name: string, wave: number): TargetRow {
     error: null,
     outputs: {},
     begun: new Map(),
+    isRollbackIncomplete: false,
   };
 }

@@ -9,7 +9,10 @@ import { isOpen, type TargetRow } from './targets.js';
 
 type UndoSegment = Extract<EngineCommand, { kind: 'undo-segment' }>;
 
-/** Undoes what was begun in a segment, on all its targets beside each other and on each the last step first. */
+/**
+ * Undoes what was begun in a segment, on all its targets beside each other and on each the last step first. Where something of a later
+ * segment could not be undone, all of this one stays.
+ */
 export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (event: EngineEvent) => void): void {
   const { path, which } = command;
   const targets = host.targets
@@ -43,16 +46,17 @@ function isWanted(target: TargetRow, which: UndoSegment['which']): boolean {
   return target.state !== 'succeeded' && target.state !== 'skipped';
 }
 
-/** A step that may have to be undone. */
+/** A step that may have to be undone, or that nobody knows of. */
 interface Done {
   readonly path: string;
   readonly id: string;
   readonly step: ActionStep;
-  readonly undo: StepUndo;
+  /** Null only of one that nobody knows of. */
+  readonly undo: StepUndo | null;
   readonly state: StepState | null;
 }
 
-/** Steps of the segment whose action was called on a target, in the order of the text. */
+/** Steps of the segment whose action was called on a target, in the order of the text: those with an undo, and the unknown ones. */
 function doneSteps(
   { codes, actions }: SegmentHost,
   { first, last, prefix }: UndoSegment,
@@ -64,9 +68,15 @@ function doneSteps(
       const code = codes[index];
       const undo = code === undefined ? null : undoOf(code.step, actions);
       const isHere = index >= first && index <= last && path === `${prefix}${code?.path ?? ''}`;
-      if (code === undefined || undo === null || !isHere || !isExecuted || state === 'unreachable') return [];
+      if (code === undefined || !isHere || !isExecuted || state === 'unreachable') return [];
+      if (undo === null && !isUncertain(state)) return [];
       return [{ path, id: code.step.id, step: code.step, undo, state }];
     });
+}
+
+/** Nobody knows whether it happened: a person decides. */
+function isUncertain(state: StepState | null): boolean {
+  return state === 'unknown' || state === null;
 }
 
 /** The rollback of one target: with a step that cannot be undone, the earlier ones stay as they are. */
@@ -94,25 +104,27 @@ class TargetUndo {
 
   next(): void {
     const done = this.#left.at(-1);
-    // Nobody knows whether it happened: a person decides.
-    if (done === undefined || done.state === 'unknown' || done.state === null) return this.#end();
-    this.#attempt(done, 1);
+    if (done === undefined || done.undo === null || isUncertain(done.state) || this.#target.isRollbackIncomplete) {
+      return this.#end();
+    }
+    this.#attempt(done, done.undo, 1);
   }
 
   #end(): void {
     const left = this.#left.map(({ path }) => path).reverse();
     const state = left.length === 0 ? 'undone' : 'incomplete';
+    if (left.length > 0) this.#target.isRollbackIncomplete = true;
     this.#host.append({ kind: 'target-rolled-back', target: this.#target.name, data: { state, left } });
     this.#onEnd(left.length === 0);
   }
 
-  #attempt(done: Done, attempt: number): void {
+  #attempt(done: Done, undo: StepUndo, attempt: number): void {
     const { clock, script, runbook, actions } = this.#host;
     const target = this.#target;
-    const { path, undo, id, step } = done;
+    const { path, id, step } = done;
     this.#host.append({ kind: 'undo-started', target: target.name, step: path, data: { attempt } });
     const variables = this.#host.variables(target, this.#command);
-    const end = (outcome: Outcome): void => this.#ended(done, attempt, outcome);
+    const end = (outcome: Outcome): void => this.#ended(done, undo, attempt, outcome);
     const compiled = compileStep({ with: undo.with ?? step.with }, 'target');
     const decision = undoDecision(undo, { compiled, action: actions[step.uses] }, variables);
     if (decision.kind === 'skip') {
@@ -137,7 +149,7 @@ class TargetUndo {
     clock.after(Math.min(scripted.takesMs, timeoutMs), () => end(outcomeOf(scripted, prepared, read, variables)));
   }
 
-  #ended(done: Done, attempt: number, outcome: Outcome): void {
+  #ended(done: Done, undo: StepUndo, attempt: number, outcome: Outcome): void {
     const { state, exitCode, error } = outcome;
     const data: JsonObject = { attempt, state, exitCode, error: error === null ? null : { ...error } };
     this.#host.append({ kind: 'undo-ended', target: this.#target.name, step: done.path, data });
@@ -146,8 +158,8 @@ class TargetUndo {
       return this.next();
     }
     const mayRetry = state === 'failed' || state === 'unreachable';
-    const delayMs = mayRetry ? retryDelayMs(done.undo.retry, attempt) : null;
+    const delayMs = mayRetry ? retryDelayMs(undo.retry, attempt) : null;
     if (delayMs === null) return this.#end();
-    this.#host.clock.after(delayMs, () => this.#attempt(done, attempt + 1));
+    this.#host.clock.after(delayMs, () => this.#attempt(done, undo, attempt + 1));
   }
 }

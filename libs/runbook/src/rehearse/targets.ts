@@ -27,6 +27,8 @@ export interface TargetRow {
   readonly outputs: Record<string, JsonValue>;
   /** Paths of the steps that were begun with, the first one first. */
   readonly begun: Map<string, BegunStep>;
+  /** Something of it could not be undone: what was done before that stays. */
+  isRollbackIncomplete: boolean;
 }
 
 /** What a rollback must know of a step. */
