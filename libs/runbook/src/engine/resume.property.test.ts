@@ -76,7 +76,9 @@ const guardedArbitrary = fc.tuple(stepsArbitrary, stepsArbitrary, stepsArbitrary
   const [ahead, body, tidy] = [before, inside, last].map((shapes) => withIds(shapes, next));
   const restart = { id: 'restart', uses: 'ssh.run' };
   const set = { id: 'silence', uses: 'http.request', onError: 'continue' };
-  const guarded = { id: 'guarded', try: [set, restart, ...body!], finally: tidy };
+  // A `finally` without work of its own, such as a loop over nothing, clears nothing away.
+  const clear = { id: 'unsilence', uses: 'http.request', onError: 'continue' };
+  const guarded = { id: 'guarded', try: [set, restart, ...body!], finally: [clear, ...tidy!] };
   return program([...ahead!, guarded], { handlers: { mend: [{ id: 'mended', uses: 'http.request' }] } });
 });
 
