@@ -1,7 +1,8 @@
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { resumeRun } from '@fettle/operations';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { until } from '../support/detached.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
@@ -31,6 +32,11 @@ describe('an attempt that was lost, with a probe', () => {
     const targets = 'asset.kind == "server"';
     await stack.addRunbook('once', { inputs, targets, steps: [step(['test', '-s', path])] });
     await stack.addRunbook('useless', { inputs, targets, steps: [step(['sh', '-c', 'exit 7'])] });
+    await stack.addRunbook('shy', {
+      inputs,
+      targets,
+      steps: [step(['sh', '-c', '[ ! -e "$1.shy" ] || exit 7; test -s "$1"', 'sh', path])],
+    });
     worker = await stack.startWorker();
   }, 120_000);
   afterAll(async () => {
@@ -105,6 +111,29 @@ describe('an attempt that was lost, with a probe', () => {
     expect(run).toMatchObject({ state: 'succeeded', targets: [{ steps: [{ attempt: 1, state: 'succeeded' }] }] });
     expect(await effects('cut')).toBe('done\n');
   }, 90_000);
+
+  it('is looked for under the token that it had in the run that was taken up', async () => {
+    await touch('shy.shy');
+    const id = await begin('shy', 'shy');
+    await worker.stop('SIGKILL');
+    await touch('shy.fail');
+    await touch('shy.go');
+    await until('the command ends without effect', () => exists('shy.failed'));
+    worker = await stack.startWorker();
+    expect(await stack.ended(id)).toMatchObject({ state: 'failed', counts: { unknown: 1 } });
+    await Promise.all(['shy.shy', 'shy.go', 'shy.begun'].map((name) => rm(at(name))));
+    const request = { targets: 'unfinished', rerunUnknown: true, reason: 'nothing was written' } as const;
+    const next = await stack.inTransaction((context) => resumeRun(context, id, request));
+    await until('the command begins', () => exists('shy.begun'));
+    await replaceWorker();
+    await until('another worker takes the lane over', async () => (await epoch(next.id)) > 1);
+    await sleep(3000);
+    expect((await stack.run(next.id)).state).toBe('running');
+    await touch('shy.go');
+    const run = await stack.ended(next.id);
+    expect(run).toMatchObject({ state: 'succeeded', targets: [{ steps: [{ attempt: 1, state: 'succeeded' }] }] });
+    expect(await effects('shy')).toBe('done\n');
+  }, 120_000);
 
   it('stays unknown where its probe cannot tell', async () => {
     const id = await begin('useless', 'useless');

@@ -3,6 +3,7 @@ import {
   claimRun,
   endControlStep,
   endRun,
+  NIL_ASSET_ID,
   NO_EPOCH,
   requestCancel,
   startControlStep,
@@ -45,7 +46,7 @@ describe('the journal of control steps', () => {
   it('gives an interrupted attempt to its successor, and nothing to the one before', async () => {
     const runId = await runningRun();
     const [first, second] = [attemptOf(runId, 11), attemptOf(runId, 22, { effect: 'read-only' })];
-    expect(await start(first)).toEqual({ kind: 'fresh', tokenRunId: runId });
+    expect(await start(first)).toEqual({ kind: 'fresh', token: 't', tokenRunId: runId });
     // Judged by what stood beside *started*, whatever the successor believes the step to do.
     expect(await start(second)).toEqual({
       ...{ kind: 'interrupted', effect: 'mutating', isOpen: true },
@@ -68,11 +69,46 @@ describe('the journal of control steps', () => {
     });
   });
 
+  /** As a resumed run has an attempt that a person let be made again. */
+  async function carriedRun(): Promise<string> {
+    const runId = await runningRun();
+    await stack.dataSource.query(
+      `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, started_at, carried_from)
+       VALUES ($1, $2, 'a', 'do', 1, $3, 'earlier', 'mutating', 'started', now(), $1)`,
+      [runId, NIL_ASSET_ID, NO_EPOCH],
+    );
+    return runId;
+  }
+
+  it('lets an attempt of an earlier run be made again once, under its token, and judges it like any other when that is lost', async () => {
+    const runId = await carriedRun();
+    const attempts = Array.from({ length: 5 }, (_, index) => attemptOf(runId, index + 1));
+    const starts = await Promise.all(attempts.map(start));
+    expect(starts.filter(({ kind }) => kind === 'fresh')).toEqual([
+      { kind: 'fresh', token: 'earlier', tokenRunId: runId },
+    ]);
+    const interrupted = { kind: 'interrupted', effect: 'mutating', isOpen: true, token: 'earlier', tokenRunId: runId };
+    expect(starts.filter(({ kind }) => kind !== 'fresh')).toEqual(Array.from({ length: 4 }, () => interrupted));
+    expect(await start(attemptOf(runId, 6, { effect: 'idempotent' }))).toEqual(interrupted);
+    const other = await carriedRun();
+    expect(await start(attemptOf(other, 1, { effect: 'read-only' }))).toMatchObject({ kind: 'fresh' });
+    // Whose answer was lost asks again.
+    expect(await start(attemptOf(other, 1, { effect: 'read-only' }))).toMatchObject({ kind: 'fresh' });
+    expect(await start(attemptOf(other, 2))).toMatchObject({ kind: 'interrupted', effect: 'read-only' });
+    const cancelled = await carriedRun();
+    await stack.dataSource.transaction((transaction) => requestCancel(transaction, cancelled, 'tester', null));
+    expect(await start(attemptOf(cancelled, 1))).toMatchObject({
+      kind: 'interrupted',
+      effect: 'mutating',
+      isOpen: false,
+    });
+  });
+
   it('knows its own start and end again when their answers were lost', async () => {
     const runId = await runningRun();
     const attempt = attemptOf(runId, 11);
-    expect(await start(attempt)).toEqual({ kind: 'fresh', tokenRunId: runId });
-    expect(await start(attempt)).toEqual({ kind: 'fresh', tokenRunId: runId });
+    expect(await start(attempt)).toEqual({ kind: 'fresh', token: 't', tokenRunId: runId });
+    expect(await start(attempt)).toEqual({ kind: 'fresh', token: 't', tokenRunId: runId });
     await end(attempt, succeeded);
     await end(attempt, succeeded);
     expect(await entriesOf(runId)).toEqual(['step-started', 'step-ended succeeded']);

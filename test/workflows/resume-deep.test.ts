@@ -177,6 +177,42 @@ describe('what a run is taken up from', () => {
     ]);
   }, 90_000);
 
+  it('files that it put: a later rollback brings back what was there before the first of them', async () => {
+    const content = (name: string): Promise<string> => readFile(home(name), 'utf8');
+    const put = (name: string) => ({ id: 'put', uses: 'file.put', with: { path: home(name), content: 'new\n' } });
+    for (const name of ['kept', 'again']) {
+      await writeFile(home(name), 'former\n', { mode: 0o666 });
+      await stack.addRunbook(name, {
+        targets: 'asset.name == "host-000"',
+        steps: [put(name), mark(`${name}-log`, 'work')],
+      });
+      await writeFile(home(`break-${name}-log-work`), '');
+    }
+    // The run was lost: nothing was undone, and what was put stands.
+    await writeFile(home('hold-kept-log-work'), '');
+    const { id } = await stack.start('kept');
+    await until('the host is at it', async () => (await linesOf('kept-log')).length === 1);
+    await lose(id);
+    await rm(home('hold-kept-log-work'));
+    expect(await content('kept')).toBe('new\n');
+    const next = await resumed(id, { rerunUnknown: true, reason: 'it only writes a line' });
+    expect([next.state, next.targets[0]?.rollback]).toEqual(['failed', 'undone']);
+    expect(await content('kept')).toBe('former\n');
+    // It was undone, and somebody changed the file since: what is put then is another one.
+    const first = await stack.ended((await stack.start('again')).id);
+    expect([first.state, await content('again')]).toEqual(['failed', 'former\n']);
+    for (const text of ['second\n', 'third\n']) {
+      await rm(home('again'));
+      await writeFile(home('again'), text);
+      const before: { id: string }[] = await stack.dataSource.query(
+        `SELECT id FROM run WHERE runbook = 'again' ORDER BY created_at DESC LIMIT 1`,
+      );
+      const run = await resumed(before[0]!.id);
+      expect([run.state, run.targets[0]?.rollback]).toEqual(['failed', 'undone']);
+      expect(await content('again')).toBe(text);
+    }
+  }, 120_000);
+
   it('a called run, which is taken up in its turn', async () => {
     await stack.addRunbook('leaf', { targets: hosts, steps: [mark('leaf', 'begin'), mark('leaf', 'end')] });
     await stack.addRunbook('outer', {

@@ -4,6 +4,7 @@ import {
   readLogged,
   readCarried,
   readTargetAssets,
+  readTokenRuns,
   type AttemptStart,
   type CarriedAttempt,
   type ClaimedTarget,
@@ -15,6 +16,7 @@ import {
 import type { JsonObject } from '@fettle/runbook';
 import { journaledEffect, knownAttempt, placeOf, prepareAttempt } from './execute-attempt.js';
 import { holdAssets } from './hold-assets.js';
+import { undoContext } from './inherited-undo.js';
 import type { Decided, Written } from './lane-turn.js';
 import type { LoadedRun } from './load-run.js';
 
@@ -25,7 +27,8 @@ export interface AttemptClaim {
   readonly needsFacts: boolean;
   /** What the journal calls a step. */
   readonly pathOf: (stepIndex: number) => string;
-  readonly token: (target: ClaimedTarget, path: string) => string;
+  /** Of the run itself, or of one that it takes up. */
+  readonly token: (target: Pick<ClaimedTarget, 'assetId' | 'generation'>, path: string, runId?: string) => string;
 }
 
 const nothingLogged = { stdout: 0, stderr: 0 };
@@ -63,8 +66,17 @@ export async function claimAttempts(
     run.id,
     starts.filter(({ isParked }) => isParked),
   );
+  const keeping = held.attempts.filter(({ step }) => undoContext(loaded, step, '').keeps);
+  const tokenRunOf = await readTokenRuns(
+    transaction,
+    loaded,
+    keeping.map(({ target: { assetId }, path }) => ({ assetId, path })),
+  );
+  const stepTokenOf = ({ target: { assetId }, path }: Decided): string =>
+    token({ assetId, generation: 1 }, path, tokenRunOf(assetId));
   const attempts = held.attempts.map((attempt) => ({
     ...attempt,
+    undo: undoContext(loaded, attempt.step, stepTokenOf(attempt)),
     started: started.get(attempt.target.assetId) ?? neverStarted,
     logged: logged.get(attempt.target.assetId) ?? nothingLogged,
   }));

@@ -25,7 +25,7 @@ export type Decided = Pick<
 
 /** *Started* stands in the journal, nothing is dispatched yet. */
 export type Attempt = Decided &
-  Pick<AttemptRequest, 'started'> & {
+  Pick<AttemptRequest, 'started' | 'undo'> & {
     /** Characters of its output that stand in the log. */
     readonly logged: Readonly<Record<'stdout' | 'stderr', number>>;
   };

@@ -12,7 +12,6 @@ import {
   type Orphan,
   type TargetAsset,
 } from '@fettle/database';
-import { effectToken } from '@fettle/security';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
 import { prepareAttempt, succeeded, type AttemptSubject } from './execute-attempt.js';
@@ -97,17 +96,21 @@ async function probeOrphan(
 ): Promise<AttemptEnd | null> {
   const step = run.targetSteps[orphan.stepIndex];
   const compiled = run.compiledSteps[orphan.stepIndex];
-  if (orphan.step === null || step === undefined || compiled === undefined || asset === undefined) return null;
+  if (
+    orphan.step === null ||
+    orphan.token === null ||
+    step === undefined ||
+    compiled === undefined ||
+    asset === undefined
+  )
+    return null;
   // What was begun is not decided anew, whatever has changed since.
   const target = { ...orphan, isParked: true };
   const around = { item: input.item ?? {}, known: input.outputs ?? {} };
   const subject: AttemptSubject = { run, target, step, path: orphan.step, ...around, compiled, asset };
   const prepared = prepareAttempt(subject);
   if (prepared.kind !== 'execute') return null;
-  const { assetId, generation } = orphan;
-  const identity = { runId: run.runId, stepPath: orphan.step, assetId, phase: 'do' as const, generation };
-  const token = effectToken(services.tokenKey, identity);
-  const request = { asset, prepared, token, declaredSecrets: run.declaredSecrets };
+  const request = { asset, prepared, token: orphan.token, declaredSecrets: run.declaredSecrets };
   const found = await probeLost(services, request, secrets.forAttempt(), cancelled);
   return found === null ? null : foundEnd(subject, orphan, found, input);
 }

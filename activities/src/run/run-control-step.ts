@@ -83,10 +83,7 @@ export async function runControlStep(
   } else if (started.kind === 'interrupted' && !started.isOpen) {
     end = { state: 'cancelled', error: null, output: null };
   } else {
-    end =
-      prepared.kind === 'refuse'
-        ? prepared.end
-        : await execute(services, request, prepared, { token, ...started }, signal);
+    end = prepared.kind === 'refuse' ? prepared.end : await execute(services, request, prepared, started, signal);
   }
   await withDatabasePatience(() => endControlStep(database, attempt, end));
   return reportOf(end);

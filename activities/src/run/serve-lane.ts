@@ -26,7 +26,6 @@ import { claimAttempts } from './claim-attempts.js';
 import { clearLater } from './clear-hosts.js';
 import { withDatabasePatience } from './database-retry.js';
 import { decideNext } from './decide-next.js';
-import { undoContext } from './inherited-undo.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, LANE_LOST, type AttemptOutcome, type ParkedOutcome } from './execute-attempt.js';
 import type { LaneHooks, LaneInput, LaneReport } from './lane-input.js';
@@ -181,7 +180,7 @@ export class Lane {
       ...{ item: this.#input.item ?? {}, known: this.#input.outputs ?? {} },
       needsFacts: this.#needsFacts,
       pathOf: (stepIndex) => this.#pathOf(stepIndex),
-      token: (target, path) => this.#token(target, path),
+      token: (target, path, runId) => this.#token(target, path, runId),
     });
   }
 
@@ -221,9 +220,8 @@ export class Lane {
     return `${this.#input.prefix ?? ''}${this.#run.targetCodes[stepIndex]!.path}`;
   }
 
-  #token(target: ClaimedTarget, stepPath: string): string {
+  #token(target: Pick<ClaimedTarget, 'assetId' | 'generation'>, stepPath: string, runId = this.#input.runId): string {
     const { assetId, generation } = target;
-    const { runId } = this.#input;
     return effectToken(this.#services.tokenKey, { runId, stepPath, assetId, phase: 'do', generation });
   }
 
@@ -242,8 +240,7 @@ export class Lane {
     this.#inFlight.set(target.assetId, output.log);
     const clears: (() => Promise<void>)[] = [];
     const afterEnd = (clear: () => Promise<void>): void => void clears.push(clear);
-    const undo = undoContext(this.#run, attempt.step, this.#token({ ...target, generation: 1 }, path));
-    const request = { ...attempt, undo, secrets, ...output, signal: this.#abort.signal, afterEnd };
+    const request = { ...attempt, secrets, ...output, signal: this.#abort.signal, afterEnd };
     void executeAttempt(this.#services, request).then((outcome) => this.#settle(attempt, output, outcome, clears));
   }
 

@@ -4,6 +4,7 @@ import {
   openLane,
   readDoneSteps,
   readTargetAssets,
+  readTokenRuns,
   repeatableEffects,
   saveRollback,
   startUndo,
@@ -206,9 +207,14 @@ class Undoing {
     const decided = prepareAttempt(subject, decideUndo(undo, code.step, subject.compiled));
     // It is waited for here, whatever it takes.
     const prepared = decided.kind === 'execute' ? { ...decided, isDetached: false } : decided;
-    const tokenOf = (phase: 'do' | 'undo', number: number): string =>
-      effectToken(this.#services.tokenKey, { runId, stepPath: path, assetId, phase, generation: number });
-    const token = tokenOf('undo', generation);
+    const named = { stepPath: path, assetId };
+    const token = effectToken(this.#services.tokenKey, { ...named, runId, phase: 'undo', generation });
+    // What the step kept has the name that its first attempt gave it, maybe in a run that this one takes up.
+    const tokenRunOf = await withDatabasePatience(() =>
+      readTokenRuns(this.#services.dataSource.manager, this.#run, [{ assetId, path }]),
+    );
+    const tokenRun = tokenRunOf(assetId);
+    const stepToken = effectToken(this.#services.tokenKey, { ...named, runId: tokenRun, phase: 'do', generation: 1 });
     const effect = journaledEffect(prepared);
     const started = { assetId, path, generation, token, effect };
     await this.#write((transaction) => startUndo(transaction, this.#claim, started));
@@ -221,7 +227,7 @@ class Undoing {
       ...subject,
       prepared,
       token,
-      undo: { stepToken: tokenOf('do', 1), keeps: false, of: done.state },
+      undo: { stepToken, keeps: false, of: done.state },
       secrets,
       log,
       signal,

@@ -41,8 +41,11 @@ export interface ControlEnd {
 }
 
 export type ControlStart =
-  /** This execution started it, and nobody before. */
-  | { readonly kind: 'fresh'; readonly tokenRunId: string }
+  /**
+   * This execution started it, and nobody before in this run: where it has the attempt from an earlier run and a person let it be made
+   * again, the token is the one that it had there.
+   */
+  | { readonly kind: 'fresh'; readonly token: string; readonly tokenRunId: string }
   /** An earlier execution started it with that effect and left no end; it is this one's now. Not open: the run was cancelled since. */
   | {
       readonly kind: 'interrupted';
@@ -58,7 +61,7 @@ export type ControlStart =
   | { readonly kind: 'ended'; readonly end: ControlEnd };
 
 interface StartedRow {
-  /** This execution's start came first, be it in this call or in one whose answer was lost. */
+  /** This execution's start came first in this run, be it in this call or in one whose answer was lost. */
   readonly isOwn: boolean;
   /** The run goes on and nobody has cancelled it. */
   readonly isOpen: boolean;
@@ -92,14 +95,18 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
          SELECT id, $2, $3, $9, $4, $5, $6, $7, 'started', clock_timestamp() FROM owner
          WHERE open OR EXISTS (SELECT 1 FROM earlier)
          ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
-           SET lane_epoch = CASE s.state WHEN 'started' THEN excluded.lane_epoch ELSE s.lane_epoch END
+           SET lane_epoch = CASE s.state WHEN 'started' THEN excluded.lane_epoch ELSE s.lane_epoch END,
+             effect = CASE WHEN s.state = 'started' AND s.lane_epoch = ${NO_EPOCH} THEN excluded.effect ELSE s.effect END,
+             -- Tells who took it up first: the holder that is read beside this may be older than the row that is locked.
+             fence = s.fence + 1
          -- A row that was there and is only changed has the number of this transaction as its xmax.
-         RETURNING xmax = 0 AS is_new, effect, state, error, output, holds, token),
+         RETURNING xmax = 0 AS is_new, fence, effect, state, error, output, holds, token),
        entry AS (
          INSERT INTO entry (run_id, seq, at, kind, step, data)
          SELECT owner.id, owner.seq, clock_timestamp(), $10, $3, jsonb_build_object('attempt', $4::integer)
          FROM owner, step WHERE step.is_new)
-       SELECT step.is_new OR coalesce(earlier.holder = $5, false) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output, step.holds,
+       SELECT step.is_new OR coalesce(earlier.holder = $5, false) OR (
+           coalesce(earlier.holder = ${NO_EPOCH}, false) AND step.fence = 2 AND owner.open) AS "isOwn", owner.open AS "isOpen", step.effect, step.state, step.error, step.output, step.holds,
          step.token, owner.token_run AS "tokenRunId"
        FROM owner LEFT JOIN step ON true LEFT JOIN earlier ON true`,
     [
@@ -123,7 +130,7 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
     return { kind: 'ended', end: { state, error, output, ...(holds === null ? {} : { holds }) } };
   }
   const { effect, isOpen, isOwn, token, tokenRunId } = row;
-  return isOwn ? { kind: 'fresh', tokenRunId } : { kind: 'interrupted', effect, isOpen, token, tokenRunId };
+  return isOwn ? { kind: 'fresh', token, tokenRunId } : { kind: 'interrupted', effect, isOpen, token, tokenRunId };
 }
 
 /**

@@ -85,8 +85,7 @@ export async function carryControlSteps(
     `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, state, error, output, holds,
        started_at, ended_at, carried_from)
      SELECT DISTINCT ON (s.step) $1::uuid, s.asset_id, s.step, 'do', 1, ${NO_EPOCH}, s.token,
-       -- A person has said that it is to be made again, whatever it does.
-       CASE WHEN s.step = ANY ($5) THEN 'idempotent' ELSE s.effect END,
+       s.effect,
        CASE WHEN s.step = ANY ($5) THEN 'started' WHEN s.state = 'unknown' THEN 'succeeded' ELSE s.state END,
        CASE WHEN s.step = ANY ($5) OR s.state = 'unknown' THEN NULL ELSE s.error END, s.output, s.holds, s.started_at,
        CASE WHEN s.step = ANY ($5) THEN NULL ELSE s.ended_at END, coalesce(s.carried_from, s.run_id)

@@ -2,6 +2,7 @@ import { FettleError, type Effect, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
 import { updateRows } from '../update-rows.js';
+import { NO_EPOCH } from './control-steps.js';
 import { lockRun, type LockedRun } from './run-entries.js';
 
 /** What an attempt may do to its target; `none`: it was decided that nothing is dispatched (a false `if`, an input that is refused). */
@@ -40,6 +41,8 @@ export interface Orphan extends ClaimedTarget {
   readonly detached: boolean;
   /** What the journal calls the step that was started; null: none was. */
   readonly step: string | null;
+  /** What its command runs under: in a resumed run the token of an earlier one, where that attempt is made again; null: no step. */
+  readonly token: string | null;
 }
 
 /**
@@ -72,23 +75,40 @@ export async function openLane(
     laneEpoch: epoch,
     orphans: taken.map((target) => {
       const row = started.get(target.assetId);
-      return { ...target, effect: row?.effect ?? 'none', detached: row?.detached ?? false, step: row?.step ?? null };
+      return {
+        ...target,
+        effect: row?.effect ?? 'none',
+        detached: row?.detached ?? false,
+        step: row?.step ?? null,
+        token: row?.token ?? null,
+      };
     }),
   };
 }
 
-/** A target works on one attempt at a time: the last one that is started and not ended. */
+interface StartedRow {
+  asset_id: string;
+  step: string;
+  effect: JournaledEffect;
+  detached: boolean;
+  token: string;
+}
+
+/**
+ * A target works on one attempt at a time: the last one that is started and not ended. What a resumed run has from the one before and
+ * never took up is not in flight here.
+ */
 async function readStarted(
   transaction: Transaction,
   runId: string,
   targets: readonly ClaimedTarget[],
-): Promise<Map<string, { readonly step: string; readonly effect: JournaledEffect; readonly detached: boolean }>> {
-  const rows: { asset_id: string; step: string; effect: JournaledEffect; detached: boolean }[] =
-    await transaction.query(
-      `SELECT asset_id, step, effect, detached FROM run_step WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started'
-     ORDER BY started_at`,
-      [runId, targets.map((target) => target.assetId)],
-    );
+): Promise<Map<string, StartedRow>> {
+  const rows: StartedRow[] = await transaction.query(
+    `SELECT asset_id, step, effect, detached, token FROM run_step
+     WHERE run_id = $1 AND asset_id = ANY ($2) AND phase = 'do' AND state = 'started' AND lane_epoch <> ${NO_EPOCH}
+     ORDER BY started_at, generation`,
+    [runId, targets.map((target) => target.assetId)],
+  );
   return new Map(rows.map((row) => [row.asset_id, row]));
 }
 
@@ -154,7 +174,8 @@ export async function releaseClaims(
   if (assetIds.length === 0) return;
   await transaction.query(
     `UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = EXISTS (
-       SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.state = 'started' AND s.detached)
+       SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.state = 'started' AND s.detached
+         AND s.lane_epoch <> ${NO_EPOCH})
      WHERE t.run_id = $1 AND t.lane = $2 AND t.lane_epoch = $3 AND t.asset_id = ANY ($4)`,
     [claim.runId, claim.lane, claim.laneEpoch, assetIds],
   );

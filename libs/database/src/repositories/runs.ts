@@ -9,6 +9,7 @@ import { stoppedRolloutError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
 import { wakeRun } from './outbox.js';
+import { readResumedRuns } from './token-runs.js';
 
 /** What a worker needs to execute a run. */
 export interface RunDefinition {
@@ -23,19 +24,23 @@ export interface RunDefinition {
   readonly document: unknown;
   /** It takes up another run, and knows what that one did. */
   readonly isResumed: boolean;
+  /** The runs that it takes up, one after the other, the first one first. */
+  readonly resumes: readonly string[];
   /** The run at the root of those that called each other; itself where nobody called it. */
   readonly rootRunId: string;
 }
 
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
-  const rows: Omit<RunDefinition, 'rootRunId'>[] = await transaction.query(
+  const rows: Omit<RunDefinition, 'rootRunId' | 'resumes'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
        r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed"
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
   );
   const row = rows[0];
-  return row ? { ...row, rootRunId: await readRootRun(transaction, runId) } : null;
+  if (!row) return null;
+  const resumes = row.isResumed ? await readResumedRuns(transaction, runId) : [];
+  return { ...row, resumes, rootRunId: await readRootRun(transaction, runId) };
 }
 
 /** What a resumed run knows of its own steps; null: it takes up none. */
