@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { actionContracts } from '@fettle/activities/contracts';
-import { lintDocuments, rehearse, shareOf } from '@fettle/runbook/source';
+import { lintDocuments, rehearse, shareOf, validateInputs } from '@fettle/runbook/source';
 import { CHECKOUT } from '../../apps/cli/dist/up/data-dir.js';
-import { READY_MADE, readyMadeRunbooks } from '../support/ready-made.js';
+import { everyStep } from '../support/accounted.js';
+import { READY_MADE, readyMade, readyMadeRunbooks } from '../support/ready-made.js';
 
 function fettle(...args: string[]) {
   return spawnSync(process.execPath, [join(CHECKOUT, 'apps/cli/bin/fettle.mjs'), ...args], {
@@ -46,6 +47,25 @@ describe('ready-made runbooks', () => {
       expect(text).not.toMatch(/"script":"[^"]*\$\{\{/);
     },
   );
+
+  it('rolling-reboot: what is drained has a way back, or nothing begins', () => {
+    const { spec } = readyMade('rolling-reboot');
+    const problems = (inputs: Record<string, unknown>) => validateInputs(spec, inputs).findings.length;
+    const [drain, undrain] = [['/opt/lb/leave'], ['/opt/lb/join']];
+    expect(problems({ drain })).toBeGreaterThan(0);
+    expect(problems({ drain, undrain: [] })).toBeGreaterThan(0);
+    expect([problems({}), problems({ drain, undrain }), problems({ undrain })]).toEqual([0, 0, 0]);
+  });
+
+  it('user-offboard: a host without pgrep is none on which nothing runs', () => {
+    const step = [...everyStep(readyMade('user-offboard').spec)].find(({ id }) => id === 'end_sessions');
+    const { script } = (step as unknown as { with: { script: string } }).with;
+    const ended = (PATH: string) =>
+      spawnSync('/bin/sh', ['-c', script, 'script', 'nobody-of-this-name'], { encoding: 'utf8', env: { PATH } });
+    expect(ended('/nowhere')).toMatchObject({ status: 1, stderr: expect.stringContaining('no pgrep') });
+    // pgrep ends with 2 where it does not know the account: that is no "none", either.
+    expect(ended('/usr/bin:/bin')).toMatchObject({ status: 1, stderr: expect.stringContaining('pgrep failed (2)') });
+  });
 
   it('are rehearsed and linted by the CLI in one go', () => {
     const rehearsed = fettle(

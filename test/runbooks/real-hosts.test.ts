@@ -137,6 +137,31 @@ describe('ready-made runbooks on real hosts', () => {
     PATIENCE_MS,
   );
 
+  it('rotate-ssh-key: the old key is put back with the options that it had', async () => {
+    const home = join(folder, 'rotated');
+    const file = join(home, '.ssh/authorized_keys');
+    await shell('mkdir', ['-p', join(home, '.ssh')]);
+    const before = `from="10.0.0.0/8",restrict ssh-ed25519 AAAAold fleet\nssh-ed25519 AAAAnew fleet\n`;
+    await writeFile(file, before);
+    const step = readyMade('rotate-ssh-key').spec.steps.find(
+      (one) => 'id' in one && one.id === 'remove_old',
+    ) as unknown as {
+      with: { script: string };
+      rollback: { with: { script: string } };
+    };
+    const play = (script: string, ...given: string[]) =>
+      shell('sh', ['-c', script, 'script', ...given], { env: { ...process.env, HOME: home } });
+    const [old, wanted] = ['ssh-ed25519 AAAAold fleet', 'ssh-ed25519 AAAAnew fleet'];
+    // Twice each: an attempt may be made once more.
+    for (let round = 0; round < 2; round += 1) await play(step.with.script, old, wanted, 'run-1');
+    expect(await readFile(file, 'utf8')).toBe('ssh-ed25519 AAAAnew fleet\n');
+    expect((await shell('stat', ['-c', '%a', `${file}.fettle-removed-run-1`])).stdout.trim()).toBe('600');
+    for (let round = 0; round < 2; round += 1) await play(step.rollback.with.script, old, 'run-1');
+    expect((await readFile(file, 'utf8')).split('\n').sort()).toEqual(before.split('\n').sort());
+    await writeFile(file, 'ssh-ed25519 AAAAnew fleet\n');
+    await expect(play(step.rollback.with.script, old, 'run-1')).rejects.toThrow(/neither let in nor kept/);
+  });
+
   it(
     'config-rollout: what is not valid never counts, what does not work is put back, what works stays',
     async () => {
@@ -172,6 +197,12 @@ describe('ready-made runbooks on real hosts', () => {
         'workers = 8\n',
         'workers = 8\n',
       ]);
+      // A link stays one.
+      const link = join(folder, 'link.conf');
+      await shell('ln', ['-s', path, link]);
+      const linked = await go('config-rollout', { ...inputs, path: link, content: 'workers = 9\n' });
+      expect(ended(linked)).toMatchObject({ state: 'failed', steps: { keep: 'command-failed' } });
+      expect((await shell('readlink', [link])).stdout.trim()).toBe(path);
       // Nothing of it is left beside the file.
       const { stdout } = await shell('find', [folder, '-name', 'app.conf*']);
       expect(stdout.trim()).toBe(path);
@@ -200,6 +231,32 @@ describe('ready-made runbooks on real hosts', () => {
       await shell('sha256sum', ['-c', `${archive}.sha256`], { cwd: directory });
       expect((await shell('stat', ['-c', '%a', archive])).stdout.trim()).toBe('600');
       expect((await shell('ls', [directory])).stdout.trim().split('\n')).toHaveLength(2);
+
+      // One limit for all paths, not one for each.
+      const more = join(folder, 'more-logs');
+      await shell('mkdir', ['-p', more]);
+      for (const path of [logs, more]) await writeFile(join(path, 'large.log'), randomBytes(600 * 1024));
+      const limited = { incident: 'INC-2', minutes: 5, units: ['none.service'], directory, maxMegabytes: 1 };
+      expect(ended(await go('incident-logs', { ...limited, paths: [logs, more] }))).toMatchObject({
+        state: 'succeeded',
+      });
+      const second = join(directory, 'INC-2-host-000.tar.gz');
+      const { stdout: packed } = await shell('tar', ['-tzf', second]);
+      expect(packed.split('\n').filter((name) => name.endsWith('/large.log'))).toEqual([`./files${logs}/large.log`]);
+      const { stdout: leftOut } = await shell('tar', ['-xzOf', second, './left-out.txt']);
+      expect(leftOut).toContain(`too large: ${more}/large.log`);
+
+      // Through a link, or into a stranger's folder, nothing is written.
+      const elsewhere = join(folder, 'elsewhere');
+      const [link, strangers] = [join(folder, 'link'), join(folder, 'strangers')];
+      await shell('mkdir', ['-p', elsewhere, strangers]);
+      await shell('ln', ['-s', elsewhere, link]);
+      await shell('chown', ['nobody', strangers]);
+      for (const refused of [link, strangers]) {
+        const no = await go('incident-logs', { incident: 'INC-3', minutes: 5, paths: [logs], directory: refused });
+        expect(ended(no)).toMatchObject({ state: 'failed', steps: { collect: 'command-failed' } });
+        expect((await shell('ls', ['-A', `${refused}/`])).stdout).toBe('');
+      }
     },
     PATIENCE_MS,
   );
@@ -258,6 +315,19 @@ describe('ready-made runbooks on real hosts', () => {
         expect(ended(on)).toMatchObject({ state: 'succeeded' });
         expect((await shell('id', ['-nG', login])).stdout).toContain('adm');
         expect(await letsIn(key.privateKey, login)).toBe(true);
+        // What the leaver has put where root works: a link to somebody else's keys, and a name that can be foreseen.
+        const precious = join(folder, 'precious');
+        await shell('mkdir', ['-p', precious]);
+        await writeFile(join(precious, 'authorized_keys'), 'ssh-ed25519 AAAA root\n');
+        const { stdout: home } = await shell('sh', ['-c', 'getent passwd "$1" | cut -d: -f6', 'home', login]);
+        const dotSsh = join(home.trim(), '.ssh');
+        await shell('mv', [dotSsh, `${dotSsh}.before`]);
+        await shell('ln', ['-s', precious, dotSsh]);
+        expect(ended(await go('user-offboard', { login }))).toMatchObject({ state: 'succeeded' });
+        expect((await shell('ls', ['-A', precious])).stdout.trim()).toBe('authorized_keys');
+        expect((await shell('readlink', [`${dotSsh}.offboarded`])).stdout.trim()).toBe(precious);
+        await shell('mv', [`${dotSsh}.before`, dotSsh]);
+        await shell('usermod', ['--unlock', '--expiredate', '', login]).catch(() => undefined);
         const off = await go('user-offboard', { login });
         expect(ended(off)).toMatchObject({ state: 'succeeded' });
         expect(await letsIn(key.privateKey, login)).toBe(false);
@@ -287,8 +357,8 @@ describe('ready-made runbooks on real hosts', () => {
           runAs: 'root',
           reindexTables: ['orders'],
         };
-        await client.query('CREATE TABLE orders (number integer)');
-        await client.query('INSERT INTO orders VALUES (1), (2), (2)');
+        await client.query('CREATE TABLE orders (number integer, note text)');
+        await client.query('INSERT INTO orders (number) VALUES (1), (2), (2)');
         // Both fail and leave what they began: one under its own name, one as REINDEX calls it.
         await expect(client.query('CREATE UNIQUE INDEX CONCURRENTLY orders_number ON orders (number)')).rejects.toThrow(
           /could not create unique index/,
@@ -304,6 +374,26 @@ describe('ready-made runbooks on real hosts', () => {
           return rows.map(({ text }) => text);
         };
         expect(await indexes()).toEqual(['orders_number invalid', 'orders_number_ccnew invalid']);
+        // One of its TOAST table, which a rebuild that waited for a writer too long leaves behind.
+        const writer = new pg.Client({ connectionString: database.url });
+        await writer.connect();
+        try {
+          await writer.query('BEGIN');
+          await writer.query('UPDATE orders SET note = note');
+          await client.query(`SET lock_timeout = '500ms'`);
+          await expect(client.query('REINDEX TABLE CONCURRENTLY orders')).rejects.toThrow(/lock timeout/);
+          await client.query('RESET lock_timeout');
+        } finally {
+          await writer.end();
+        }
+        const invalidToast = async (): Promise<number> => {
+          const { rowCount } = await client.query(
+            `SELECT FROM pg_index JOIN pg_class ON oid = indexrelid
+           WHERE NOT indisvalid AND relnamespace = 'pg_toast'::regnamespace`,
+          );
+          return rowCount ?? 0;
+        };
+        expect(await invalidToast()).toBe(1);
 
         const hopeless = await go('postgres-maintenance', inputs);
         expect(ended(hopeless)).toMatchObject({ state: 'failed', steps: { clear: 'command-failed' } });
@@ -313,6 +403,7 @@ describe('ready-made runbooks on real hosts', () => {
         const mended = await go('postgres-maintenance', inputs);
         expect(ended(mended)).toMatchObject({ state: 'succeeded' });
         expect(await indexes()).toEqual(['orders_number']);
+        expect(await invalidToast()).toBe(0);
         const { rows } = await client.query<{ vacuumed: boolean }>(
           `SELECT last_vacuum IS NOT NULL AS vacuumed FROM pg_stat_user_tables WHERE relname = 'orders'`,
         );
