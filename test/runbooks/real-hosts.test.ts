@@ -5,69 +5,43 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { RunDetail } from '@fettle/contracts';
 import { SshPool, type SshCredential } from '@fettle/drivers';
-import pg from 'pg';
 import { ensureDebianPackages } from '../support/debian-packages.js';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { ended, PATIENCE_MS, ReadyMadeHosts } from '../support/ready-made-hosts.js';
 import { readyMade } from '../support/ready-made.js';
 import { endpointOf, failureOf, run as runCommand } from '../support/ssh-client.js';
-import { startSshd, type Sshd } from '../support/sshd.js';
-import { TestStack, type WorkerProcess } from '../support/stack.js';
+import type { Sshd } from '../support/sshd.js';
+import type { TestStack } from '../support/stack.js';
 
 const shell = promisify(execFile);
-const PATIENCE_MS = 240_000;
 
 describe('ready-made runbooks on real hosts', () => {
+  let hosts: ReadyMadeHosts;
   let stack: TestStack;
   let sshd: Sshd;
-  let worker: WorkerProcess;
   let folder: string;
 
   beforeAll(async () => {
-    await ensureDebianPackages(['postgresql-client', 'openssl']);
+    await ensureDebianPackages(['openssl']);
     folder = await mkdtemp('/tmp/fettle-ready-made-');
-    [stack, sshd] = await Promise.all([
-      TestStack.create(),
-      startSshd({ users: [{ sudoers: 'ALL=(ALL) NOPASSWD: ALL' }] }),
-    ]);
-    await stack.addHosts(sshd, 1);
-    for (const name of [
+    hosts = await ReadyMadeHosts.start([
       'certificate-renewal',
       'config-rollout',
       'disk-cleanup',
       'incident-logs',
-      'postgres-maintenance',
       'rotate-ssh-key',
       'user-offboard',
       'user-onboard',
-    ])
-      await stack.addRunbook(name, everywhere(readyMade(name).written));
-    worker = await stack.startWorker();
+    ]);
+    ({ stack, sshd } = hosts);
   }, PATIENCE_MS);
 
   afterAll(async () => {
-    await worker?.stop();
-    await sshd?.stop();
-    await stack?.close();
+    await hosts?.close();
     await rm(folder, { recursive: true, force: true });
   }, PATIENCE_MS);
 
-  /** The hosts of the test are servers; what a runbook is for is said by its selector, which is not what is tested here. */
-  const everywhere = (spec: Record<string, unknown>) => ({ ...spec, targets: 'asset.kind == "server"' });
-
-  async function go(runbook: string, inputs: Record<string, unknown>): Promise<RunDetail> {
-    return stack.ended((await stack.start(runbook, { inputs })).id, PATIENCE_MS);
-  }
-
-  /** How a run ended, with what each step said where it is not as expected. */
-  const ended = (run: RunDetail) => ({
-    state: run.state,
-    rollback: run.rollback,
-    steps: Object.fromEntries(
-      (run.targets[0]?.steps ?? []).map(({ step, state, error }) => [step, error?.code ?? state]),
-    ),
-  });
+  const go = (runbook: string, inputs: Record<string, unknown>) => hosts.go(runbook, inputs);
 
   async function makeKey(name: string): Promise<{ privateKey: string; publicKey: string }> {
     const file = join(folder, name);
@@ -335,82 +309,6 @@ describe('ready-made runbooks on real hosts', () => {
         expect(ended(await go('user-offboard', { login }))).toMatchObject({ state: 'succeeded' });
       } finally {
         await shell('userdel', ['--remove', '--force', login]).catch(() => undefined);
-      }
-    },
-    PATIENCE_MS,
-  );
-
-  it(
-    'postgres-maintenance: rebuilds what a build left invalid, and says so where it cannot',
-    async () => {
-      const database: TestDatabase = await createEmptyDatabase();
-      const url = new URL(database.url);
-      const client = new pg.Client({ connectionString: database.url });
-      await client.connect();
-      try {
-        await stack.addCredential('db-password', 'password', decodeURIComponent(url.password) || 'none');
-        const name = url.pathname.slice(1);
-        const inputs = {
-          database: name,
-          connection: `host=${url.hostname} port=${url.port} user=${decodeURIComponent(url.username)}`,
-          password: 'db-password',
-          runAs: 'root',
-          reindexTables: ['orders'],
-        };
-        await client.query('CREATE TABLE orders (number integer, note text)');
-        await client.query('INSERT INTO orders (number) VALUES (1), (2), (2)');
-        // Both fail and leave what they began: one under its own name, one as REINDEX calls it.
-        await expect(client.query('CREATE UNIQUE INDEX CONCURRENTLY orders_number ON orders (number)')).rejects.toThrow(
-          /could not create unique index/,
-        );
-        await expect(client.query('REINDEX INDEX CONCURRENTLY orders_number')).rejects.toThrow(
-          /could not create unique index/,
-        );
-        const indexes = async (): Promise<string[]> => {
-          const { rows } = await client.query<{ text: string }>(
-            `SELECT relname || CASE WHEN indisvalid THEN '' ELSE ' invalid' END AS text
-           FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 'orders'::regclass ORDER BY 1`,
-          );
-          return rows.map(({ text }) => text);
-        };
-        expect(await indexes()).toEqual(['orders_number invalid', 'orders_number_ccnew invalid']);
-        // One of its TOAST table, which a rebuild that waited for a writer too long leaves behind.
-        const writer = new pg.Client({ connectionString: database.url });
-        await writer.connect();
-        try {
-          await writer.query('BEGIN');
-          await writer.query('UPDATE orders SET note = note');
-          await client.query(`SET lock_timeout = '500ms'`);
-          await expect(client.query('REINDEX TABLE CONCURRENTLY orders')).rejects.toThrow(/lock timeout/);
-          await client.query('RESET lock_timeout');
-        } finally {
-          await writer.end();
-        }
-        const invalidToast = async (): Promise<number> => {
-          const { rowCount } = await client.query(
-            `SELECT FROM pg_index JOIN pg_class ON oid = indexrelid
-           WHERE NOT indisvalid AND relnamespace = 'pg_toast'::regnamespace`,
-          );
-          return rowCount ?? 0;
-        };
-        expect(await invalidToast()).toBe(1);
-
-        const hopeless = await go('postgres-maintenance', inputs);
-        expect(ended(hopeless)).toMatchObject({ state: 'failed', steps: { clear: 'command-failed' } });
-        expect(await indexes()).toContain('orders_number invalid');
-
-        await client.query('DELETE FROM orders WHERE ctid NOT IN (SELECT min(ctid) FROM orders GROUP BY number)');
-        const mended = await go('postgres-maintenance', inputs);
-        expect(ended(mended)).toMatchObject({ state: 'succeeded' });
-        expect(await indexes()).toEqual(['orders_number']);
-        expect(await invalidToast()).toBe(0);
-        const { rows } = await client.query<{ vacuumed: boolean }>(
-          `SELECT last_vacuum IS NOT NULL AS vacuumed FROM pg_stat_user_tables WHERE relname = 'orders'`,
-        );
-        expect(rows).toEqual([{ vacuumed: true }]);
-      } finally {
-        await client.end();
-        await database.close();
       }
     },
     PATIENCE_MS,
