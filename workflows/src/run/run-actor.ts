@@ -1,6 +1,6 @@
 import type { ClaimedRun, Decision } from '@fettle/activities';
 import { advance, type EngineCommand, type EngineEvent, type EngineState, type WorkCommand } from '@fettle/runbook';
-import { condition, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { local } from './activities.js';
 import { BareScope } from './bare-scope.js';
 import { endCancelled, perform, type OpenWork, type Settled, type Work } from './carry-out.js';
@@ -60,6 +60,10 @@ export class RunActor implements Work {
   #driver: { readonly resolve: (end: Ended | Resume) => void; readonly reject: (error: unknown) => void } | null = null;
   /** An event is with the engine, or what it decided is being written. */
   #isTurning = false;
+  /** The scope that the run itself is in, which nothing cancels. */
+  readonly #home = CancellationScope.current();
+  /** For a scope that wants a promise: one for all. */
+  readonly #done = Promise.resolve();
   /** Of commands that ended without having been cancelled. */
   readonly #spareScopes: BareScope[] = [];
 
@@ -127,10 +131,20 @@ export class RunActor implements Work {
     if (!this.#isAtRest) await condition(() => this.#isAtRest);
   }
 
-  /** Called wherever something may have changed: goes on for as long as there is something to do, one thing after the other. */
+  /**
+   * Called wherever something may have changed: goes on for as long as there is something to do, one thing after the other. Whoever
+   * calls may be inside of the scope of a command, which may be cancelled: what is decided here is begun in the run's own.
+   */
   #turn(): void {
     if (this.#isTurning || this.#driver === null) return;
     this.#isTurning = true;
+    void this.#home.run(() => {
+      this.#goOn();
+      return this.#done;
+    });
+  }
+
+  #goOn(): void {
     try {
       let writing: Promise<void> | null = null;
       while (writing === null && this.#driver !== null && this.#hasWork) writing = this.#next();

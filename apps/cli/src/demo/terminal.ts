@@ -228,6 +228,8 @@ function hasReadingBuiltin(node: unknown): boolean {
     const name = literal((node as SimpleCommand).name);
     if (name === 'read' || name === 'mapfile' || name === 'readarray') return true;
   }
+  // What comes after a pipe reads what comes through it.
+  if ('type' in node && node.type === 'Pipeline') return hasReadingBuiltin((node as PipelineNode).commands[0]);
   return Object.values(node).some(hasReadingBuiltin);
 }
 
