@@ -44,7 +44,8 @@ export const callWait: WaitKind<CallCommand> = {
       ]);
       await saveLockedRun(transaction, locked);
       await notifyRun(transaction, runId);
-      return { state: 'open' };
+      const known = started.state === 'succeeded' ? await findCalledRun(transaction, step) : null;
+      return known === null ? { state: 'open' } : await settle(transaction, wait, known);
     } catch (error) {
       if (!(error instanceof FettleError)) throw error;
       const end: ControlEnd = { state: 'failed', error: storedError(error), output: null };

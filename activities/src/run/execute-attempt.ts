@@ -270,7 +270,9 @@ export function succeeded(
     const output = keptOutput(request, asset, end.output);
     return { state: 'succeeded', exitCode: end.exitCode, error: null, output };
   } catch (error) {
-    return { state: 'failed', exitCode: end.exitCode, error: storedError(error), output: null, final: true };
+    // Whoever takes the run up is told, as to make the step again would have its effect twice.
+    const stored: StoredError = { ...storedError(error), effectDone: true };
+    return { state: 'failed', exitCode: end.exitCode, error: stored, output: null, final: true };
   }
 }
 

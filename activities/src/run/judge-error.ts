@@ -41,11 +41,12 @@ export function storedError(error: unknown, mask: Mask = unmasked): StoredError 
   return { code: 'internal-error', message: storable(error instanceof Error ? error.message : String(error), mask) };
 }
 
-export function maskedError({ code, message, remedy }: StoredError, mask: Mask): StoredError {
+export function maskedError({ code, message, remedy, effectDone }: StoredError, mask: Mask): StoredError {
   return {
     code,
     message: storable(message, mask),
     ...(remedy === undefined ? {} : { remedy: storable(remedy, mask) }),
+    ...(effectDone === undefined ? {} : { effectDone }),
   };
 }
 

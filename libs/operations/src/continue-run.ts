@@ -8,6 +8,7 @@ import {
 } from '@fettle/contracts';
 import {
   appendEntries,
+  findOpenBelow,
   listUnfinishedCalls,
   listUnsettledSteps,
   lockContinuableRun,
@@ -39,6 +40,16 @@ export async function requireContinuable(context: OperationContext, runId: strin
       code: 'run-open',
       message: `Run ${runId} has not ended; it is ${run.state}.`,
       remedy: `Wait for its end (fettle run follow ${runId}), or cancel it first.`,
+    });
+  }
+  // It may be lost while a run that it called goes on, which has only been asked to end.
+  const below = await findOpenBelow(context.transaction, runId);
+  if (below !== null) {
+    throw new FettleError({
+      code: 'run-open',
+      message: `Run ${runId} has ended, but run ${below.id}, which it called, has not; it is ${below.state}.`,
+      remedy: `Wait for its end (fettle run follow ${below.id}), or cancel it first.`,
+      detail: { runId: below.id },
     });
   }
   if (run.parentRunId !== null) {
@@ -84,7 +95,12 @@ export interface UnsettledIn {
   readonly known: Readonly<Record<string, unknown>>;
   /** Commands that run detached are found again by their tokens: nobody has to say anything of them. */
   readonly findsDetached: boolean;
+  /** It is taken up, not made again; steps on targets, without iterations, whose failure a target goes on after. */
+  readonly forResume: { readonly passedOn: readonly string[] } | null;
 }
+
+/** To undo it once more would not make the step again, nor the other way round: a person has to say which of the two holds. */
+export const isUndo = ({ step }: Pick<UnsettledStep, 'step'>): boolean => step.endsWith('#undo');
 
 /** How deep called runs are looked into. */
 const MAX_DEPTH = 9;
@@ -92,18 +108,20 @@ const MAX_DEPTH = 9;
 /** What nobody knows of a run, and of those that it called and that are taken up with it. */
 export async function unsettledBelow(
   context: OperationContext,
-  { runId, states, known, findsDetached }: UnsettledIn,
+  { runId, states, known, findsDetached, forResume }: UnsettledIn,
   depth = 0,
 ): Promise<UnsettledStep[]> {
   const { transaction } = context;
-  const unsettled = (await listUnsettledSteps(transaction, runId, states)).filter(({ asset, step, detached }) => {
-    if (step.endsWith('#undo')) return true;
-    return asset === null ? !Object.hasOwn(known, step) : !(detached && findsDetached);
-  });
+  const unsettled = (await listUnsettledSteps(transaction, runId, states, forResume)).filter(
+    ({ asset, step, detached }) => {
+      if (isUndo({ step })) return true;
+      return asset === null ? !Object.hasOwn(known, step) : !(detached && findsDetached);
+    },
+  );
   if (depth >= MAX_DEPTH) return unsettled;
   for (const { path, childRunId } of await listUnfinishedCalls(transaction, runId)) {
     if (Object.hasOwn(known, path)) continue;
-    const child = { runId: childRunId, states: targetStates, known: {}, findsDetached };
+    const child = { runId: childRunId, states: targetStates, known: {}, findsDetached, forResume };
     unsettled.push(...(await unsettledBelow(context, child, depth + 1)));
   }
   return unsettled;
@@ -123,7 +141,7 @@ export function requireSettled(unsettled: readonly UnsettledStep[]): void {
   throw new FettleError({
     code: 'unsettled-steps',
     message: `Nobody knows whether these steps happened: ${list}${more}.`,
-    remedy: `Look, then say so: fettle run resolve ${first.runId}${target} --step '${first.step}' --as done|not-done --reason TEXT; or make them again all the same: --rerun-unknown --reason TEXT.`,
+    remedy: `Look, then say so: fettle run resolve ${first.runId}${target} --step '${first.step}' --as done|not-done --reason TEXT; ${unsettled.some(isUndo) ? '--rerun-unknown is of no use where an undo (#undo) is unknown.' : 'or make them again all the same: --rerun-unknown --reason TEXT.'}`,
     detail: {
       count: unsettled.length,
       unsettled: unsettled

@@ -28,6 +28,7 @@ import {
 import type { OperationContext } from './context.js';
 import {
   chosenStates,
+  isUndo,
   permissionFor,
   requireContinuable,
   requireReason,
@@ -145,13 +146,16 @@ export async function takeUp(
   const edited = compareVersions(run, compiled);
   const rows = (await listControlJournal(transaction, runId)).filter(({ path }) => edited.fits(path));
   const memo = await storedMemo(transaction, run, rows, (journal) => makeMemo(program, journal));
-  const unsettled = await unsettledBelow(context, { runId, states, known: memo.ends, findsDetached: true });
-  if (!rerunUnknown) requireSettled(unsettled);
-  const own = unsettled.filter((one) => one.runId === runId && one.asset === null && !one.step.endsWith('#undo'));
+  const unsettled = await unsettledBelow(context, {
+    ...{ runId, states, known: memo.ends, findsDetached: true },
+    forResume: { passedOn: passedOn(targetCodes) },
+  });
+  requireSettled(rerunUnknown ? unsettled.filter(isUndo) : unsettled);
+  const own = unsettled.filter((one) => one.runId === runId && one.asset === null && !isUndo(one));
   const known = Object.keys(memo.ends);
   const onTargets = (await listStepsOnTargets(transaction, runId)).filter(({ isDone }) => isDone);
-  const takeTargets = async (id: string): Promise<NewTargets> => {
-    const counts = await insertResumedTargets(transaction, id, runId, states);
+  const takeTargets = async (id: string, within: string | null): Promise<NewTargets> => {
+    const counts = await insertResumedTargets(transaction, id, runId, { states, within });
     await carrySteps(transaction, id, runId, {
       paths: targetCodes.filter(({ path }) => edited.fits(path)).map(({ path }) => path),
       passedOn: passedOn(targetCodes),

@@ -32,7 +32,7 @@ export async function retryRun(
   requireReason(request);
   const states = chosenStates(request.targets, run);
   if (!request.rerunUnknown) {
-    requireSettled(await unsettledBelow(context, { runId, states, known: {}, findsDetached: false }));
+    requireSettled(await unsettledBelow(context, { runId, states, known: {}, findsDetached: false, forResume: null }));
   }
   const { space, runbook, version, versionId, inputs, selector, closure } = run;
   const summary = await acceptRun(context, {

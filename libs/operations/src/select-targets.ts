@@ -94,7 +94,8 @@ export async function requireRunInScope(
   else await checkAllowed(context, run, permission);
 }
 
-async function checkAllowed(
+/** @throws FettleError `denied` where a target of the run is outside the actor's selectors */
+export async function checkAllowed(
   context: OperationContext,
   run: { readonly id: string; readonly space: string },
   permission: Permission,

@@ -36,7 +36,7 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { selectTargets, targetSelector } from './select-targets.js';
+import { checkAllowed, selectTargets, targetSelector } from './select-targets.js';
 
 export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
@@ -182,8 +182,8 @@ export interface ContinuedRun extends NewContinuation {
   readonly selector: string | null;
   /** Versions of the runbooks that it calls; absent: those that are the newest now. */
   readonly closure?: Readonly<Record<string, string>> | null | undefined;
-  /** Instead of selecting: writes the targets of the new run. */
-  readonly takeTargets: (runId: string) => Promise<NewTargets>;
+  /** Instead of selecting: writes the targets of the new run; `within`: only those that are open in that run. */
+  readonly takeTargets: (runId: string, within: string | null) => Promise<NewTargets>;
   /** For the audit record. */
   readonly detail: Readonly<Record<string, unknown>>;
 }
@@ -272,9 +272,14 @@ async function newTargets(
 ): Promise<NewTargets> {
   const { continued, space } = request;
   const { parent } = request.options;
-  if (continued !== undefined) return continued.takeTargets(id);
-  if (selector === null) return { ...(await readTargetSet(context.transaction, id)), undetermined: 0 };
   const within = parent?.inheritsTargets === true ? parent.runId : null;
+  if (continued !== undefined) {
+    const taken = await continued.takeTargets(id, within);
+    // Another one may have started the ended run, with rights on more assets.
+    await checkAllowed(context, { id, space }, request.permission);
+    return taken;
+  }
+  if (selector === null) return { ...(await readTargetSet(context.transaction, id)), undetermined: 0 };
   return selectTargets(context, { id, space }, selector, { ...request, within });
 }
 

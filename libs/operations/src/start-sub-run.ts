@@ -2,6 +2,7 @@ import { FettleError, type RunSummary } from '@fettle/contracts';
 import {
   findCallBefore,
   findPrincipalById,
+  findRunRow,
   lockContinuableRun,
   type CallingRun,
   type ContinuableRun,
@@ -12,6 +13,7 @@ import { decide } from '@fettle/security';
 import type { OperationContext } from './context.js';
 import { tellContinued } from './continue-run.js';
 import { takeUp } from './resume-run.js';
+import { runSummary } from './run-view.js';
 import { acceptRun, checkedInputs, findRunbook, storedSpec, type AcceptRequest } from './start-run.js';
 
 /** Runs that call each other, one below the other. */
@@ -31,7 +33,8 @@ export interface SubRunRequest {
 
 /**
  * Starts the run that a step calls, on behalf of whoever requested the run around it, with the rights that he has now. The caller
- * sees to it that a step calls once.
+ * sees to it that a step calls once. Where the step's call in a run that this one takes up succeeded, and the run was lost before the
+ * step ended, that is the run that it gives: it is not made again.
  * @throws FettleError as `startRun` does, and `call-depth`
  */
 export async function startSubRun(
@@ -53,6 +56,7 @@ export async function startSubRun(
   const stored = await findRunbook(context, { space, runbook, version });
   const spec = storedSpec({ runbook, space }, stored);
   const before = await calledBefore(context, { runId: parent.id, path }, { space, runbook, spec, inputs });
+  if (before?.state === 'succeeded') return runSummary((await findRunRow(transaction, before.id))!);
   const started = await acceptRun(context, {
     space,
     runbook,
@@ -90,8 +94,10 @@ async function calledBefore(
   wait: { readonly runId: string; readonly path: string },
   call: Pick<AcceptRequest, 'space' | 'runbook' | 'spec' | 'inputs'>,
 ): Promise<ContinuableRun | null> {
-  const id = await findCallBefore(context.transaction, wait);
-  const before = id === null ? null : await lockContinuableRun(context.transaction, id);
+  const last = await findCallBefore(context.transaction, wait);
+  // The step had ended well, and comes again because that was undone, or cleared away.
+  if (last === null || (last.state === 'succeeded' && last.isSettled)) return null;
+  const before = await lockContinuableRun(context.transaction, last.id);
   if (before === null || before.runbook !== call.runbook) return null;
   const inputs = await checkedInputs(context, call);
   return digestOf(inputs) === digestOf(before.inputs) ? before : null;

@@ -8,6 +8,8 @@ export interface StoredError {
   readonly remedy?: string | undefined;
   /** Path of the step, where a handler goes on with it. */
   readonly step?: string | undefined;
+  /** Of an attempt: its effect has happened all the same; only its output could not be kept. */
+  readonly effectDone?: true | undefined;
 }
 
 /** What a person found of an attempt that nobody knew the end of. */

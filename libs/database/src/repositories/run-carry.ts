@@ -40,9 +40,9 @@ export async function carrySteps(
        FROM run_step WHERE run_id = $2 AND asset_id <> $3 AND phase = 'do' AND ${plainPath('step')} = ANY ($6)
        ORDER BY asset_id, step, generation DESC) AS s
      JOIN run_target t ON t.run_id = $1 AND t.asset_id = s.asset_id
-     WHERE s.now_state IS NOT NULL AND (t.state <> 'pending' OR NOT EXISTS (
+     WHERE s.now_state IS NOT NULL AND NOT EXISTS (
        SELECT 1 FROM run_step u WHERE u.run_id = $2 AND u.asset_id = s.asset_id AND u.step = s.step AND u.phase = 'undo'
-         AND (u.state IN ('succeeded', 'skipped') OR u.resolution->>'as' = 'done')))`,
+         AND (u.state IN ('succeeded', 'skipped') OR u.resolution->>'as' = 'done'))`,
     [runId, fromRunId, NIL_ASSET_ID, rules.passedOn, rules.rerunsUnknown, rules.paths],
   );
 }
@@ -86,8 +86,9 @@ export async function carryControlSteps(
        started_at, ended_at, carried_from)
      SELECT DISTINCT ON (s.step) $1::uuid, s.asset_id, s.step, 'do', 1, ${NO_EPOCH}, s.token,
        s.effect,
-       CASE WHEN s.step = ANY ($5) THEN 'started' WHEN s.state = 'unknown' THEN 'succeeded' ELSE s.state END,
-       CASE WHEN s.step = ANY ($5) OR s.state = 'unknown' THEN NULL ELSE s.error END, s.output, s.holds, s.started_at,
+       CASE WHEN s.step = ANY ($5) THEN 'started' WHEN s.resolution->>'as' = 'done' THEN 'succeeded' WHEN s.state = 'unknown' THEN 'failed'
+         ELSE s.state END,
+       CASE WHEN s.step = ANY ($5) OR s.resolution->>'as' = 'done' THEN NULL ELSE s.error END, s.output, s.holds, s.started_at,
        CASE WHEN s.step = ANY ($5) THEN NULL ELSE s.ended_at END, coalesce(s.carried_from, s.run_id)
      FROM run_step s WHERE s.run_id = $2 AND s.asset_id = $3 AND s.phase = 'do' AND (s.step = ANY ($4) OR s.step = ANY ($5))
      ORDER BY s.step, s.generation DESC`,

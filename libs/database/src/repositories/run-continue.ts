@@ -4,6 +4,7 @@ import type { StoredError, StoredResolution } from '../entities/runs.js';
 import { updateRows } from '../update-rows.js';
 import { NIL_ASSET_ID } from './control-steps.js';
 import { emptyCounts } from './run-entries.js';
+import { repeatableEffects } from './run-lanes.js';
 
 /** A run that has ended, as another one needs it that takes it up. */
 export interface ContinuableRun {
@@ -44,6 +45,21 @@ export interface Continuation {
   readonly state: RunState;
 }
 
+/** A run below it that has not ended, whatever called it; null: there is none. */
+export async function findOpenBelow(
+  transaction: Transaction,
+  runId: string,
+): Promise<{ readonly id: string; readonly state: RunState } | null> {
+  const rows: { id: string; state: RunState }[] = await transaction.query(
+    `WITH RECURSIVE below (id) AS (
+       SELECT id FROM run WHERE parent_run_id = $1
+       UNION ALL SELECT c.id FROM run c JOIN below b ON c.parent_run_id = b.id)
+     SELECT r.id, r.state FROM below JOIN run r ON r.id = below.id WHERE r.ended_at IS NULL ORDER BY r.id LIMIT 1`,
+    [runId],
+  );
+  return rows[0] ?? null;
+}
+
 /** Those that continue a run, oldest first. */
 export async function listContinuations(transaction: Transaction, runId: string): Promise<Continuation[]> {
   return transaction.query(
@@ -64,19 +80,25 @@ export interface UnsettledStep {
   readonly detached: boolean;
 }
 
-/** On targets in one of the states, and of the run itself. */
+/**
+ * On targets in one of the states, and of the run itself; `forResume`: also undos on targets in any state, and steps whose effect has
+ * happened although they failed, except of the paths (without iterations) whose failure a target goes on after.
+ */
 export async function listUnsettledSteps(
   transaction: Transaction,
   runId: string,
   states: readonly TargetState[],
+  forResume: { readonly passedOn: readonly string[] } | null,
 ): Promise<UnsettledStep[]> {
   return transaction.query(
     `SELECT s.run_id AS "runId", t.asset_name AS asset, s.asset_id AS "assetId",
        s.step || CASE s.phase WHEN 'undo' THEN '#undo' ELSE '' END AS step, s.effect, s.detached
      FROM run_step s LEFT JOIN run_target t ON t.run_id = s.run_id AND t.asset_id = s.asset_id
-     WHERE s.run_id = $1 AND s.state = 'unknown' AND s.resolution IS NULL AND (s.asset_id = $2 OR t.state = ANY ($3))
+     WHERE s.run_id = $1 AND s.resolution IS NULL AND (s.asset_id = $2 OR t.state = ANY ($3) OR ($4 AND s.phase = 'undo'))
+       AND (s.state = 'unknown' OR ($4 AND ${effectDone('s')} AND s.effect <> ALL ($6)
+         AND regexp_replace(s.step, '^.*\\]/', '') <> ALL ($5)))
      ORDER BY t.asset_name NULLS FIRST, s.step`,
-    [runId, NIL_ASSET_ID, states],
+    [runId, NIL_ASSET_ID, states, forResume !== null, forResume?.passedOn ?? [], [...repeatableEffects]],
   );
 }
 
@@ -86,7 +108,11 @@ export interface ResolvedStep {
   readonly generation: number;
 }
 
-/** Settles the last unknown attempts of a step; empty: there is none. `step` null: whichever it is. */
+/** Failed with its effect done: only its output could not be kept. */
+const effectDone = (step: string): string =>
+  `(${step}.state = 'failed' AND ${step}.phase = 'do' AND coalesce((${step}.error->>'effectDone')::boolean, false))`;
+
+/** Settles the last unknown attempts of a step, and those that failed with their effect done; empty: there is none. `step` null: whichever it is. */
 export async function resolveSteps(
   transaction: Transaction,
   key: {
@@ -99,9 +125,9 @@ export async function resolveSteps(
 ): Promise<ResolvedStep[]> {
   return updateRows(
     transaction,
-    `UPDATE run_step SET resolution = $5
-     WHERE run_id = $1 AND asset_id = $2 AND ($3::text IS NULL OR step = $3) AND phase = $4 AND state = 'unknown'
-       AND resolution IS NULL
+    `UPDATE run_step s SET resolution = $5
+     WHERE run_id = $1 AND asset_id = $2 AND ($3::text IS NULL OR step = $3) AND phase = $4
+       AND (state = 'unknown' OR ${effectDone('s')}) AND resolution IS NULL
      RETURNING step, phase, generation`,
     [key.runId, key.assetId, key.step, key.phase, JSON.stringify(resolution)],
   );
@@ -131,25 +157,34 @@ export async function listUnfinishedCalls(
   );
 }
 
+/** A run that a step called before. */
+export interface CallBefore {
+  readonly id: string;
+  readonly state: RunState;
+  readonly isSettled: boolean;
+}
+
 /**
- * The run that the same step of the run before called, where that is to be taken up with this one: an earlier run may have called it,
- * and this one's predecessor never came to the step.
+ * The run that the same step called last in the runs that this one takes up: an earlier run may have called it, and this one's
+ * predecessor never came to the step. `isSettled`: the step has ended well with it, so that whoever comes to it again begins anew.
  */
 export async function findCallBefore(
   transaction: Transaction,
   wait: { readonly runId: string; readonly path: string },
-): Promise<string | null> {
-  const rows: { id: string }[] = await transaction.query(
+): Promise<CallBefore | null> {
+  const rows: CallBefore[] = await transaction.query(
     `WITH RECURSIVE line (id, depth) AS (
        SELECT continues, 1 FROM run WHERE id = $1 AND continued_how = 'resume' AND continues IS NOT NULL
        UNION ALL SELECT r.continues, line.depth + 1 FROM line JOIN run r ON r.id = line.id
          WHERE r.continued_how = 'resume' AND r.continues IS NOT NULL AND line.depth < 100)
-     SELECT c.id FROM line JOIN run_wait w ON w.run_id = line.id AND w.path = $2 AND w.kind = 'call'
+     SELECT c.id, c.state, EXISTS (SELECT 1 FROM line AS later JOIN run_step s ON s.run_id = later.id AND s.asset_id = $3 AND s.step = $2
+         AND s.phase = 'do' AND s.state = 'succeeded' WHERE later.depth <= line.depth) AS "isSettled"
+     FROM line JOIN run_wait w ON w.run_id = line.id AND w.path = $2 AND w.kind = 'call'
        JOIN run c ON c.id = w.child_run_id AND c.ended_at IS NOT NULL
-     WHERE c.state <> 'succeeded' ORDER BY line.depth LIMIT 1`,
-    [wait.runId, wait.path],
+     ORDER BY line.depth LIMIT 1`,
+    [wait.runId, wait.path, NIL_ASSET_ID],
   );
-  return rows[0]?.id ?? null;
+  return rows[0] ?? null;
 }
 
 /** The last attempt of each step of the run itself. */
@@ -222,23 +257,30 @@ export async function insertRetriedTargets(
 
 /**
  * Targets that a resumed run goes on with, as they stood, and those that had come through, which it only counts. A target that was
- * skipped because the run never came to it goes on, too.
+ * skipped because the run never came to it goes on, too, and so does one that was undone although it had come through, where all are
+ * meant that are unfinished. `within`: only assets that are targets of that run, and open in it; null: any.
  */
 export async function insertResumedTargets(
   transaction: Transaction,
   runId: string,
   fromRunId: string,
-  states: readonly TargetState[],
+  chosen: { readonly states: readonly TargetState[]; readonly within: string | null },
 ): Promise<TargetCounts> {
   const rows: { state: TargetState }[] = await transaction.query(
     `INSERT INTO run_target (run_id, asset_id, asset_name, state, outputs, started_at, ended_at)
      SELECT $1, asset_id, asset_name, now_state, outputs, CASE WHEN now_state <> 'pending' THEN started_at END,
        CASE WHEN now_state <> 'pending' THEN ended_at END
-     FROM (SELECT *, CASE WHEN state = 'succeeded' OR (state = 'skipped' AND started_at IS NOT NULL) THEN state ELSE 'pending' END
-         AS now_state FROM run_target WHERE run_id = $2) AS t
-     WHERE now_state <> 'pending' OR (state = ANY ($3) AND ${inService})
+     FROM (SELECT *, CASE WHEN NOT is_undone AND (state = 'succeeded' OR (state = 'skipped' AND started_at IS NOT NULL)) THEN state
+           ELSE 'pending' END AS now_state
+         FROM (SELECT t.*, EXISTS (SELECT 1 FROM run_step u WHERE u.run_id = t.run_id AND u.asset_id = t.asset_id AND u.phase = 'undo'
+             AND (u.state IN ('succeeded', 'skipped') OR u.resolution->>'as' = 'done' OR (u.state = 'unknown' AND u.resolution IS NULL)))
+             AS is_undone
+           FROM run_target t WHERE t.run_id = $2) AS before) AS stood
+     WHERE (now_state <> 'pending' OR ((state = ANY ($3) OR (is_undone AND 'pending' = ANY ($3))) AND ${inService}))
+       AND ($4::uuid IS NULL OR EXISTS (SELECT 1 FROM run_target p WHERE p.run_id = $4 AND p.asset_id = stood.asset_id
+         AND p.state IN ('pending', 'running', 'succeeded', 'skipped')))
      RETURNING state`,
-    [runId, fromRunId, states],
+    [runId, fromRunId, chosen.states, chosen.within],
   );
   const counts = { ...emptyCounts() };
   for (const { state } of rows) counts[state] += 1;
