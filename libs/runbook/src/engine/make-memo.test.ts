@@ -29,7 +29,10 @@ describe('what a resumed run takes as known of a `try` whose `finally` was begun
 
   it('is nothing either where the steps on targets are deeper, or a branch led there', () => {
     const deep = { id: 'which', choose: [{ when: 'true', steps: [target('restart')] }] };
-    const of = program([control('before'), { id: 'outer', try: [silenced([deep])], finally: [control('tidy')] }], extra);
+    const of = program(
+      [control('before'), { id: 'outer', try: [silenced([deep])], finally: [control('tidy')] }],
+      extra,
+    );
     const steps = [step('before'), ...both, step('tidy')];
     const memo = makeMemo(of, journal(steps, { onTargets, chosen: { which: 0 }, isComplete: true }));
     expect(memo).toEqual({ ends: { before: { state: 'succeeded' } }, chosen: {} });
