@@ -191,7 +191,10 @@ async function storedMemo(
     onTargets: (await listStepsOnTargets(transaction, run.id)).map(({ step }) => step),
     isComplete: run.error?.code === 'targets-failed',
   });
-  const again = rows.filter(({ path, isUndone }) => !isUndone && !Object.hasOwn(memo.ends, path));
+  // What succeeded and is not known (it stands in a `try` that was cleared away) is to happen once more, under a key of its own.
+  const again = rows.filter(
+    ({ path, state, isUndone }) => !isUndone && state !== 'succeeded' && !Object.hasOwn(memo.ends, path),
+  );
   const tokenRuns = Object.fromEntries(again.map(({ path }) => [path, before.tokenRuns[path] ?? run.id]));
   const stored = { ...memo, tokenRuns };
   const sizeBytes = Buffer.byteLength(JSON.stringify(stored));
