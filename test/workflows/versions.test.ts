@@ -113,7 +113,7 @@ describe('a versioned worker deployment', () => {
     expect(await buildsOf(last.id)).toEqual(['b']);
   }, 280_000);
 
-  it('cannot make a build current that has no workers', async () => {
+  it('does not call a build drained that it never heard of', async () => {
     await expect(exec(process.execPath, [script, 'drained', 'never'], { env: environment('a') })).rejects.toMatchObject(
       { code: 1, stdout: 'never unknown\n' },
     );

@@ -134,12 +134,3 @@ export async function readHistoryStanding(transaction: Transaction, runId: strin
   );
   return rows[0]!;
 }
-
-/** How many open runs each engine version has begun; null: none has begun them. */
-export async function countOpenByEngine(
-  transaction: Transaction,
-): Promise<readonly { readonly engineVersion: string | null; readonly runs: number }[]> {
-  return transaction.query(
-    `SELECT engine_version AS "engineVersion", count(*)::integer AS runs FROM run WHERE ended_at IS NULL GROUP BY 1 ORDER BY 1`,
-  );
-}

@@ -1,4 +1,4 @@
-import { targetStates, type RunDetail, type RunTarget, type TargetCounts, type TargetState } from '@fettle/contracts';
+import { type RunDetail, type RunTarget, type TargetCounts, type TargetState } from '@fettle/contracts';
 import { paintState } from '../../output/colours.js';
 import type { Output } from '../../output/output.js';
 import type { Column } from '../../output/table.js';
@@ -152,8 +152,4 @@ export function writeTargets(output: Output, run: RunDetail, maxRows = SHOWN_TAR
   const counts: Partial<Record<TargetState, number>> = {};
   for (const { state } of rest) counts[state] = (counts[state] ?? 0) + 1;
   output.note(`... and ${rest.length} more targets (${countsText(counts)}): fettle run show ${run.id} --all`);
-}
-
-export function emptyTargetCounts(): Record<TargetState, number> {
-  return Object.fromEntries(targetStates.map((state) => [state, 0])) as Record<TargetState, number>;
 }
