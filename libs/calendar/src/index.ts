@@ -1,3 +1,11 @@
+export {
+  alwaysOpen,
+  type CalendarClosure,
+  type CalendarGate,
+  type GateClosed,
+  type GateOpen,
+  type GateState,
+} from './calendar-gate.js';
 export { parseCron, type CronSchedule } from './cron.js';
 export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
