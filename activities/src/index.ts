@@ -46,6 +46,8 @@ export interface ClaimedRun {
   readonly laneSlots: number;
   /** What is known from the run that this one takes up; absent: it takes up none. */
   readonly memo?: Memo | undefined;
+  /** It waits for a calendar before anything of it begins; absent: it does not. */
+  readonly waitsForOpening?: true | undefined;
 }
 
 export interface EndRunInput {
@@ -104,6 +106,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       const memo = run.isResumed ? ((await readMemo(dataSource.manager, runId)) as Memo) : undefined;
       return {
         ...(memo === undefined ? {} : { memo: { ends: memo.ends, chosen: memo.chosen } }),
+        ...(run.waitsForOpening ? { waitsForOpening: true as const } : {}),
         program: run.program,
         space: run.space,
         runbook: run.runbook,

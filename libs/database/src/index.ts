@@ -56,5 +56,7 @@ export * from './repositories/run-carry.js';
 export * from './repositories/run-continue.js';
 export * from './repositories/token-runs.js';
 export * from './repositories/run-lookback.js';
+export * from './repositories/calendars.js';
+export * from './repositories/run-closures.js';
 export * from './repositories/asset-holders.js';
 export * from './repositories/run-histories.js';

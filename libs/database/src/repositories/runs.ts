@@ -4,6 +4,7 @@ import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
 import { readRootRun } from './asset-locks.js';
+import type { StoredRunCalendar } from './run-closures.js';
 import { freeAtEnd } from './capacity-end.js';
 import { stoppedRolloutError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
@@ -28,12 +29,17 @@ export interface RunDefinition {
   readonly resumes: readonly string[];
   /** The run at the root of those that called each other; itself where nobody called it. */
   readonly rootRunId: string;
+  /** Null: as by default. */
+  readonly calendar: StoredRunCalendar | null;
+  /** The whole run waits for a calendar before it begins. */
+  readonly waitsForOpening: boolean;
 }
 
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
   const rows: Omit<RunDefinition, 'rootRunId' | 'resumes'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
-       r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed"
+       r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed",
+       r.calendar, r.opens_at IS NOT NULL AS "waitsForOpening"
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
   );
