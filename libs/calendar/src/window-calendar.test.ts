@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { calendarSpecSchema, type CalendarSpec } from '@fettle/contracts';
+import { calendarSpecSchema } from '@fettle/contracts';
 import { anyGate, bothGates, gateOf, gateStretches, readCalendar } from './window-calendar.js';
 import { calendarChecks } from './window-checks.js';
 
@@ -257,7 +257,7 @@ function compare(
   zone: string,
   { fromMs, toMs, windows, freezes }: { fromMs: number; toMs: number; windows: Daily[]; freezes: Daily[] },
 ): void {
-  const ask = gate(spec as CalendarSpec);
+  const ask = gate(spec);
   const horizonMs = toMs + 2 * DAY;
   const open = windows.map((one) => openMinutes(zone, fromMs, horizonMs, one));
   const shut = freezes.map((one) => openMinutes(zone, fromMs, horizonMs, one));

@@ -24,6 +24,7 @@ import {
   type HeldCalendar,
 } from './calendar-book.js';
 import type { OperationContext } from './context.js';
+import { recordAudit } from './record-audit.js';
 import { requireRunInScope } from './select-targets.js';
 
 /** How somebody who starts a run goes by its calendars. */
@@ -85,6 +86,42 @@ export async function holdToCalendars(context: OperationContext, subject: Calend
   }
   await saveRunCalendar(transaction, id, stored, null);
   return { override: null, closed: null, waiting: await putOff(transaction, id, calendars, groups, nowMs) };
+}
+
+/** What `acceptRun` knows of a new run. */
+interface NewRun {
+  readonly space: string;
+  readonly runbook: string;
+  readonly spec: RunbookSpec;
+  readonly calendar?: CalendarChoice | undefined;
+  readonly continued?: { readonly runId: string } | undefined;
+  readonly options: {
+    readonly parent?: { readonly runId: string } | undefined;
+    readonly schedule?: CalendarSubject['schedule'];
+  };
+}
+
+/** As `holdToCalendars`, for every way to start a run; an override is a record of its own. */
+export async function holdNewRun(
+  context: OperationContext,
+  { space, runbook, spec, calendar, continued, options }: NewRun,
+  run: { readonly id: string; readonly targetCount: number },
+): Promise<HeldRun | null> {
+  const { parent, schedule } = options;
+  const before = continued === undefined ? undefined : { runId: continued.runId, isCaller: false };
+  const from = parent === undefined ? before : { runId: parent.runId, isCaller: true };
+  // A step that calls waits for the called run in any case.
+  const choice = parent === undefined ? calendar : { whenClosed: 'wait' as const };
+  const held = await holdToCalendars(context, { ...choice, ...run, space, spec, schedule, from });
+  if (held !== null && held.override !== null && calendar?.overrideCalendar !== undefined) {
+    await recordAudit(context, {
+      action: 'calendar.override',
+      space,
+      object: { kind: 'run', name: run.id, id: run.id },
+      detail: { runbook, reason: held.override },
+    });
+  }
+  return held;
 }
 
 export interface GroupGate extends CoverGroup {

@@ -30,7 +30,7 @@ import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
-import { holdToCalendars, type CalendarChoice, type CalendarSubject } from './hold-to-calendars.js';
+import { holdNewRun, type CalendarChoice, type CalendarSubject } from './hold-to-calendars.js';
 import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
 import { resolveClosure } from './resolve-closure.js';
@@ -250,15 +250,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     kind: 'run-queued',
     data: { ...detail, by: context.actor.name, ...from },
   });
-  const held = await holdToCalendars(context, { ...calendarSubject(request), id, targetCount: targets.count });
-  if (held?.override !== null && held?.override !== undefined) {
-    await recordAudit(context, {
-      action: 'calendar.override',
-      space,
-      object: { kind: 'run', name: id, id },
-      detail: { runbook: request.runbook, reason: held.override },
-    });
-  }
+  const held = await holdNewRun(context, request, { id, targetCount: targets.count });
   await recordAudit(context, {
     action: request.action,
     space,
@@ -278,17 +270,6 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   });
   await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
   return runSummary((await findRunRow(transaction, id))!);
-}
-
-function calendarSubject({ space, spec, calendar, continued, options }: AcceptRequest) {
-  const { parent, schedule } = options;
-  const from =
-    parent === undefined
-      ? continued && { runId: continued.runId, isCaller: false }
-      : { runId: parent.runId, isCaller: true };
-  // A step that calls waits for the called run in any case.
-  const choice = parent === undefined ? calendar : { whenClosed: 'wait' as const };
-  return { ...choice, space, spec, schedule, from };
 }
 
 async function newTargets(
