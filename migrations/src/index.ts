@@ -28,6 +28,7 @@ import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-check
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
 import { AllowCalendarDocuments1790000000055 } from './1790000000055-allow-calendar-documents.js';
 import { AddCalendarHolds1790000000056 } from './1790000000056-add-calendar-holds.js';
+import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -61,4 +62,5 @@ export const migrations = [
   AllowCheckCommands1790000000051,
   AllowCalendarDocuments1790000000055,
   AddCalendarHolds1790000000056,
+  CreateScheduleFeeds1790000000057,
 ];

@@ -67,3 +67,4 @@ export {
 } from './window-calendar.js';
 export type { Span, Stretch } from './window-span.js';
 export { importIcal, type IcalOptions, type ImportedEvent, type ImportedIcal } from './calendar-ical.js';
+export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';

@@ -25,3 +25,5 @@ export * from './api-history.js';
 export * from './api-continue.js';
 export * from './calendar-spec.js';
 export * from './calendar-views.js';
+export * from './api-forecast.js';
+export * from './api-feeds.js';
