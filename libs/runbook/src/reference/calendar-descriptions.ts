@@ -36,10 +36,6 @@ export const calendarSections = {
       to: 'a range: the moment at which it is over; a date counts to its end',
       cutoff: 'of a window: nothing begins any more so long before its end',
     },
-    example: `windows:
-  - { name: patch night, cron: '0 22 * * 2#2', duration: 4h, cutoff: 30m }
-freezes:
-  - { name: year end, from: 2026-12-18, to: 2027-01-06 }`,
   },
   holiday: {
     title: 'holidays',
