@@ -26,6 +26,7 @@ import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
+import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
@@ -58,5 +59,6 @@ export const migrations = [
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
+  CreateScheduleFeeds1790000000057,
   AddWorkerBuild1790000000058,
 ];
