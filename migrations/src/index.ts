@@ -29,6 +29,7 @@ import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-com
 import { AllowCalendarDocuments1790000000055 } from './1790000000055-allow-calendar-documents.js';
 import { AddCalendarHolds1790000000056 } from './1790000000056-add-calendar-holds.js';
 import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
+import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -63,4 +64,5 @@ export const migrations = [
   AllowCalendarDocuments1790000000055,
   AddCalendarHolds1790000000056,
   CreateScheduleFeeds1790000000057,
+  AddWorkerBuild1790000000058,
 ];

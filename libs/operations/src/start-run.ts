@@ -248,7 +248,12 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   const from = continued === undefined ? {} : { continues: continued.runId, how: continued.how };
   await completeNewRun(transaction, id, targets, {
     kind: 'run-queued',
-    data: { ...detail, by: context.actor.name, ...from },
+    data: {
+      ...detail,
+      by: context.actor.name,
+      ...from,
+      ...(targets.counts === undefined ? {} : { counts: targets.counts }),
+    },
   });
   const held = await holdNewRun(context, request, { id, targetCount: targets.count });
   await recordAudit(context, {
