@@ -26,6 +26,8 @@ import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
+import { AddWaitingFires1790000000053 } from './1790000000053-add-waiting-fires.js';
+import { AttendSchedules1790000000054 } from './1790000000054-attend-schedules.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -57,4 +59,6 @@ export const migrations = [
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
+  AddWaitingFires1790000000053,
+  AttendSchedules1790000000054,
 ];
