@@ -28,6 +28,7 @@ import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-check
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
 import { AddWaitingFires1790000000053 } from './1790000000053-add-waiting-fires.js';
 import { AttendSchedules1790000000054 } from './1790000000054-attend-schedules.js';
+import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -61,4 +62,5 @@ export const migrations = [
   AllowCheckCommands1790000000051,
   AddWaitingFires1790000000053,
   AttendSchedules1790000000054,
+  CreateScheduleFeeds1790000000057,
 ];

@@ -64,3 +64,4 @@ export {
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
+export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';

@@ -10,6 +10,7 @@ import {
 import type { Session } from '../../session/session.js';
 import { backfillSchedule, showLedger, showWhy } from './ledger.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
+import { addFeedCommands } from '../forecast/feeds.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
 import { MAX_PREVIEW } from './schedule-path.js';
 
@@ -60,6 +61,7 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, wholeNumber(1, MAX_PREVIEW), 5)
     .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
   addImport(schedule, session);
+  addFeedCommands(schedule, session);
 }
 
 function addLedger(schedule: Command, session: Session): void {
