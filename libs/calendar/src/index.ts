@@ -55,3 +55,11 @@ export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
+export {
+  addBusinessDays,
+  isBusinessDay,
+  nearestBusinessDay,
+  nthBusinessDay,
+  type BusinessDays,
+  type RollDirection,
+} from './business-days.js';
