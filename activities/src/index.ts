@@ -95,7 +95,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     async claimRun(runId: string): Promise<ClaimedRun | null> {
       const claimed = await dataSource.transaction(async (transaction) => {
         const execution = activityInfo().workflowExecution!.runId;
-        const taken = await claimRun(transaction, runId, execution, services.engineVersion);
+        const taken = await claimRun(transaction, runId, execution, services.engineVersion, services.workerBuild);
         if (taken) await notifyRun(transaction, runId);
         return taken;
       });

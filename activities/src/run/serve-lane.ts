@@ -158,7 +158,7 @@ export class Lane {
 
   async #write(transaction: Transaction, turn: Turn): Promise<Written> {
     const run = await lockRunForLane(transaction, this.#claim);
-    const seqBefore = run.seq;
+    const [seqBefore, countsBefore] = [run.seq, JSON.stringify(run.counts)];
     await finishAttempts(transaction, run, this.#claim, turn.ends, turn.logs);
     await parkAttempts(transaction, this.#claim, turn.parked);
     turn.lastSeq = run.seq;
@@ -168,7 +168,8 @@ export class Lane {
       }
     }
     const written = turn.looks ? await this.#claimMore(transaction, run, turn.wanted) : { claim: null, attempts: [] };
-    if (run.seq > seqBefore) await saveLockedRun(transaction, run);
+    // A claim of attempts that are known moves counters and writes no entry.
+    if (run.seq > seqBefore || JSON.stringify(run.counts) !== countsBefore) await saveLockedRun(transaction, run);
     return written;
   }
 

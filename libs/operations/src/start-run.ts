@@ -242,7 +242,12 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   const from = continued === undefined ? {} : { continues: continued.runId, how: continued.how };
   await completeNewRun(transaction, id, targets, {
     kind: 'run-queued',
-    data: { ...detail, by: context.actor.name, ...from },
+    data: {
+      ...detail,
+      by: context.actor.name,
+      ...from,
+      ...(targets.counts === undefined ? {} : { counts: targets.counts }),
+    },
   });
   await recordAudit(context, {
     action: request.action,

@@ -64,6 +64,7 @@ export async function claimRun(
   runId: string,
   workflowRunId: string,
   engineVersion: string | null = null,
+  workerBuild: string | null = null,
 ): Promise<boolean> {
   const run = await lockRun(transaction, runId);
   if (run.state === 'running') {
@@ -76,8 +77,8 @@ export async function claimRun(
   if (run.state !== 'queued') return false;
   await transaction.query(
     `UPDATE run SET state = 'running', workflow_run_id = $2, started_at = clock_timestamp(),
-       engine_version = $3, deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
-    [runId, workflowRunId, engineVersion],
+       engine_version = $3, worker_build = $4, deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
+    [runId, workflowRunId, engineVersion, workerBuild],
   );
   await appendEntries(transaction, run, [{ kind: 'run-started' }]);
   await saveLockedRun(transaction, run);

@@ -104,8 +104,11 @@ function addContinuing(run: Command, session: Session): void {
   withContinuing(withApi(run.command('resume')))
     .description('go on where an ended run stopped: a new run that knows what that one did')
     .argument('<id>', 'id of the run that failed, was cancelled, timed out or was lost')
-    .option('--runbook-version <version>', 'go on with another version: "latest", a number or a digest')
-    .option('--acknowledge <digest>', 'digest of that version: its difference was seen')
+    .option(
+      '--runbook-version <version>',
+      'go on with another version ("latest", a number or a digest), and the newest of the runbooks that it calls',
+    )
+    .option('--acknowledge <digest>', 'what the refusal names: the difference was seen')
     .option('-y, --yes', 'acknowledge the difference that is shown')
     .action(session.act(resumeRun));
   withContinuing(withApi(run.command('retry')))

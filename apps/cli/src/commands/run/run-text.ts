@@ -78,9 +78,16 @@ function detailOf(target: RunTarget): string {
   const undone = { undone: ' (rolled back)', incomplete: ' (not rolled back whole: see its steps)' } as const;
   const rollback = target.rollback === undefined ? '' : undone[target.rollback];
   const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
-  return error === null
-    ? rollback.trim()
-    : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}${rollback}`;
+  const settled = resolutionText(target.steps.findLast((step) => step.resolution !== undefined));
+  const said = error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
+  return [said, rollback.trim(), settled].filter((part) => part !== '').join(' ');
+}
+
+/** What a person found of a step that was unknown. */
+export function resolutionText(step: RunTarget['steps'][number] | undefined): string {
+  if (step?.resolution === undefined) return '';
+  const { as, by, reason } = step.resolution;
+  return `("${step.step}" settled as ${as} by ${by}: ${reason})`;
 }
 
 function listOrNull(paths: readonly string[] | undefined): string | null {
