@@ -13,6 +13,8 @@ export const permissions = [
   'document:read',
   'document:write',
   'schedule:operate',
+  /** Starts a schedule's run although another is under way or a calendar is closed. */
+  'schedule:override',
   'principal:read',
   'principal:write',
   'token:write',
@@ -44,7 +46,7 @@ export const rolePermissions = {
   viewer: look,
   auditor: [...look, 'system:read', 'audit:read', 'principal:read', 'credential:read'],
   operator: [...operate, 'schedule:operate', 'asset:write', 'asset:import', 'credential:read'],
-  responder: [...operate, 'schedule:operate', 'exec:run', 'calendar:override'],
+  responder: [...operate, 'schedule:operate', 'schedule:override', 'exec:run', 'calendar:override'],
   author: [...operate, 'document:write', 'credential:read'],
   admin: permissions,
 } as const satisfies Record<Role, readonly Permission[]>;
@@ -69,6 +71,7 @@ const narrowing = {
   'document:read': 'unnarrowed',
   'document:write': 'targets',
   'schedule:operate': 'targets',
+  'schedule:override': 'refused',
   'principal:read': 'unnarrowed',
   'principal:write': 'refused',
   'token:write': 'refused',
