@@ -26,6 +26,7 @@ import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
+import { AddCallUndo1790000000052 } from './1790000000052-add-call-undo.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -57,4 +58,5 @@ export const migrations = [
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
+  AddCallUndo1790000000052,
 ];
