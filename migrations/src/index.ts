@@ -27,6 +27,7 @@ import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
 import { AddCallUndo1790000000052 } from './1790000000052-add-call-undo.js';
+import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -59,4 +60,5 @@ export const migrations = [
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
   AddCallUndo1790000000052,
+  CreateScheduleFeeds1790000000057,
 ];

@@ -14,6 +14,8 @@ import { SealingKeys } from './credentials/sealing-keys.js';
 import { DocumentsController } from './documents/documents.controller.js';
 import { EventStreams } from './runs/event-streams.js';
 import { RunWakeups } from './runs/run-wakeups.js';
+import { FeedsController } from './feeds/feeds.controller.js';
+import { ForecastController } from './forecast/forecast.controller.js';
 import { InventoryController } from './inventory/inventory.controller.js';
 import { RunbookInputsController } from './runs/runbook-inputs.controller.js';
 import { PlansController } from './plans/plans.controller.js';
@@ -48,6 +50,8 @@ export const controllers = [
   CredentialsController,
   RunbookInputsController,
   CapacityController,
+  ForecastController,
+  FeedsController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */

@@ -1,3 +1,11 @@
+export {
+  alwaysOpen,
+  type CalendarClosure,
+  type CalendarGate,
+  type GateClosed,
+  type GateOpen,
+  type GateState,
+} from './calendar-gate.js';
 export { parseCron, type CronSchedule } from './cron.js';
 export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
@@ -46,3 +54,4 @@ export {
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
+export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';

@@ -23,3 +23,5 @@ export * from './rehearsal.js';
 export * from './api-approval.js';
 export * from './api-history.js';
 export * from './api-continue.js';
+export * from './api-forecast.js';
+export * from './api-feeds.js';

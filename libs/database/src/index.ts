@@ -59,3 +59,5 @@ export * from './repositories/token-runs.js';
 export * from './repositories/run-lookback.js';
 export * from './repositories/asset-holders.js';
 export * from './repositories/run-histories.js';
+export * from './repositories/forecast.js';
+export * from './repositories/schedule-feeds.js';

@@ -65,3 +65,7 @@ export * from './retry-run.js';
 export * from './resolve-run.js';
 export * from './resume-run.js';
 export * from './look-back.js';
+export { forecast, MAX_RUNS as MAX_FORECAST_RUNS } from './forecast.js';
+export type { ForecastGate, GateOfSchedule } from './forecast-gate.js';
+export { createFeed, listFeeds, revokeFeed, MAX_FEEDS_EACH } from './schedule-feeds.js';
+export * from './read-feed.js';

@@ -29,3 +29,4 @@ export { simulate, type SimulateRequest, type Simulation } from './rehearse/simu
 export { compileScript } from './rehearse/compile-script.js';
 export type { RehearsedEntry } from './rehearse/journal.js';
 export type { Script, ScriptedCall, ScriptedEnd } from './rehearse/script.js';
+export { effectOf } from './lint/lint-context.js';

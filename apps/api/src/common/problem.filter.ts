@@ -1,4 +1,5 @@
 import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { apiTokenPattern } from '@fettle/security';
 import { ApiLogger } from './logger.js';
 import { toProblem } from './problem.js';
 import type { FettleRequest, FettleResponse } from './request.js';
@@ -13,7 +14,9 @@ export class ProblemFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<FettleResponse>();
     const requestId = request.requestId ?? '';
     const { problem, isDefect } = toProblem(thrown, requestId);
-    if (isDefect) this.logger.defect(thrown, { requestId, method: request.method, path: request.path });
+    // The path of a feed holds its token.
+    const path = request.path.replace(new RegExp(apiTokenPattern, 'g'), 'fettle_(token)');
+    if (isDefect) this.logger.defect(thrown, { requestId, method: request.method, path });
     if (response.headersSent) {
       // The answer has begun: cutting the connection is the only way left to say that it is not whole.
       response.destroy();

@@ -8,6 +8,7 @@ import { addCompletionCommands } from './completion/index.js';
 import { addCredentialCommands } from './credential/index.js';
 import { addDocumentCommands } from './document/index.js';
 import { addExecCommand } from './exec/index.js';
+import { addForecastCommand } from './forecast/index.js';
 import { addInventoryCommand } from './inventory/index.js';
 import { addLintCommand } from './lint/index.js';
 import { addPlanCommand } from './plan/index.js';
@@ -39,6 +40,7 @@ export const commandGroups: readonly CommandGroup[] = [
       addPlanCommand,
       addExecCommand,
       addScheduleCommands,
+      addForecastCommand,
       addCapacityCommands,
     ],
   },

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { parseName, wholeNumber, withSpace, waitApprovalOption } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
+import { addFeedCommands } from '../forecast/feeds.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
 import { MAX_PREVIEW } from './schedule-path.js';
 
@@ -49,6 +50,7 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .option('--count <n>', `how many (at most ${MAX_PREVIEW})`, wholeNumber(1, MAX_PREVIEW), 5)
     .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
   addImport(schedule, session);
+  addFeedCommands(schedule, session);
 }
 
 function addImport(schedule: Command, session: Session): void {

@@ -1,0 +1,115 @@
+import type { CalendarGate } from '@fettle/calendar';
+import type { ForecastDuration, ForecastFinding, ForecastRun } from '@fettle/contracts';
+
+/** A run with no history is reckoned to take so long. */
+export const ASSUMED_MS = 600_000;
+/** Fewer ended runs of a schedule than this say less than those of its runbook. */
+const MIN_SAMPLES = 5;
+
+/** Median and 90th percentile (nearest rank) of what runs took: of the schedule's own where there are enough, else of the runbook's. */
+export function expectedDuration(ofSchedule: readonly number[], ofRunbook: readonly number[]): ForecastDuration {
+  const isOwn = ofSchedule.length >= MIN_SAMPLES || (ofSchedule.length > 0 && ofSchedule.length >= ofRunbook.length);
+  const samples = [...(isOwn ? ofSchedule : ofRunbook)].sort((left, right) => left - right);
+  if (samples.length === 0) return { basis: 'none', samples: 0, medianMs: null, p90Ms: null, expectedMs: ASSUMED_MS };
+  const [medianMs, p90Ms] = [rank(samples, 0.5), rank(samples, 0.9)];
+  return { basis: isOwn ? 'schedule' : 'runbook', samples: samples.length, medianMs, p90Ms, expectedMs: p90Ms };
+}
+
+function rank(sorted: readonly number[], share: number): number {
+  return Math.max(0, Math.round(sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0));
+}
+
+/** What decides over the coming instants of one schedule. */
+export interface OutcomeRules {
+  /** What happens while its run before is under way. */
+  readonly overlap: string;
+  /** What happens where a calendar is closed. */
+  readonly whenClosed: string;
+  readonly gate: CalendarGate;
+  readonly duration: ForecastDuration;
+  /** Until when a run of the schedule that is open now is expected to take; null: there is none. */
+  readonly openUntilMs: number | null;
+}
+
+export interface ForecastOutcome {
+  readonly outcome: ForecastRun['outcome'];
+  readonly startMs: number | null;
+  readonly endMs: number | null;
+  readonly findings: readonly ForecastFinding[];
+}
+
+/**
+ * What is expected to become of each instant (ascending): by the calendar's gate, then by the schedule's rule for overlaps, where runs
+ * before take as long as their median. Without a history nobody knows, and only a run that is open now counts.
+ */
+export function expectedOutcomes(instantsMs: readonly number[], rules: OutcomeRules): ForecastOutcome[] {
+  let busyUntilMs = rules.openUntilMs ?? 0;
+  let queuedUntilMs = 0;
+  return instantsMs.map((atMs) => {
+    const gated = throughGate(atMs, rules);
+    if (gated.startMs === null) return gated;
+    const findings = [...gated.findings];
+    let { outcome, startMs } = gated;
+    if (startMs < busyUntilMs && rules.overlap !== 'allow') {
+      const until = utcMinute(busyUntilMs);
+      const isQueued = startMs < queuedUntilMs;
+      const what = overlapText(rules.overlap, isQueued);
+      findings.push(plain('overlap', `the run before is expected to be under way until ${until}: ${what}`));
+      if (rules.overlap === 'skip' || (rules.overlap === 'queue-one' && isQueued))
+        return { outcome: 'skipped', startMs: null, endMs: null, findings };
+      if (rules.overlap !== 'cancel-other') {
+        outcome = 'queued';
+        queuedUntilMs = busyUntilMs;
+        startMs = busyUntilMs;
+      }
+    }
+    const endMs = startMs + rules.duration.expectedMs;
+    if (rules.duration.medianMs !== null) busyUntilMs = Math.max(busyUntilMs, startMs + rules.duration.medianMs);
+    findings.push(...closingFindings(startMs, endMs, rules));
+    return { outcome, startMs, endMs, findings };
+  });
+}
+
+function overlapText(overlap: string, isQueued: boolean): string {
+  if (overlap === 'cancel-other') return 'it would be cancelled';
+  if (overlap === 'skip') return 'this one would be skipped';
+  if (overlap === 'queue-one' && isQueued) return 'one waits already, this one would be skipped';
+  return 'this one would wait for its end';
+}
+
+function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): ForecastOutcome {
+  const state = gate(atMs);
+  if (state.isOpen) return { outcome: 'starts', startMs: atMs, endMs: null, findings: [] };
+  const { calendar, nextOpenMs, reason } = state;
+  const why = {
+    window: `outside of the windows of the calendar ${calendar}`,
+    freeze: `frozen by the calendar ${calendar}`,
+    holiday: `a holiday of the calendar ${calendar}`,
+  }[reason];
+  const opens = nextOpenMs === null ? 'no opening is known' : `it opens at ${utcMinute(nextOpenMs)}`;
+  const findings = [{ ...plain('closed', `${why}; ${opens}`), calendar }];
+  if (whenClosed === 'defer' && nextOpenMs !== null)
+    return { outcome: 'deferred', startMs: nextOpenMs, endMs: null, findings };
+  return { outcome: whenClosed === 'refuse' ? 'refused' : 'skipped', startMs: null, endMs: null, findings };
+}
+
+/** A window that is too short for what usually happens in it. */
+function closingFindings(startMs: number, endMs: number, { gate, duration }: OutcomeRules): ForecastFinding[] {
+  const state = gate(startMs);
+  if (!state.isOpen || state.closesAtMs === undefined || state.closesAtMs >= endMs || duration.basis === 'none')
+    return [];
+  return [
+    plain(
+      'closes',
+      `nothing starts on further targets after ${utcMinute(state.closesAtMs)}, and it may take until ${utcMinute(endMs)}`,
+    ),
+  ];
+}
+
+export function plain(kind: ForecastFinding['kind'], message: string): ForecastFinding {
+  return { kind, message, with: null, assets: null, key: null, calendar: null };
+}
+
+export function utcMinute(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

@@ -1,0 +1,161 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Forecast, ForecastFinding, ForecastQuery, ForecastRun } from '@fettle/contracts';
+import { listCapacityLimits, listEndedDurations, listScheduleRows } from '@fettle/database';
+import { DEFAULT_LIMIT } from '@fettle/runbook';
+import type { OperationContext } from './context.js';
+import { findCollisions, MAX_PAIRS, type Occupation } from './forecast-collisions.js';
+import { DURATIONS_AMONG, DURATIONS_EACH, ForecastReading, type Coming } from './forecast-coming.js';
+import { noCalendars, type GateOfSchedule } from './forecast-gate.js';
+import { openOccupations } from './forecast-open-runs.js';
+import { plain, type ForecastOutcome } from './forecast-outcomes.js';
+import { comingInstants, type ComingInstants } from './forecast-schedules.js';
+import { ForecastTargets, targetsView } from './forecast-targets.js';
+import { requireAsset } from './read-assets.js';
+
+/** Schedules of the space that are looked at, by name. */
+export const MAX_SCHEDULES = 1000;
+/** Runs that a forecast lists. */
+export const MAX_RUNS = 2000;
+const DAY_MS = 86_400_000;
+
+/**
+ * What the schedules of a space are expected to do in the coming days, as things are now: selectors are evaluated now, durations are
+ * those of ended runs. Takes no locks and starts nothing; what it leaves out, because of a limit or because only the run will know,
+ * stands in `limits`.
+ * @throws FettleError `not-found` for an asset that the actor does not see
+ */
+export async function forecast(
+  context: OperationContext,
+  query: ForecastQuery,
+  options: { readonly gateOf?: GateOfSchedule; readonly now?: Date } = {},
+): Promise<Forecast> {
+  const { transaction } = context;
+  const { space, days, asset = null } = query;
+  if (asset !== null) await requireAsset(context, 'asset:read', { space, name: asset });
+  const fromMs = Math.ceil((options.now ?? new Date()).getTime() / 1000) * 1000;
+  const range = { fromMs, toMs: fromMs + days * DAY_MS };
+  const limits: string[] = [];
+  const { coming, idle } = await readSchedules(context, space, range, limits);
+  const durations = await listEndedDurations(transaction, { space, among: DURATIONS_AMONG, each: DURATIONS_EACH });
+  const targets = new ForecastTargets(context, space, asset);
+  const open = await openOccupations(context, { space, fromMs, durations, targets, limits });
+  const reading = new ForecastReading(context, {
+    space,
+    targets,
+    durations,
+    open,
+    gateOf: options.gateOf ?? noCalendars,
+    limits,
+  });
+  const known: Coming[] = [];
+  for (const one of coming) known.push(await reading.comingOf(one));
+  const shown = asset === null ? known : known.filter(({ targets: own }) => own !== null && own.assets.size > 0);
+  return {
+    space,
+    from: new Date(range.fromMs).toISOString(),
+    to: new Date(range.toMs).toISOString(),
+    asset,
+    runs: await runsOf(context, space, { coming: shown, open }, limits),
+    idle,
+    limits: [...new Set(limits)],
+  };
+}
+
+async function readSchedules(
+  { transaction }: OperationContext,
+  space: string,
+  range: { readonly fromMs: number; readonly toMs: number },
+  limits: string[],
+): Promise<{ coming: ComingInstants[]; idle: Forecast['idle'] }> {
+  const schedules = await listScheduleRows(transaction, { space, after: null, limit: MAX_SCHEDULES + 1 });
+  if (schedules.length > MAX_SCHEDULES)
+    limits.push(
+      `there are more than ${MAX_SCHEDULES} schedules: those after ${schedules[MAX_SCHEDULES - 1]?.name ?? ''} are left out`,
+    );
+  const [coming, idle]: [ComingInstants[], Forecast['idle']] = [[], []];
+  for (const schedule of schedules.slice(0, MAX_SCHEDULES)) {
+    const found = comingInstants(schedule, range, limits);
+    if ('state' in found) idle.push(found);
+    else coming.push(found);
+    // Others are served by the same thread.
+    await setImmediate();
+  }
+  return { coming: cutToMost(coming, limits), idle };
+}
+
+/** The first runs in time of all schedules, where there are too many. */
+function cutToMost(coming: readonly ComingInstants[], limits: string[]): ComingInstants[] {
+  const times = coming.flatMap(({ instants }) => instants.map(({ at }) => at)).sort();
+  if (times.length <= MAX_RUNS) return [...coming];
+  const last = times[MAX_RUNS - 1] ?? '';
+  limits.push(`more than ${MAX_RUNS} runs are due: listed up to ${last}`);
+  let left = MAX_RUNS;
+  return coming
+    .map(({ schedule, instants }) => {
+      const kept = instants.filter(({ at }) => at <= last).slice(0, left);
+      left -= kept.length;
+      return { schedule, instants: kept };
+    })
+    .filter(({ instants }) => instants.length > 0);
+}
+
+async function runsOf(
+  { transaction }: OperationContext,
+  space: string,
+  { coming, open }: { readonly coming: readonly Coming[]; readonly open: readonly Occupation[] },
+  limits: string[],
+): Promise<ForecastRun[]> {
+  const rows = coming
+    .flatMap((one) => one.instants.map((instant, index) => ({ one, instant, outcome: one.outcomes[index] })))
+    .sort((left, right) => Date.parse(left.instant.at) - Date.parse(right.instant.at));
+  const occupations: Occupation[] = [...open];
+  const places = rows.map(({ one, instant, outcome }) => {
+    const { startMs = null, endMs = null } = outcome ?? {};
+    if (one.broken !== null || startMs === null || endMs === null) return -1;
+    const { lock, wants } = one.demand;
+    const other = { schedule: one.schedule.name, at: new Date(instant.at).toISOString() };
+    return occupations.push({ other, startMs, endMs, lock, wants, assets: one.targets?.assets ?? new Map() }) - 1;
+  });
+  const keys = [...new Set(occupations.flatMap(({ wants }) => [...wants.keys()]))];
+  const { findings, isCut } = findCollisions(
+    occupations,
+    await listCapacityLimits(transaction, space, keys),
+    DEFAULT_LIMIT,
+  );
+  if (isCut)
+    limits.push(`collisions: more than ${MAX_PAIRS} pairs of runs are at the same time; later ones were not compared`);
+  return rows.map(({ one, instant, outcome }, index) =>
+    runView(one, instant, outcome, findings[places[index] ?? -1] ?? []),
+  );
+}
+
+function runView(
+  coming: Coming,
+  { at, local, note }: ComingInstants['instants'][number],
+  expected: ForecastOutcome | undefined,
+  collisions: readonly ForecastFinding[],
+): ForecastRun {
+  const { schedule, targets, duration, broken } = coming;
+  const { spec } = schedule.document;
+  const findings = [...(expected?.findings ?? []), ...collisions];
+  const starts = broken === null && expected !== undefined && expected.startMs !== null;
+  if (broken !== null) findings.unshift(plain('broken', broken));
+  if (targets !== null && targets.assets.size === 0)
+    findings.push(plain('no-targets', 'its selector matches no asset now: the run would be refused'));
+  const time = (ms: number | null | undefined): string | null =>
+    !starts || ms === null || ms === undefined ? null : new Date(ms).toISOString();
+  return {
+    schedule: schedule.name,
+    runbook: spec.runbook,
+    at: new Date(at).toISOString(),
+    local,
+    timeZone: spec.timeZone,
+    note,
+    outcome: broken === null ? (expected?.outcome ?? 'starts') : 'refused',
+    startsAt: time(expected?.startMs),
+    endsAt: time(expected?.endMs),
+    duration,
+    targets: targetsView(targets),
+    findings,
+  };
+}

@@ -1,0 +1,207 @@
+// What schedules are expected to do: over the API and the command line, with a real database.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { forecastSchema, type Forecast, type ForecastRun } from '@fettle/contracts';
+import { capture } from '../../apps/cli/dist/session/testing/capture-host.js';
+import { startInventoryApi, type InventoryApi } from '../inventory/inventory-api.js';
+
+let api: InventoryApi;
+beforeAll(async () => {
+  api = await startInventoryApi();
+  const rows = ['web-1', 'web-2', 'web-3', 'db-1'].map((name, index) => ({
+    line: index + 2,
+    name,
+    kind: 'server',
+    address: `10.0.0.${index}`,
+    labels: { role: name.slice(0, name.indexOf('-')) },
+  }));
+  await api.importRows(rows);
+  await apply(documents);
+}, 180_000);
+afterAll(() => api?.close());
+
+const documents = `
+apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: patch}
+spec:
+  targets: asset.kind == "server"
+  capacity: ["site:\${{ inputs.site }}"]
+  inputs: {type: object, properties: {site: {type: string, default: ber}}, additionalProperties: false}
+  steps: [{id: patch, uses: ssh.run, with: {argv: [/usr/local/bin/patch]}}]
+---
+apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: look}
+spec:
+  targets: asset.kind == "server"
+  steps: [{id: look, uses: ssh.run, with: {argv: [uptime], effect: read-only}}]
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: patch-web}
+spec: {runbook: patch, cron: "0 2 * * *", timeZone: Europe/Berlin, targets: 'asset.labels.role == "web"', inputs: {site: ber}}
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: patch-all}
+spec: {runbook: patch, cron: "5 2 * * *", timeZone: Europe/Berlin, inputs: {site: ber}}
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: patch-muc}
+spec: {runbook: patch, cron: "5 2 * * *", timeZone: Europe/Berlin, targets: 'asset.labels.role == "db"', inputs: {site: muc}}
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: look-often}
+spec: {runbook: look, every: 1m}
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: gone}
+spec: {runbook: look, at: "2001-01-01T00:00:00Z"}
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: printers}
+spec: {runbook: patch, cron: "0 3 * * *", targets: 'asset.labels.role == "printer"', inputs: {site: lon}}
+`;
+
+async function apply(source: string): Promise<void> {
+  const answer = await api.call('POST', '/api/v1/documents/apply', { body: { source } });
+  if (answer.status !== 200) throw new Error(answer.text);
+}
+
+async function ask(query = '', token?: string): Promise<Forecast> {
+  const answer = await api.call('GET', `/api/v1/forecast?${query}`, token === undefined ? {} : { token });
+  if (answer.status !== 200) throw new Error(answer.text);
+  return forecastSchema.parse(answer.body);
+}
+
+const of = (forecast: Forecast, schedule: string): ForecastRun[] =>
+  forecast.runs.filter((run) => run.schedule === schedule);
+
+/** Ended runs of a schedule, as if they had taken so many minutes. */
+async function history(schedule: string, minutes: readonly number[]): Promise<void> {
+  for (const [index, took] of minutes.entries()) {
+    await api.sql(
+      `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, target_set_digest, target_count,
+         undetermined_count, max_concurrency, counts, requested_by, schedule_id, started_at, ended_at, deadline_at)
+       SELECT gen_random_uuid(), 'default', 'patch', v.id, v.digest, 'succeeded', $1 || $2, '{}', '', 0, 0, 1, '{}', p.id, s.id,
+         now() - $3 * interval '1 minute', now(), now()
+       FROM schedule s, document_version v, principal p WHERE s.name = $1 AND v.name = 'patch' AND v.kind = 'Runbook' LIMIT 1`,
+      [schedule, String(index), took],
+    );
+  }
+}
+
+describe('a forecast', () => {
+  it('lists each coming run by instant with its assets, says what has no history, and names what starts nothing', async () => {
+    const found = await ask('days=2');
+    expect(Date.parse(found.to) - Date.parse(found.from)).toBe(2 * 86_400_000);
+    const times = found.runs.map(({ at }) => Date.parse(at));
+    expect(times).toEqual([...times].sort((left, right) => left - right));
+    const [web] = of(found, 'patch-web');
+    expect(web).toMatchObject({
+      runbook: 'patch',
+      outcome: 'starts',
+      timeZone: 'Europe/Berlin',
+      duration: { basis: 'none', samples: 0, medianMs: null, expectedMs: 600_000 },
+      targets: { count: 3, names: ['web-1', 'web-2', 'web-3'], undetermined: 0, more: false },
+    });
+    expect(web!.local).toMatch(/T02:00:00\+0[12]:00$/);
+    expect(of(found, 'look-often')).toHaveLength(500);
+    expect(found.limits.join()).toContain('look-often is due more than 500 times');
+    expect(found.idle).toMatchObject([{ schedule: 'gone', state: 'not-due', reason: 'it is never due again' }]);
+    expect(of(found, 'printers')[0]).toMatchObject({ targets: { count: 0 }, findings: [{ kind: 'no-targets' }] });
+  });
+
+  it('tells collisions on assets and on capacity of those that change something, at the second of two', async () => {
+    const found = await ask('days=2');
+    expect(of(found, 'patch-web')[0]!.findings).toEqual([]);
+    expect(of(found, 'patch-all')[0]!.findings).toMatchObject([
+      { kind: 'asset', with: { schedule: 'patch-web' }, assets: { count: 3, names: ['web-1', 'web-2', 'web-3'] } },
+      { kind: 'capacity', key: 'site:ber', with: { schedule: 'patch-web' } },
+    ]);
+    // The same asset as patch-all at the same instant, another site.
+    expect(of(found, 'patch-muc')[0]!.findings).toMatchObject([
+      { kind: 'asset', assets: { count: 1, names: ['db-1'] } },
+    ]);
+    expect(of(found, 'look-often').flatMap(({ findings }) => findings)).toEqual([]);
+  });
+
+  it('reckons with durations of ended runs', async () => {
+    await history('patch-web', [1, 1, 1, 1, 1, 1, 1, 1, 1, 3]);
+    const found = await ask('days=2');
+    const [web] = of(found, 'patch-web');
+    expect(web!.duration).toMatchObject({ basis: 'schedule', samples: 10, medianMs: 60_000, p90Ms: 60_000 });
+    expect(Date.parse(web!.endsAt!) - Date.parse(web!.startsAt!)).toBe(60_000);
+    expect(of(found, 'patch-all')[0]).toMatchObject({ duration: { basis: 'runbook', samples: 10 } });
+    // It has ended by then.
+    expect(of(found, 'patch-all')[0]!.findings).toEqual([]);
+  });
+
+  it('shows one asset, and to somebody narrowed only what he may see', async () => {
+    const one = await ask('days=2&asset=db-1');
+    expect([...new Set(one.runs.map(({ schedule }) => schedule))].sort()).toEqual([
+      'look-often',
+      'patch-all',
+      'patch-muc',
+    ]);
+    expect(one.runs[0]!.targets).toMatchObject({ count: 1, names: ['db-1'] });
+    const token = await api.tokenOf('narrowed', 'viewer', 'asset.labels.role == "web"');
+    const narrowed = await ask('days=2', token);
+    expect(of(narrowed, 'patch-all')[0]!.targets).toMatchObject({ count: 3, names: ['web-1', 'web-2', 'web-3'] });
+    expect(JSON.stringify(narrowed)).not.toContain('db-1');
+    const hidden = await api.call('GET', '/api/v1/forecast?asset=db-1', { token });
+    expect(hidden.status).toBe(404);
+  });
+
+  it('compares with a run that is open now, names paused schedules, and says what a start would be refused for', async () => {
+    await apply(
+      'apiVersion: fettle/v1\nkind: Schedule\nmetadata: {name: soon}\n' +
+        'spec: {runbook: patch, every: 20s, targets: \'asset.labels.role == "db"\', inputs: {site: muc}}\n',
+    );
+    const started = await api.call<{ id: string }>('POST', '/api/v1/runs', {
+      body: { runbook: 'patch', on: 'asset.labels.role == "db"', inputs: { site: 'muc' } },
+    });
+    expect(started.status).toBe(202);
+    const found = await ask('days=1');
+    expect(of(found, 'soon')[0]!.findings).toMatchObject([
+      { kind: 'asset', with: { runId: started.body.id, runbook: 'patch' }, assets: { names: ['db-1'] } },
+      { kind: 'capacity', key: 'site:muc' },
+    ]);
+    // The runbook takes a minute, its schedule is due every 20 s and skips overlaps.
+    expect(
+      of(found, 'soon')
+        .slice(0, 4)
+        .map(({ outcome }) => outcome),
+    ).toEqual(['starts', 'skipped', 'skipped', 'starts']);
+    await api.call('POST', '/api/v1/schedules/soon/pause', { body: { reason: 'holiday' } });
+    const paused = await ask('days=1');
+    expect(paused.idle.find(({ schedule }) => schedule === 'soon')).toMatchObject({
+      state: 'paused',
+      reason: expect.stringMatching(/: holiday$/),
+      instants: expect.any(Number),
+    });
+  });
+
+  it('is a table with what to look at below, and its JSON is the same as that of the API', async () => {
+    const env = { FETTLE_URL: api.url, FETTLE_TOKEN: api.adminToken, TZ: 'Europe/Berlin' };
+    const { stdout, exitCode } = await capture(['forecast', '--days', '2'], { env });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^Space default, .*: \d+ runs, \d+ finding/);
+    expect(stdout).toMatch(/patch-web +patch +starts +1 min +3: web-1, web-2, web-3/);
+    expect(stdout).toMatch(/To look at:\n(.*\n)*? {2}printers, .*: its selector matches no asset now/);
+    expect(stdout).toMatch(/Starts nothing:\n(.*\n)*? {2}soon: paused since .*: holiday \(\d+ instants/);
+    expect(stdout).toMatch(/Not looked at:\n {2}schedule look-often is due more than 500 times/);
+    expect(stdout.match(/look-often +look/g)).toHaveLength(1);
+    expect(stdout).toMatch(/look-often .*and 499 more until/);
+    const all = await capture(['forecast', '--days', '2', '--all'], { env });
+    expect(all.stdout.match(/look-often +look/g)).toHaveLength(500);
+    const json = await capture(['forecast', '--asset', 'db-1', '-o', 'json'], { env });
+    expect(forecastSchema.parse(JSON.parse(json.stdout))).toMatchObject({ asset: 'db-1', space: 'default' });
+    expect((await capture(['forecast', '--days', '93'], { env })).exitCode).toBe(2);
+    expect((await capture(['forecast', '--asset', 'nothing'], { env })).exitCode).toBe(3);
+  });
+});
