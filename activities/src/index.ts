@@ -32,6 +32,7 @@ export type { WorkerServices } from './run/services.js';
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
 export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
+export type { BegunCallUndo, UndoableCall, UndoneCall } from './run/undo-call.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
@@ -49,6 +50,8 @@ export interface ClaimedRun {
   readonly memo?: Memo | undefined;
   /** It waits for a calendar before anything of it begins; absent: it does not. */
   readonly waitsForOpening?: true | undefined;
+  /** A step of another run called it; absent: nobody did. */
+  readonly isCalled?: true | undefined;
 }
 
 export interface EndRunInput {
@@ -108,6 +111,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       return {
         ...(memo === undefined ? {} : { memo: { ends: memo.ends, chosen: memo.chosen } }),
         ...(run.waitsForOpening ? { waitsForOpening: true as const } : {}),
+        ...(run.isCalled ? { isCalled: true } : {}),
         program: run.program,
         space: run.space,
         runbook: run.runbook,

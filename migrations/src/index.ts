@@ -26,6 +26,7 @@ import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
+import { AddCallUndo1790000000052 } from './1790000000052-add-call-undo.js';
 import { AddWaitingFires1790000000053 } from './1790000000053-add-waiting-fires.js';
 import { AttendSchedules1790000000054 } from './1790000000054-attend-schedules.js';
 import { AllowCalendarDocuments1790000000055 } from './1790000000055-allow-calendar-documents.js';
@@ -63,6 +64,7 @@ export const migrations = [
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
+  AddCallUndo1790000000052,
   AddWaitingFires1790000000053,
   AttendSchedules1790000000054,
   AllowCalendarDocuments1790000000055,

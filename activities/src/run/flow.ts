@@ -13,12 +13,15 @@ import { holdForCalendar } from '@fettle/operations';
 import type { DataSource } from 'typeorm';
 import { capacityPath } from './capacity-wait.js';
 import { endWaitEarly, lookAtWait } from './external-waits.js';
+import { callUndoActivities } from './undo-call.js';
 import type { ExternalWait, WaitReport } from './wait-report.js';
 import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
 
 /** Local activities of the run level: idempotent work on Postgres. */
 export function flowActivities(dataSource: DataSource) {
   return {
+    ...callUndoActivities(dataSource),
+
     async enterSegment(entrance: SegmentEntrance): Promise<void> {
       await dataSource.transaction((transaction) => enterSegment(transaction, entrance));
     },

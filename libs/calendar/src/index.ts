@@ -78,3 +78,11 @@ export {
 export type { Span, Stretch } from './window-span.js';
 export { importIcal, type IcalOptions, type ImportedEvent, type ImportedIcal } from './calendar-ical.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
+export {
+  addBusinessDays,
+  isBusinessDay,
+  nearestBusinessDay,
+  nthBusinessDay,
+  type BusinessDays,
+  type RollDirection,
+} from './business-days.js';

@@ -46,6 +46,7 @@ export * from './repositories/asset-names.js';
 export * from './repositories/approvals.js';
 export * from './repositories/run-approval-state.js';
 export * from './repositories/run-undo.js';
+export * from './repositories/call-undo.js';
 export * from './repositories/notifications.js';
 export { freeCapacity, freeRun, takeCapacity, type CapacityTake, type CapacityTaken } from './repositories/capacity.js';
 export { capacityWait } from './repositories/capacity-queue.js';

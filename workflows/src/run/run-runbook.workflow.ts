@@ -1,5 +1,5 @@
 import type { ClaimedRun } from '@fettle/activities';
-import { initialState } from '@fettle/runbook';
+import { initialState, readState } from '@fettle/runbook';
 import {
   CancellationScope,
   condition,
@@ -39,7 +39,7 @@ async function execute(input: RunRunbookInput, root: CancellationScope): Promise
   const startedAtMs = Date.now();
   const woken = new Set<string>();
   setHandler(wake, (path) => void woken.add(path));
-  const begun = input.resume ?? (await claimOrExplain(input.runId));
+  const begun = input.resume === undefined ? await claimOrExplain(input.runId) : takenOver(input.resume);
   if (begun === null) return;
   if (!('error' in begun) && begun.claimed.waitsForOpening === true && input.resume === undefined) {
     await untilOpen(input.runId, root, woken);
@@ -61,6 +61,11 @@ async function claimOrExplain(runId: string): Promise<Resume | Ended | null> {
   } catch (error) {
     return brokenBy(error);
   }
+}
+
+/** An error here fails the task, not the run: a worker that knows the format goes on with it. */
+function takenOver(resume: Resume): Resume {
+  return { ...resume, state: readState(resume.state) };
 }
 
 function beginning(claimed: ClaimedRun): Resume {

@@ -80,6 +80,14 @@ export class RunEntity {
   @Column('timestamptz', { name: 'history_ended_at', nullable: true }) historyEndedAt!: Date | null;
   /** Paths of what was undone and of what could not be; null: there was no rollback. */
   @Column('jsonb', { nullable: true }) rollback!: { readonly undone: string[]; readonly failed: string[] } | null;
+  /** Of a called run: what its caller may still undo of it; null: nobody called it, it goes on, or was lost. */
+  @Column('jsonb', { nullable: true }) undo!: readonly unknown[] | null;
+  /** When its caller began to undo it; null: it did not. */
+  @Column('timestamptz', { name: 'undone_at', nullable: true }) undoneAt!: Date | null;
+  /** What of it may be undone once it has ended otherwise than well, or by its caller. */
+  @Column('text') undoes!: 'nothing' | 'unfinished' | 'all';
+  /** Some of its steps on targets can be undone. */
+  @Column('boolean', { name: 'has_undo' }) hasUndo!: boolean;
   /** The ended run that this one takes up, or makes again. */
   @Column('uuid', { nullable: true }) continues!: string | null;
   @Column('text', { name: 'continued_how', nullable: true }) continuedHow!: 'resume' | 'retry' | null;
