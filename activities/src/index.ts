@@ -24,6 +24,7 @@ import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
+import { settleAfterRun } from './schedule/settle.js';
 
 export { actions } from './actions.js';
 export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
@@ -47,6 +48,8 @@ export interface ClaimedRun {
   readonly laneSlots: number;
   /** What is known from the run that this one takes up; absent: it takes up none. */
   readonly memo?: Memo | undefined;
+  /** It waits for a calendar before anything of it begins; absent: it does not. */
+  readonly waitsForOpening?: true | undefined;
   /** A step of another run called it; absent: nobody did. */
   readonly isCalled?: true | undefined;
 }
@@ -98,7 +101,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     async claimRun(runId: string): Promise<ClaimedRun | null> {
       const claimed = await dataSource.transaction(async (transaction) => {
         const execution = activityInfo().workflowExecution!.runId;
-        const taken = await claimRun(transaction, runId, execution, services.engineVersion);
+        const taken = await claimRun(transaction, runId, execution, services.engineVersion, services.workerBuild);
         if (taken) await notifyRun(transaction, runId);
         return taken;
       });
@@ -107,6 +110,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       const memo = run.isResumed ? ((await readMemo(dataSource.manager, runId)) as Memo) : undefined;
       return {
         ...(memo === undefined ? {} : { memo: { ends: memo.ends, chosen: memo.chosen } }),
+        ...(run.waitsForOpening ? { waitsForOpening: true as const } : {}),
         ...(run.isCalled ? { isCalled: true } : {}),
         program: run.program,
         space: run.space,
@@ -179,6 +183,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
         await endRun(transaction, input.runId, input.state, input.error, input.outcome);
         await notifyRun(transaction, input.runId);
       });
+      await settleAfterRun(services, input.runId);
     },
   };
 }

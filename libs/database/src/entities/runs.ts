@@ -93,6 +93,12 @@ export class RunEntity {
   @Column('text', { name: 'continued_how', nullable: true }) continuedHow!: 'resume' | 'retry' | null;
   /** Of a resumed run: what is known of the steps of the run itself. */
   @Column('jsonb', { nullable: true }) memo!: unknown;
+  /** Calendars that it names, what its targets do on a close, and an override; null: as by default. */
+  @Column('jsonb', { nullable: true }) calendar!: unknown;
+  /** The whole run waits until then. */
+  @Column('timestamptz', { name: 'opens_at', nullable: true }) opensAt!: Date | null;
+  /** Nothing of it can go on since then, and its deadline stands still. */
+  @Column('timestamptz', { name: 'closed_since', nullable: true }) closedSince!: Date | null;
 }
 
 @Entity('run_target')
@@ -113,6 +119,8 @@ export class RunTargetEntity {
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;
   /** A command runs detached on the host and is looked at again when due; it counts as in flight. */
   @Column('boolean', { name: 'is_parked' }) isParked!: boolean;
+  /** The calendar that it waits for until it is due. */
+  @Column('jsonb', { nullable: true }) closed!: unknown;
   @Column('jsonb') outputs!: Record<string, unknown>;
   @Column('jsonb', { nullable: true }) error!: StoredError | null;
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;

@@ -160,6 +160,18 @@ export async function listUnfinishedCalls(
   );
 }
 
+/** Runs that steps of a run called, whatever became of them. */
+export async function listCalls(
+  transaction: Transaction,
+  runId: string,
+): Promise<{ readonly path: string; readonly childRunId: string }[]> {
+  return transaction.query(
+    `SELECT path, child_run_id AS "childRunId" FROM run_wait
+     WHERE run_id = $1 AND kind = 'call' AND child_run_id IS NOT NULL ORDER BY path`,
+    [runId],
+  );
+}
+
 /** A run that a step called before. */
 export interface CallBefore {
   readonly id: string;

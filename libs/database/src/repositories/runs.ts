@@ -4,6 +4,7 @@ import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
 import { readRootRun } from './asset-locks.js';
+import type { StoredRunCalendar } from './run-closures.js';
 import { freeAtEnd } from './capacity-end.js';
 import { endCallUndos } from './call-undo.js';
 import { stoppedRolloutError } from './failure-limit.js';
@@ -32,12 +33,17 @@ export interface RunDefinition {
   readonly isCalled: boolean;
   /** The run at the root of those that called each other; itself where nobody called it. */
   readonly rootRunId: string;
+  /** Null: as by default. */
+  readonly calendar: StoredRunCalendar | null;
+  /** The whole run waits for a calendar before it begins. */
+  readonly waitsForOpening: boolean;
 }
 
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
   const rows: Omit<RunDefinition, 'rootRunId' | 'resumes'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
        r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed",
+       r.calendar, r.opens_at IS NOT NULL AS "waitsForOpening",
        r.parent_run_id IS NOT NULL AS "isCalled"
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
@@ -69,6 +75,7 @@ export async function claimRun(
   runId: string,
   workflowRunId: string,
   engineVersion: string | null = null,
+  workerBuild: string | null = null,
 ): Promise<boolean> {
   const run = await lockRun(transaction, runId);
   if (run.state === 'running') {
@@ -81,8 +88,8 @@ export async function claimRun(
   if (run.state !== 'queued') return false;
   await transaction.query(
     `UPDATE run SET state = 'running', workflow_run_id = $2, started_at = clock_timestamp(),
-       engine_version = $3, deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
-    [runId, workflowRunId, engineVersion],
+       engine_version = $3, worker_build = $4, deadline_at = clock_timestamp() + (deadline_at - created_at) WHERE id = $1`,
+    [runId, workflowRunId, engineVersion, workerBuild],
   );
   await appendEntries(transaction, run, [{ kind: 'run-started' }]);
   await saveLockedRun(transaction, run);
