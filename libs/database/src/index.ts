@@ -54,6 +54,7 @@ export * from './repositories/capacity-views.js';
 export * from './repositories/asset-locks.js';
 export * from './repositories/run-carry.js';
 export * from './repositories/run-continue.js';
+export * from './repositories/run-lacking.js';
 export * from './repositories/served-runs.js';
 export * from './repositories/token-runs.js';
 export * from './repositories/run-lookback.js';
