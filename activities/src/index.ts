@@ -24,6 +24,7 @@ import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
+import { settleAfterRun } from './schedule/settle.js';
 
 export { actions } from './actions.js';
 export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
@@ -31,6 +32,7 @@ export type { WorkerServices } from './run/services.js';
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
 export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
+export type { BegunCallUndo, UndoableCall, UndoneCall } from './run/undo-call.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
@@ -46,6 +48,10 @@ export interface ClaimedRun {
   readonly laneSlots: number;
   /** What is known from the run that this one takes up; absent: it takes up none. */
   readonly memo?: Memo | undefined;
+  /** It waits for a calendar before anything of it begins; absent: it does not. */
+  readonly waitsForOpening?: true | undefined;
+  /** A step of another run called it; absent: nobody did. */
+  readonly isCalled?: true | undefined;
 }
 
 export interface EndRunInput {
@@ -104,6 +110,8 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       const memo = run.isResumed ? ((await readMemo(dataSource.manager, runId)) as Memo) : undefined;
       return {
         ...(memo === undefined ? {} : { memo: { ends: memo.ends, chosen: memo.chosen } }),
+        ...(run.waitsForOpening ? { waitsForOpening: true as const } : {}),
+        ...(run.isCalled ? { isCalled: true } : {}),
         program: run.program,
         space: run.space,
         runbook: run.runbook,
@@ -175,6 +183,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
         await endRun(transaction, input.runId, input.state, input.error, input.outcome);
         await notifyRun(transaction, input.runId);
       });
+      await settleAfterRun(services, input.runId);
     },
   };
 }

@@ -1,3 +1,4 @@
+export { countInstants } from './count-instants.js';
 export {
   alwaysOpen,
   type CalendarClosure,
@@ -40,18 +41,48 @@ export {
   type ScheduleTiming,
   type TimingCheck,
 } from './schedule-recurrence.js';
+export { settleInstants } from './settle.js';
 export {
-  MAX_DECISIONS,
+  MAX_INSTANTS_SETTLED,
+  MAX_STARTS,
+  MAX_WAITING,
   ON_TIME_MS,
-  settleInstants,
+  type ClosedPolicy,
+  type FireCode,
   type FireDecision,
   type FireOutcome,
-  type FireReason,
+  type FireSource,
+  type FireVerdict,
+  type MissedPolicy,
   type PausedRange,
+  type RunOverlap,
   type SettleInput,
   type Settlement,
-} from './settle.js';
+  type WaitingEnd,
+  type WaitingFire,
+} from './settle-types.js';
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
+export { calendarChecks } from './window-checks.js';
+export {
+  anyGate,
+  bothGates,
+  calendarZone,
+  gateOf,
+  gateStretches,
+  readCalendar,
+  type GateStretch,
+  type ReadCalendar,
+} from './window-calendar.js';
+export type { Span, Stretch } from './window-span.js';
+export { importIcal, type IcalOptions, type ImportedEvent, type ImportedIcal } from './calendar-ical.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
+export {
+  addBusinessDays,
+  isBusinessDay,
+  nearestBusinessDay,
+  nthBusinessDay,
+  type BusinessDays,
+  type RollDirection,
+} from './business-days.js';

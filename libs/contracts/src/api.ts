@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
+import { calendarChoiceShape } from './calendar-spec.js';
+import { closedBySchema, runCalendarSchema } from './calendar-views.js';
 import { approvalSchema } from './api-approval.js';
+import { fireSchema } from './api-schedules.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { planDigestSchema } from './api-plan.js';
 import { selectorSchema } from './documents.js';
@@ -89,6 +92,7 @@ export const startRunRequestSchema = z.strictObject({
   reason: z.string().max(500).optional(),
   /** The run does what the plan of this digest says, or is refused with `plan-drift`. */
   planDigest: planDigestSchema.optional(),
+  ...calendarChoiceShape,
 });
 export type StartRunRequest = z.infer<typeof startRunRequestSchema>;
 export const idempotencyKeySchema = z.string().min(1).max(200);
@@ -108,6 +112,7 @@ export const execRequestSchema = z.strictObject({
   maxConcurrency: z.int().min(1).max(1000).optional(),
   allowEmpty: z.boolean().default(false),
   reason: z.string().max(500).optional(),
+  ...calendarChoiceShape,
 });
 export type ExecRequest = z.infer<typeof execRequestSchema>;
 
@@ -159,6 +164,8 @@ export const runTargetSchema = z.object({
   error: errorSchema,
   /** Present while it waits for an asset that another run changes. */
   waits: assetLockWaitSchema.optional(),
+  /** Present while it waits for a calendar to open. */
+  closed: closedBySchema.optional(),
   /** What became of undoing its steps; absent: nothing was to be undone. */
   rollback: z.enum(['undone', 'incomplete']).optional(),
   /** Attempts to undo a step have `#undo` behind its path. */
@@ -183,6 +190,8 @@ export const runDetailSchema = runSummarySchema.extend({
     .optional(),
   /** Capacities that it holds or waits for; absent: none. */
   capacity: z.array(runCapacitySchema).optional(),
+  /** How it stands to calendars; absent: it names none, waits for none and overrides none. */
+  calendar: runCalendarSchema.optional(),
   /** What the runbook says a run came to, and what a run that called this one reads of it. */
   summary: z.string().nullable(),
   outputs: z.record(z.string(), z.unknown()).nullable(),
@@ -264,15 +273,17 @@ export const scheduleSchema = z.object({
   cron: z.string().nullable(),
   when: z.string(),
   timeZone: z.string(),
-  paused: z.object({ since: time, by: z.string(), reason: z.string() }).nullable(),
+  paused: z.object({ since: time, until: nullableTime.default(null), by: z.string(), reason: z.string() }).nullable(),
+  /** Fires that wait: in the queue behind another run, or for a calendar to open. */
+  waiting: z.int().default(0),
   quarantineReason: z.string().nullable(),
   nextFires: z.array(z.object({ at: time, local: z.string(), note: z.string() })),
-  lastFires: z.array(
-    z.object({ nominalAt: time, outcome: z.string(), reason: z.string(), runId: idSchema.nullable(), settledAt: time }),
-  ),
+  lastFires: z.array(fireSchema),
 });
 export type Schedule = z.infer<typeof scheduleSchema>;
-export const pauseRequestSchema = z.strictObject({ reason: z.string().min(1).max(500) });
+/** A run, or the fire that waits for its turn or its calendar. */
+export const triggerResultSchema = z.union([runSummarySchema, z.object({ waiting: fireSchema })]);
+export type TriggerResult = z.infer<typeof triggerResultSchema>;
 
 // ---- principals and tokens ----
 export const createPrincipalRequestSchema = z.strictObject({
