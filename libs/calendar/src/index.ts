@@ -65,3 +65,4 @@ export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
+export { compareWaking, EXPLICIT_ENTRIES, wakingSpec, type WakingDifference } from './waking.js';
