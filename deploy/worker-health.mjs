@@ -2,7 +2,7 @@
 import pg from 'pg';
 
 const QUERY = `SELECT count(*)::int AS listening FROM pg_stat_activity
-  WHERE application_name = 'fettle-worker-listen' AND client_addr IS NOT DISTINCT FROM inet_client_addr()`;
+  WHERE application_name LIKE 'fettle-worker-listen%' AND client_addr IS NOT DISTINCT FROM inet_client_addr()`;
 
 const client = new pg.Client({
   connectionString: process.env.DATABASE_URL,

@@ -5,6 +5,7 @@ import { problemSchema, roles, type Role } from '@fettle/contracts';
 import { createDataSource } from '@fettle/database';
 import { Authenticator } from '@fettle/operations';
 import { createToken, decide, parseToken, rolePermissions, type Permission } from '@fettle/security';
+import { forecastRoutes } from '../forecast/routes.js';
 import { startApi, type TestApi } from './api-server.js';
 
 let api: TestApi;
@@ -71,10 +72,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', '/api/v1/schedules/none/backfill', 'schedule:operate', {}],
   ['GET', '/api/v1/schedules/none/ledger', 'document:read'],
   ['GET', '/api/v1/schedules/none/why', 'document:read'],
-  ['GET', '/api/v1/forecast', 'document:read'],
-  ['POST', '/api/v1/schedule-feeds', 'document:read', { name: '' }],
-  ['GET', '/api/v1/schedule-feeds', 'document:read'],
-  ['POST', `/api/v1/schedule-feeds/${unknownRun}/revoke`, 'document:read'],
+  ...forecastRoutes(unknownRun),
   ['GET', '/api/v1/assets', 'asset:read'],
   ['POST', '/api/v1/assets/import', 'asset:import'],
   ['GET', '/api/v1/assets/none', 'asset:read'],
@@ -202,7 +200,8 @@ describe('permissions', () => {
         .replace(/\{[a-z]+\}|\b(none|nobody)\b/g, '*')
         .replace('/Runbook/', '/*/');
     const tested = new Set(routes.map(([method, path]) => `${method} ${shape(path)}`));
-    const open = ['GET /healthz', 'GET /readyz', 'GET /api/v1/whoami', 'POST /api/v1/credentials/rotate'];
+    const open = ['/healthz', '/readyz', '/api/v1/whoami', '/api/v1/feeds/schedules/*'].map((path) => `GET ${path}`);
+    open.push('POST /api/v1/credentials/rotate');
     const served = Object.entries(document.body.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${shape(path)}`),
     );

@@ -66,8 +66,8 @@ export class CliStack {
     );
   }
 
-  async restartWorker(): Promise<void> {
-    await this.worker.stop();
+  async restartWorker(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.worker.stop(signal);
     this.worker = await this.stack.startWorker();
   }
 

@@ -15,6 +15,8 @@ interface Service {
   readonly healthcheck?: unknown;
   readonly restart?: string;
   readonly ports?: readonly string[];
+  readonly command?: readonly string[];
+  readonly profiles?: readonly string[];
 }
 interface Compose {
   readonly services: Readonly<Record<string, Service>>;
@@ -38,6 +40,20 @@ describe('docker-compose.yml', () => {
       for (const port of service.ports ?? [])
         expect({ name, port }).toEqual({ name, port: expect.stringMatching(/^127\.0\.0\.1:/) });
     }
+  });
+
+  it('versions its workers: those of an upgrade stand beside each other, and new runs begin on the new ones', async () => {
+    const { services } = await resolved();
+    const named = { FETTLE_WORKER_DEPLOYMENT: 'fettle' };
+    for (const name of ['worker-1', 'worker-2', 'worker-previous', 'promote']) {
+      expect({ name, environment: services[name]?.environment }).toMatchObject({ name, environment: named });
+    }
+    expect(services['promote']).toMatchObject({
+      command: ['apps/worker/dist/deployment.js', 'promote'],
+      image: services['worker-1']?.image,
+    });
+    expect(services['worker-previous']).toMatchObject({ image: 'fettle:previous', profiles: ['previous'] });
+    expect(services['worker-previous']).not.toHaveProperty('build');
   });
 
   it('has no password or key in it: each comes from a file', async () => {

@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,8 @@ const DATABASE_USER = 'fettle_program';
 /** One process of the layout; it can be killed like any other. */
 export class Program {
   readonly #child: ChildProcess;
+  /** It has exited, and all that it wrote was read. */
+  readonly #closed: Promise<unknown>;
   #output = '';
 
   constructor(
@@ -29,6 +31,7 @@ export class Program {
     env: NodeJS.ProcessEnv,
   ) {
     this.#child = spawn(command, args, { env, cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#closed = new Promise((resolve) => this.#child.once('close', resolve));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-100_000)));
     }
@@ -60,7 +63,7 @@ export class Program {
 
   /** Waits for its end; the exit code, or -1 where a signal ended it. */
   async ended(): Promise<number> {
-    if (this.isRunning) await new Promise((resolve) => this.#child.once('exit', resolve));
+    await this.#closed;
     return this.#child.exitCode ?? -1;
   }
 
@@ -80,6 +83,11 @@ function setting(name: string): string {
   return value;
 }
 
+export interface LayoutSettings {
+  /** Lines after those of deploy/temporal/dynamic.yaml. */
+  readonly dynamicConfig?: string;
+}
+
 /** The processes of docker-compose.yml with the same scripts, configuration and secrets, on loopback. */
 export class ProductionLayout {
   readonly apis: readonly { readonly program: Program; readonly url: string }[];
@@ -89,7 +97,7 @@ export class ProductionLayout {
   readonly checkpoints: string;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #databaseUrl: string;
-  readonly #cleanUp: readonly (() => Promise<void>)[];
+  readonly #cleanUp: (() => Promise<void>)[];
 
   private constructor(parts: {
     apis: ProductionLayout['apis'];
@@ -98,7 +106,7 @@ export class ProductionLayout {
     checkpoints: string;
     environment: NodeJS.ProcessEnv;
     databaseUrl: string;
-    cleanUp: readonly (() => Promise<void>)[];
+    cleanUp: (() => Promise<void>)[];
   }) {
     this.apis = parts.apis;
     this.workers = parts.workers;
@@ -109,7 +117,7 @@ export class ProductionLayout {
     this.#cleanUp = parts.cleanUp;
   }
 
-  static async start(): Promise<ProductionLayout> {
+  static async start({ dynamicConfig = '' }: LayoutSettings = {}): Promise<ProductionLayout> {
     const folder = await mkdtemp('/tmp/fettle-production-');
     const cleanUp: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
     try {
@@ -118,7 +126,10 @@ export class ProductionLayout {
       const postgres = await startPostgres({ durable: true });
       cleanUp.unshift(() => postgres.close());
       await createDatabases(postgres, secrets);
-      const temporal = await startTemporal(postgres, secrets);
+      const config = join(folder, 'temporal');
+      await cp(join(root, 'deploy/temporal'), config, { recursive: true });
+      await appendFile(join(config, 'dynamic.yaml'), dynamicConfig);
+      const temporal = await startTemporal(postgres, secrets, config);
       cleanUp.unshift(() => temporal.program.end('SIGTERM'));
       const environment = programEnvironment(folder, postgres, temporal.address);
       await run('/bin/sh', ['deploy/start-program.sh', 'apps/worker/dist/migrate.js'], { env: environment, cwd: root });
@@ -126,6 +137,9 @@ export class ProductionLayout {
       for (const { program } of apis) cleanUp.unshift(() => program.end('SIGTERM'));
       const workers = await Promise.all(['worker-1', 'worker-2'].map((name) => startWorker(name, environment)));
       for (const worker of workers) cleanUp.unshift(() => worker.end('SIGTERM'));
+      // As the job `promote` does: versioned workers get nothing before.
+      const promoted = await speakOfDeployment(environment, ['promote']);
+      if (promoted.exitCode !== 0) throw new Error(`promote: ${promoted.output}`);
       const token = (await readFile(join(secrets, 'bootstrap.token'), 'utf8')).trim();
       const databaseUrl = postgres.url('fettle');
       const checkpoints = join(folder, 'data', 'audit', 'checkpoints.log');
@@ -148,6 +162,18 @@ export class ProductionLayout {
     } finally {
       await client.end();
     }
+  }
+
+  /** One more worker, of a build of that name, as a new version of the image would bring it. */
+  async addWorker(build: string): Promise<Program> {
+    const worker = await startWorker(`worker-${build}`, { ...this.#environment, FETTLE_BUILD_ID: build });
+    this.#cleanUp.unshift(() => worker.end('SIGTERM'));
+    return worker;
+  }
+
+  /** What `deployment.js` says of the builds of the workers, and with which exit code. */
+  deployment(...args: string[]): Promise<{ readonly exitCode: number; readonly output: string }> {
+    return speakOfDeployment(this.#environment, args);
   }
 
   /** The health check of a worker's container: exit code 0 while a worker listens from this address. */
@@ -183,6 +209,7 @@ async function createDatabases(postgres: ScratchPostgres, secrets: string): Prom
 async function startTemporal(
   postgres: ScratchPostgres,
   secrets: string,
+  config: string,
 ): Promise<{ program: Program; address: string }> {
   const passwordFile = join(secrets, 'temporal_database_password');
   const base = { PATH: process.env.PATH, SQL_PASSWORD_FILE: passwordFile };
@@ -204,7 +231,7 @@ async function startTemporal(
   const program = new Program('temporal', '/bin/sh', ['deploy/temporal/start-server.sh'], {
     ...base,
     TEMPORAL_SERVER: setting('FETTLE_TEMPORAL_SERVER'),
-    TEMPORAL_CONFIG: join(root, 'deploy/temporal'),
+    TEMPORAL_CONFIG: config,
     TEMPORAL_LISTEN: '127.0.0.1',
     TEMPORAL_PORT: String(port),
     TEMPORAL_SQL_ADDRESS: `127.0.0.1:${postgres.port}`,
@@ -243,6 +270,7 @@ function programEnvironment(folder: string, postgres: ScratchPostgres, temporal:
     FETTLE_TOKEN_KEY_FILE: secret('token.key'),
     FETTLE_AUDIT_KEY_FILE: secret('audit.pem'),
     FETTLE_BOOTSTRAP_TOKEN_FILE: secret('bootstrap.token'),
+    FETTLE_WORKER_DEPLOYMENT: 'fettle',
   };
 }
 
@@ -267,4 +295,14 @@ async function startApi(name: string, environment: NodeJS.ProcessEnv): Promise<{
 function startWorker(name: string, environment: NodeJS.ProcessEnv): Promise<Program> {
   const program = new Program(name, '/bin/sh', ['deploy/start-program.sh', 'apps/worker/dist/main.js'], environment);
   return program.ready(() => program.output.includes('"msg":"ready"'));
+}
+
+async function speakOfDeployment(
+  environment: NodeJS.ProcessEnv,
+  args: readonly string[],
+): Promise<{ readonly exitCode: number; readonly output: string }> {
+  const script = ['deploy/start-program.sh', 'apps/worker/dist/deployment.js', ...args];
+  const program = new Program('deployment', '/bin/sh', script, environment);
+  const exitCode = await program.ended();
+  return { exitCode, output: program.output };
 }

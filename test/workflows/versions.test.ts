@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { listUnservedRuns, type UnservedRuns } from '@fettle/database';
 import { signalRun } from '@fettle/operations';
 import { connectTemporal, type TemporalClient } from '@fettle/temporal';
 import { TestStack, WorkerProcess } from '../support/stack.js';
@@ -51,14 +52,19 @@ describe('a versioned worker deployment', () => {
   }
 
   /** What deployment.js says, and its exit code. */
-  async function deployment(...args: string[]): Promise<{ code: number; stdout: string }> {
+  async function said(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     try {
-      const { stdout } = await exec(process.execPath, [script, ...args], { env: environment('a') });
-      return { code: 0, stdout };
+      const { stdout, stderr } = await exec(process.execPath, [script, ...args], { env: environment('a') });
+      return { code: 0, stdout, stderr };
     } catch (error) {
-      const { code, stdout } = error as { code: number; stdout: string };
-      return { code, stdout };
+      const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+      return { code, stdout, stderr };
     }
+  }
+
+  async function deployment(...args: string[]): Promise<{ code: number; stdout: string }> {
+    const { code, stdout } = await said(...args);
+    return { code, stdout };
   }
 
   async function running(runId: string): Promise<void> {
@@ -112,6 +118,64 @@ describe('a versioned worker deployment', () => {
     await finish(last.id);
     expect(await buildsOf(last.id)).toEqual(['b']);
   }, 280_000);
+
+  it('promotes no build without workers, whether it had some or never did', async () => {
+    const before = (await deployment('status')).stdout;
+    // The workers of `a` have been stopped above.
+    for (const build of ['never', 'a']) {
+      const refused = await said('promote', build, '--wait', '1');
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toBe(
+        `No worker of build ${build} of deployment fettle-test is there now; new runs begin where they did before.\nStart its workers first.\n`,
+      );
+    }
+    expect((await deployment('status')).stdout).toBe(before);
+    expect(before).toContain('b current');
+    for (const args of [['promote', 'b', '--wait', 'soon'], ['promise'], ['drained']]) {
+      expect((await said(...args)).code).toBe(2);
+    }
+  }, 60_000);
+
+  it('tells which open runs are pinned to a build without workers, and goes on with them once such a worker is back', async () => {
+    const unserved = () => listUnservedRuns(stack.dataSource.manager);
+    const { id } = await stack.start('waits');
+    await running(id);
+    expect(await unserved()).toEqual([]);
+    for (const worker of workers) await worker.stop();
+    const left = [{ engineVersion: expect.stringMatching(/^\d+\+/), workerBuild: 'fettle-test:b', count: 1 }];
+    expect(await unserved()).toEqual(left);
+    const other = await startWorker('c');
+    expect(other.log).toMatch(
+      /"workerBuild":"fettle-test:b","count":1,.*open runs are pinned to a build without workers/,
+    );
+    expect(await unserved()).toEqual(left);
+    const back = await startWorker('b');
+    expect(back.log).not.toContain('pinned to a build without workers');
+    expect(await unserved()).toEqual([]);
+    await finish(id);
+    // Where workers are not versioned, the number of the engine decides.
+    const wanted = (engineVersion: string) => ({ engineVersion, workerBuild: null, count: 1 });
+    expect(await unservedIf(id, '1+0')).toEqual([wanted('1+0')]);
+    workers.push(await WorkerProcess.start(stack.environment));
+    expect(await unservedIf(id, '1+0')).toEqual([]);
+    expect(await unservedIf(id, '7+0')).toEqual([wanted('7+0')]);
+  }, 120_000);
+
+  /** What would be unserved if the run were open, and of that version, which is not kept. */
+  async function unservedIf(runId: string, engineVersion: string): Promise<UnservedRuns[]> {
+    const runner = stack.dataSource.createQueryRunner();
+    await runner.startTransaction();
+    try {
+      await runner.query(
+        `UPDATE run SET ended_at = NULL, state = 'running', worker_build = NULL, engine_version = $2 WHERE id = $1`,
+        [runId, engineVersion],
+      );
+      return await listUnservedRuns(runner.manager);
+    } finally {
+      await runner.rollbackTransaction();
+      await runner.release();
+    }
+  }
 
   it('does not call a build drained that it never heard of', async () => {
     await expect(exec(process.execPath, [script, 'drained', 'never'], { env: environment('a') })).rejects.toMatchObject(

@@ -13,5 +13,7 @@ export interface WorkerServices {
   readonly workerName: string;
   /** Which workflows this worker executes; stored with the runs that it takes up first. */
   readonly engineVersion: string;
+  /** `deployment:build`, to which the runs that it takes up are pinned; null: workers are not versioned. */
+  readonly workerBuild: string | null;
   readonly logger: { warn(detail: Readonly<Record<string, unknown>>, message: string): void };
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ProcessConfig } from '@fettle/config';
-import { ENGINE_VERSION } from '@fettle/runbook';
+import type { ServedBy } from '@fettle/database';
+import { ENGINE_VERSION, OLDEST_ENGINE_VERSION } from '@fettle/runbook';
 import { workflowBundle } from './replay-histories.js';
 
 /** Digits of a digest that tell one build from another. */
@@ -34,4 +35,15 @@ export function deploymentVersion(
   return workerDeployment === undefined
     ? null
     : { deploymentName: workerDeployment, buildId: buildId ?? engineVersion };
+}
+
+/** How the database names a build: that of Temporal, with a colon between deployment and build. */
+export function workerBuild(version: DeploymentVersion | null): string | null {
+  return version === null ? null : `${version.deploymentName}:${version.buildId}`;
+}
+
+/** Which runs this worker takes up: those that are pinned to its build, or all that its workflows replay. */
+export function servedRuns(version: DeploymentVersion | null): ServedBy {
+  const build = workerBuild(version);
+  return build === null ? { from: OLDEST_ENGINE_VERSION, to: ENGINE_VERSION } : { build };
 }

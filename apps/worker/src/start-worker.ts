@@ -7,7 +7,7 @@ import {
   type WorkerServices,
 } from '@fettle/activities';
 import { WORKER_DRAIN_MS, type ProcessConfig } from '@fettle/config';
-import { NotificationListener } from '@fettle/database';
+import { listenerName, NotificationListener } from '@fettle/database';
 import { SshPool } from '@fettle/drivers';
 import { AUDIT_ORIGIN } from '@fettle/operations';
 import { createNoteSigner, loadKeyFile, parseEffectTokenKey, SealingKeyring } from '@fettle/security';
@@ -26,8 +26,15 @@ import { sealAudit } from './background/seal-audit.js';
 import { sendNotifications } from './background/send-notifications.js';
 import { settleSchedules } from './background/settle-schedules.js';
 import { sweepRuns } from './background/sweep-runs.js';
-import { deploymentVersion, readEngineVersion, type DeploymentVersion } from './engine-version.js';
+import {
+  deploymentVersion,
+  readEngineVersion,
+  servedRuns,
+  workerBuild,
+  type DeploymentVersion,
+} from './engine-version.js';
 import { workflowBundle } from './replay-histories.js';
+import { warnOfUnserved } from './warn-of-unserved.js';
 import { WorkerModule } from './worker.module.js';
 
 /** Lanes and control steps that one worker serves at once. */
@@ -63,6 +70,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     tokenKey: parseEffectTokenKey(await loadKeyFile(config.tokenKeyFile)),
     workerName: `${hostname()}:${process.pid}`,
     engineVersion,
+    workerBuild: workerBuild(version),
     logger,
   };
   const connection = await connectPatiently(config.temporalAddress, logger);
@@ -88,7 +96,8 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',
   });
-  const background = await startBackground(config, services, logger);
+  const background = await startBackground(config, services, version, logger);
+  await warnOfUnserved(dataSource, logger);
   const stopped = worker.run().finally(async () => {
     await background.stop();
     await ssh.close();
@@ -126,6 +135,7 @@ async function connectPatiently(address: string, logger: Logger): Promise<Native
 async function startBackground(
   config: ProcessConfig,
   services: WorkerServices,
+  version: DeploymentVersion | null,
   logger: Logger,
 ): Promise<{ stop: () => Promise<void> }> {
   const { dataSource } = services;
@@ -151,7 +161,7 @@ async function startBackground(
   const listener = new NotificationListener({
     url: config.databaseUrl,
     channel: 'fettle_outbox',
-    applicationName: 'fettle-worker-listen',
+    applicationName: listenerName(servedRuns(version)),
     onNotification: () => relay.wake(),
     onGap: () => relay.wake(),
     onError: (error) => logger.warn({ err: error }, 'the outbox listener lost its connection'),

@@ -1,4 +1,5 @@
 import { FettleError } from '@fettle/contracts';
+import { isBusinessDay, type BusinessDays } from './business-days.js';
 import { DAY_MS } from './days.js';
 import { CronTimes, type LocalTimes } from './local-times.js';
 import type { Exclusion } from './recurrence.js';
@@ -13,9 +14,11 @@ const NEVER: IsExcluded = () => false;
 export function exclusionOf(exclusions: readonly Exclusion[] | undefined): IsExcluded {
   if (!exclusions || exclusions.length === 0) return NEVER;
   const days = new Set<number>();
+  const business: BusinessDays[] = [];
   const sources: { readonly times: LocalTimes; readonly unitMs: number }[] = [];
   for (const exclusion of exclusions) {
     if ('date' in exclusion) days.add(excludedDay(exclusion.date));
+    else if ('notOn' in exclusion) business.push(exclusion.notOn);
     else if ('rule' in exclusion) sources.push({ times: ruleTimes(exclusion.rule), unitMs: 1000 });
     else {
       const isOfMinutes = exclusion.cron.source.split(' ').length !== 6;
@@ -23,7 +26,8 @@ export function exclusionOf(exclusions: readonly Exclusion[] | undefined): IsExc
     }
   }
   return (nominalMs) => {
-    if (days.has(Math.floor(nominalMs / DAY_MS))) return true;
+    const day = Math.floor(nominalMs / DAY_MS);
+    if (days.has(day) || business.some((one) => !isBusinessDay(one, day))) return true;
     return sources.some(({ times, unitMs }) => {
       const unit = Math.floor(nominalMs / unitMs) * unitMs;
       for (const _ of times.times(unit, unit + unitMs)) return true;

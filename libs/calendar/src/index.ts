@@ -64,5 +64,26 @@ export {
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
+export { calendarChecks } from './window-checks.js';
+export {
+  anyGate,
+  bothGates,
+  calendarZone,
+  gateOf,
+  gateStretches,
+  readCalendar,
+  type GateStretch,
+  type ReadCalendar,
+} from './window-calendar.js';
+export type { Span, Stretch } from './window-span.js';
+export { importIcal, type IcalOptions, type ImportedEvent, type ImportedIcal } from './calendar-ical.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
 export { compareWaking, EXPLICIT_ENTRIES, wakingSpec, type WakingDifference } from './waking.js';
+export {
+  addBusinessDays,
+  isBusinessDay,
+  nearestBusinessDay,
+  nthBusinessDay,
+  type BusinessDays,
+  type RollDirection,
+} from './business-days.js';

@@ -1,7 +1,8 @@
+import { MonthlyTimes, RolledTimes } from './business-days.js';
 import { DAY_MS } from './days.js';
 import { exclusionOf, type IsExcluded } from './exclusions.js';
-import { CronTimes, ListedTimes } from './local-times.js';
-import type { Recurrence } from './recurrence.js';
+import { CronTimes, ListedTimes, type LocalTimes } from './local-times.js';
+import type { IntervalRecurrence, Recurrence } from './recurrence.js';
 import { ruleTimes } from './rule-times.js';
 import { MAX_TIME_MS, MIN_TIME_MS, timeMs } from './time.js';
 import { iterateWallClock, previousOnWallClock, type RawInstant, type WallClock } from './wall-clock.js';
@@ -80,18 +81,22 @@ function* withoutExcluded(
 function unbounded(recurrence: Recurrence, zone: Zone, withSkipped: boolean): Unbounded {
   if ('interval' in recurrence) return everyInstants(recurrence.interval, zone);
   if ('once' in recurrence && 'atMs' in recurrence.once) return onlyInstant(recurrence.once.atMs, zone);
-  const times =
-    'cron' in recurrence
-      ? new CronTimes(recurrence.cron)
-      : 'rule' in recurrence
-        ? ruleTimes(recurrence.rule)
-        : new ListedTimes('localMs' in recurrence.once ? [recurrence.once.localMs] : []);
+  const { roll } = recurrence;
+  const named = localTimesOf(recurrence);
+  const times = roll === undefined ? named : new RolledTimes(named, roll.days, roll.to);
   const { gap = 'shift', overlap = 'first' } = recurrence;
   const clock: WallClock = { times, zone, gap, overlap, withSkipped };
   return {
     iterate: (fromMs, toMs) => iterateWallClock(clock, fromMs, toMs),
     previous: (beforeMs) => previousOnWallClock({ ...clock, withSkipped: false }, beforeMs),
   };
+}
+
+function localTimesOf(recurrence: Exclude<Recurrence, IntervalRecurrence>): LocalTimes {
+  if ('cron' in recurrence) return new CronTimes(recurrence.cron);
+  if ('rule' in recurrence) return ruleTimes(recurrence.rule);
+  if ('monthly' in recurrence) return new MonthlyTimes(recurrence.monthly);
+  return new ListedTimes('localMs' in recurrence.once ? [recurrence.once.localMs] : []);
 }
 
 function everyInstants(

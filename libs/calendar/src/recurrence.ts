@@ -1,3 +1,4 @@
+import type { BusinessDays, MonthlySchedule, RollDirection } from './business-days.js';
 import type { CronSchedule } from './cron.js';
 import type { RuleSchedule } from './rule.js';
 import type { Time } from './time.js';
@@ -14,7 +15,9 @@ export type Exclusion =
   /** Times that the expression names; with five fields, whole minutes. */
   | { readonly cron: CronSchedule }
   /** Times that the rule names. */
-  | { readonly rule: RuleSchedule };
+  | { readonly rule: RuleSchedule }
+  /** All days but these. */
+  | { readonly notOn: BusinessDays };
 
 /** Instants come later by up to `maxMs`, by whole seconds, the same for the same seed and nominal instant; never as late as the next one. */
 export interface Jitter {
@@ -35,6 +38,8 @@ interface RecurrenceBase {
   readonly end?: Time;
   readonly exclude?: readonly Exclusion[];
   readonly jitter?: Jitter;
+  /** Where local days go that are no business days; not for elapsed time. */
+  readonly roll?: { readonly days: BusinessDays; readonly to: RollDirection };
 }
 
 export interface CronRecurrence extends RecurrenceBase {
@@ -55,5 +60,10 @@ export interface OnceRecurrence extends RecurrenceBase {
   readonly once: { readonly localMs: number } | { readonly atMs: number };
 }
 
+/** Business days of months, by their number. */
+export interface MonthlyRecurrence extends RecurrenceBase {
+  readonly monthly: MonthlySchedule;
+}
+
 /** When a schedule is due, the zone whose clock it reads, and what to do where that clock is moved. */
-export type Recurrence = CronRecurrence | IntervalRecurrence | RuleRecurrence | OnceRecurrence;
+export type Recurrence = CronRecurrence | IntervalRecurrence | RuleRecurrence | OnceRecurrence | MonthlyRecurrence;

@@ -1,16 +1,30 @@
 import { durationMs, FettleError, type ScheduleSpec } from '@fettle/contracts';
+import { businessDaysOf, monthlyOf, monthlyText, rollOf } from './schedule-business-days.js';
 import { parseCron } from './cron.js';
 import { DAY_MS } from './days.js';
 import { excludedDay } from './exclusions.js';
 import type { Exclusion, Recurrence } from './recurrence.js';
 import { parseRule } from './rule-parse.js';
 import { localOrAbsolute, type ParsedTime } from './time.js';
-import { assertTimeZone, zoneOf } from './zone.js';
+import { invalidTiming } from './invalid-timing.js';
+import { assertTimeZone, isTimeZone, zoneOf } from './zone.js';
 
 /** The part of a schedule's document that says when it is due. */
 export type ScheduleTiming = Pick<
   ScheduleSpec,
-  'cron' | 'every' | 'phase' | 'rrule' | 'at' | 'dst' | 'start' | 'end' | 'exclude' | 'jitter'
+  | 'cron'
+  | 'every'
+  | 'phase'
+  | 'rrule'
+  | 'at'
+  | 'monthly'
+  | 'dst'
+  | 'start'
+  | 'end'
+  | 'exclude'
+  | 'businessDays'
+  | 'roll'
+  | 'jitter'
 > & { readonly timeZone: string };
 
 /** Beyond this it would rather be another schedule. */
@@ -38,12 +52,14 @@ export function scheduleRecurrence(timing: ScheduleTiming, seed: string): Recurr
     ...(timing.end === undefined ? {} : { end: momentOf(timing.end, timeZone, 'end') }),
     ...(exclude === undefined ? {} : { exclude: exclude.map((one) => exclusionOf(one, timing)) }),
     ...(jitter === undefined ? {} : { jitter: { maxMs: jitterMsOf(jitter), seed } }),
+    ...rollOf(timing),
   };
   if (timing.cron !== undefined) return { ...base, cron: parseCron(timing.cron) };
   if (timing.every !== undefined) return { ...base, interval: intervalOf(timing.every, timing.phase) };
   if (timing.rrule !== undefined) return { ...base, rule: ruleOf(timing.rrule, timing) };
   if (timing.at !== undefined) return { ...base, once: onceOf(timing.at) };
-  throw invalidTiming('a schedule has one of cron, every, rrule, at; none is given');
+  if (timing.monthly !== undefined) return { ...base, monthly: monthlyOf(timing.monthly, timing.businessDays) };
+  throw invalidTiming('a schedule has one of cron, every, rrule, at, monthly; none is given');
 }
 
 /** Everything in a timing that can be wrong, piece by piece, so that one mistake hides no other. */
@@ -58,14 +74,21 @@ export function timingChecks(timing: ScheduleTiming): TimingCheck[] {
     pieceOf('start', timing.start, (text) => momentOf(text, timeZone, 'start')),
     pieceOf('end', timing.end, (text) => checkEnd(text, timing)),
     pieceOf('jitter', timing.jitter, jitterMsOf),
+    check('businessDays', timing.businessDays, businessDaysOf),
+    check('monthly', timing.monthly, (monthly) => monthlyOf(monthly, timing.businessDays)),
+    pieceOf('roll', timing.roll, () => rollOf(timing)),
     ...(timing.exclude ?? []).map((one, index) => {
-      const [key, source] = Object.entries(one)[0] ?? ['date', ''];
-      return { path: ['exclude', index, key], source, check: () => exclusionOf(one, timing) };
+      const [key, source] = (Object.entries(one) as [string, string | true][])[0] ?? ['date', ''];
+      return { path: ['exclude', index, key], source: String(source), check: () => exclusionOf(one, timing) };
     }),
   ];
   const present = checks.filter((check) => check !== null);
   // Times are read by the zone's clock; a wrong zone is told once.
   return isTimeZone(timeZone) ? present : present.filter(({ path }) => path[0] === 'timeZone' || path[0] === 'cron');
+}
+
+function check<T>(field: string, value: T | undefined, of: (value: T) => unknown): TimingCheck | null {
+  return value === undefined ? null : { path: [field], source: JSON.stringify(value), check: () => of(value) };
 }
 
 function pieceOf<T extends string | number>(
@@ -74,16 +97,6 @@ function pieceOf<T extends string | number>(
   check: (value: T) => unknown,
 ): TimingCheck | null {
   return value === undefined ? null : { path: [field], source: String(value), check: () => check(value) };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    assertTimeZone(name);
-    return true;
-  } catch (error) {
-    if (error instanceof FettleError) return false;
-    throw error;
-  }
 }
 
 type Duration = NonNullable<ScheduleTiming['every']>;
@@ -133,6 +146,7 @@ function ruleOf(text: string, { timeZone, start }: ScheduleTiming) {
 function exclusionOf(one: NonNullable<ScheduleTiming['exclude']>[number], timing: ScheduleTiming): Exclusion {
   if ('cron' in one) return { cron: parseCron(one.cron) };
   if ('rrule' in one) return { rule: ruleOf(one.rrule, timing) };
+  if ('nonBusinessDays' in one) return { notOn: businessDaysOf(timing.businessDays) };
   excludedDay(one.date);
   return { date: one.date };
 }
@@ -149,10 +163,11 @@ function timeOf(text: string): ParsedTime {
 }
 
 /** What a person reads of a timing in one line. */
-export function timingText({ cron, every, phase, rrule, at }: ScheduleTiming): string {
+export function timingText({ cron, every, phase, rrule, at, monthly }: ScheduleTiming): string {
   if (cron !== undefined) return cron;
   const text = (duration: Duration): string => (typeof duration === 'number' ? `${duration}s` : duration);
   if (every !== undefined) return `every ${text(every)}${phase === undefined ? '' : ` plus ${text(phase)}`}`;
+  if (monthly !== undefined) return monthlyText(monthly);
   return rrule === undefined ? `once at ${at ?? ''}` : rrule.trim().replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
@@ -160,17 +175,9 @@ export function timingText({ cron, every, phase, rrule, at }: ScheduleTiming): s
  * The expression by which Temporal may wake the schedule: it reads neither `L`, `W` nor `#` of cron, and no other kind. Null: nobody
  * wakes it but the reconciler.
  */
-export function wakingCron({ cron, jitter }: ScheduleTiming): string | null {
-  if (cron === undefined || jitter !== undefined) return null;
+export function wakingCron({ cron, jitter, roll }: ScheduleTiming): string | null {
+  if (cron === undefined || jitter !== undefined || roll !== undefined) return null;
   const { lastDays, nearestWeekdays, lastWeekdays, nthDaysOfWeek } = parseCron(cron);
   const isPlain = [lastDays, nearestWeekdays, lastWeekdays, nthDaysOfWeek].every((special) => special === undefined);
   return isPlain ? cron : null;
-}
-
-function invalidTiming(message: string): FettleError {
-  return new FettleError({
-    code: 'invalid-schedule',
-    message,
-    remedy: 'See "Schedules" in the reference for what each field takes.',
-  });
 }

@@ -9,6 +9,9 @@ export const MAX_ARCHIVED_HISTORY_BYTES = 16 * 2 ** 20;
 /** Uncompressed; Temporal ends an execution at 50 MB, of which the JSON makes more. */
 export const MAX_HISTORY_BYTES = 150 * 2 ** 20;
 
+/** Compressed, of all executions of a run together: the newest ones are kept first. */
+export const MAX_RUN_HISTORY_BYTES = 32 * 2 ** 20;
+
 /** One execution of a run's workflow, as it was archived. */
 export const archivedExecutionSchema = z.object({
   /** From 1, oldest first. */
@@ -34,8 +37,8 @@ export const runHistorySchema = z.object({
   runId: idSchema,
   /** Of the worker that took the run up first; null: none has, or that was before versions were kept. */
   engineVersion: z.string().nullable(),
-  /** `open`: it has not ended. `pending`: it has, and is about to be archived. `incomplete`: of some of it there is nothing. */
-  state: z.enum(['open', 'pending', 'archived', 'incomplete']),
+  /** `open`: it has not ended. `pending`: it has, and is about to be archived. `incomplete`: of some of it there is nothing. `dropped`: it was archived, and removed since. */
+  state: z.enum(['open', 'pending', 'archived', 'incomplete', 'dropped']),
   executions: z.array(archivedExecutionSchema),
   /** The digest that each audit record has of what was archived with it, and whether what is stored still fits. */
   audit: z.array(z.object({ record: idSchema, sha256: z.string(), fits: z.boolean() })),

@@ -6,13 +6,18 @@ const ruleText = z.string().min(1).max(4000);
 /** `2026-12-24`, `2026-12-24T02:30` (by the clock of the schedule's zone) or with an offset (`Z`, `+02:00`). */
 const timeText = z.string().min(10).max(40);
 
+const nthSchema = z.union([z.int().min(1).max(23), z.int().min(-23).max(-1)]);
+const timeOfDay = z.string().min(5).max(8);
+
 export const exclusionSchema = z.union([
   z.strictObject({ date: z.string().min(10).max(10) }),
   z.strictObject({ cron: cronText }),
   z.strictObject({ rrule: ruleText }),
+  /** All that are no business days, as `businessDays` says. */
+  z.strictObject({ nonBusinessDays: z.literal(true) }),
 ]);
 
-/** When a schedule is due: exactly one of `cron`, `every`, `rrule` and `at`; `libs/calendar` gives them their meaning. */
+/** When a schedule is due: exactly one of `cron`, `every`, `rrule`, `at` and `monthly`; `libs/calendar` gives them their meaning. */
 export const scheduleTimingShape = {
   /** Five fields, or six with seconds first. */
   cron: cronText.optional(),
@@ -24,6 +29,30 @@ export const scheduleTimingShape = {
   rrule: ruleText.optional(),
   /** Once. */
   at: timeText.optional(),
+  /** Business days of months, by their number. */
+  monthly: z
+    .strictObject({
+      /** 1 is the first, -1 the last; several in a list. */
+      businessDay: z.union([nthSchema, z.array(nthSchema).min(1).max(46)]),
+      /** 1 is January; absent: each. */
+      months: z.array(z.int().min(1).max(12)).min(1).max(12).optional(),
+      /** `06:30`, by the zone's clock; several in a list. */
+      time: z.union([timeOfDay, z.array(timeOfDay).min(1).max(100)]),
+    })
+    .optional(),
+  /** What a business day is; absent: Monday to Friday. */
+  businessDays: z
+    .strictObject({
+      weekend: z
+        .array(z.enum(['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT']))
+        .max(6)
+        .default(['SAT', 'SUN']),
+      /** Local days, `2026-12-25`. */
+      holidays: z.array(z.string().min(10).max(10)).max(2000).default([]),
+    })
+    .optional(),
+  /** Where an instant goes whose local day is no business day: to the next or the previous one, at the same time of day. */
+  roll: z.enum(['next', 'previous']).optional(),
   /** IANA name. */
   timeZone: z.string().min(1).max(64).default('UTC'),
   /** What happens to local times that a change of clocks leaves out or repeats. */
@@ -43,7 +72,7 @@ export const scheduleTimingShape = {
   jitter: durationSchema.optional(),
 };
 
-const kinds = ['cron', 'every', 'rrule', 'at'] as const;
+const kinds = ['cron', 'every', 'rrule', 'at', 'monthly'] as const;
 
 /** For `superRefine`: exactly one kind of timing, and `phase` only with `every`. */
 export function checkOneTiming(

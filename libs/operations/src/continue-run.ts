@@ -9,6 +9,7 @@ import {
 import {
   appendEntries,
   findOpenBelow,
+  listCalls,
   listUnfinishedCalls,
   listUnsettledSteps,
   lockContinuableRun,
@@ -103,9 +104,9 @@ export interface UnsettledIn {
 export const isUndo = ({ step }: Pick<UnsettledStep, 'step'>): boolean => step.endsWith('#undo');
 
 /** How deep called runs are looked into. */
-const MAX_DEPTH = 9;
+export const MAX_DEPTH = 9;
 
-/** What nobody knows of a run, and of those that it called and that are taken up with it. */
+/** What nobody knows of a run, and of those that it called and that are taken up, or made again, with it. */
 export async function unsettledBelow(
   context: OperationContext,
   { runId, states, known, findsDetached, forResume }: UnsettledIn,
@@ -119,7 +120,10 @@ export async function unsettledBelow(
     },
   );
   if (depth >= MAX_DEPTH) return unsettled;
-  for (const { path, childRunId } of await listUnfinishedCalls(transaction, runId)) {
+  // A run that is made again calls all of them again, those that succeeded included.
+  const calls =
+    forResume === null ? await listCalls(transaction, runId) : await listUnfinishedCalls(transaction, runId);
+  for (const { path, childRunId } of calls) {
     if (Object.hasOwn(known, path)) continue;
     const child = { runId: childRunId, states: targetStates, known: {}, findsDetached, forResume };
     unsettled.push(...(await unsettledBelow(context, child, depth + 1)));

@@ -1,4 +1,4 @@
-import { FettleError, runbookDocumentSchema } from '@fettle/contracts';
+import { runbookDocumentSchema } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
 import type { ContinuableRun } from '@fettle/database';
 import { canonicalJson, compileRunbook, type CompiledRunbook, type ProgramNode } from '@fettle/runbook';
@@ -6,7 +6,6 @@ import { diffDocuments, formatDiffLine } from '@fettle/runbook/source';
 
 /** In what the version that a run goes on with differs from its own. */
 export interface EditedVersion {
-  readonly isSame: boolean;
   /** Whether what is known of a step holds for the new version: there is one of that path, of the same kind and action. */
   readonly fits: (path: string) => boolean;
   /** Of a step that both have: it reads otherwise now. */
@@ -23,10 +22,8 @@ export function compareVersions(run: Pick<ContinuableRun, 'document'>, compiled:
   const own = runbookDocumentSchema.safeParse(run.document);
   const now = shapeOf(compiled);
   const before = own.success ? shapeOf(compileRunbook(own.data.spec, actionContracts)) : now;
-  const isSame = canonicalJson(Object.fromEntries(before)) === canonicalJson(Object.fromEntries(now));
   const plain = (path: string): string => path.replace(/^.*\]\//, '');
   return {
-    isSame,
     fits: (path) => {
       const [was, is] = [before.get(plain(path)), now.get(plain(path))];
       // A row of something that is no step of its own (a gate, say) says nothing about steps.
@@ -55,32 +52,4 @@ function shapeOf({ program, targetCodes }: CompiledRunbook): Shape {
   };
   visit(program.nodes);
   return shape;
-}
-
-/** @throws FettleError `version-changed`, with what there is to acknowledge, unless it was acknowledged */
-export function requireAcknowledged(
-  run: ContinuableRun,
-  given: {
-    readonly version: string;
-    readonly document: unknown;
-    readonly acknowledge: string | undefined;
-    readonly edited: EditedVersion;
-  },
-): void {
-  const { version, document, acknowledge, edited } = given;
-  if (acknowledge === version) return;
-  const done = [...new Set(edited.known)];
-  throw new FettleError({
-    code: 'version-changed',
-    message: `Run ${run.id} has version ${run.version} of runbook "${run.runbook}"; ${version} is another one.`,
-    remedy: `Look at the difference, then acknowledge it: fettle run resume ${run.id} --runbook-version ${version} --acknowledge ${version}`,
-    detail: {
-      from: run.version,
-      to: version,
-      diff: edited.diff(document).slice(0, 500),
-      known: done.filter(edited.fits).length,
-      changedDone: done.filter((path) => edited.fits(path) && edited.isChanged(path)),
-      gone: done.filter((path) => !edited.fits(path)),
-    },
-  });
 }

@@ -14,7 +14,8 @@ export async function getRunHistory(transaction: Transaction, runId: string): Pr
   const standing = await readHistoryStanding(transaction, runId);
   const rows = await listHistories(transaction, runId);
   const isWhole = rows.every(({ state }) => state === 'archived');
-  const ended = standing.isArchived ? (isWhole ? 'archived' : 'incomplete') : 'pending';
+  const kept = rows.length === 0 ? 'dropped' : isWhole ? 'archived' : 'incomplete';
+  const ended = standing.isArchived ? kept : 'pending';
   return {
     runId,
     engineVersion: standing.engineVersion,

@@ -25,6 +25,7 @@ import {
   type Memo,
   type TargetCode,
 } from '@fettle/runbook';
+import { requireAcknowledged } from './acknowledge-version.js';
 import type { OperationContext } from './context.js';
 import {
   chosenStates,
@@ -36,7 +37,8 @@ import {
   tellContinued,
   unsettledBelow,
 } from './continue-run.js';
-import { compareVersions, requireAcknowledged, type EditedVersion } from './edited-version.js';
+import { compareCalls } from './edited-calls.js';
+import { compareVersions, type EditedVersion } from './edited-version.js';
 import { resolveClosure } from './resolve-closure.js';
 import { acceptRun, findAccepted, findRunbook, storedSpec, type ContinuedRun, type StartOptions } from './start-run.js';
 
@@ -68,9 +70,13 @@ export async function resumeRun(
   await requireResumable(context, run);
   const { space, runbook, inputs } = run;
   const { spec, versionId, version, document } = await versionFor(context, run, request.version);
-  const isEdited = versionId !== run.versionId;
-  const { accept, edited } = await takeUp(context, run, spec, request);
-  if (isEdited) requireAcknowledged(run, { version, document, acknowledge: request.acknowledge, edited });
+  // Who asks for a version has the newest of the runbooks that it calls, as a run that starts now.
+  const closure = request.version === undefined ? undefined : await resolveClosure(context.transaction, space, spec);
+  const { accept, edited, known: ends } = await takeUp(context, run, spec, request, closure);
+  const called = closure === undefined ? [] : await compareCalls(context, run, { spec, closure, known: ends });
+  if (versionId !== run.versionId || called.length > 0) {
+    requireAcknowledged(run, { version, document, acknowledge: request.acknowledge, edited, called });
+  }
   const summary = await acceptRun(context, {
     ...{ space, runbook, spec, versionId, version, inputs },
     allowEmpty: true,
@@ -79,6 +85,7 @@ export async function resumeRun(
     action: 'run.resume',
     requestDigest: digestOf(key),
     options,
+    calendar: request,
     ...accept,
   });
   await tellContinued(context, runId, summary.id, 'resume');
@@ -129,13 +136,17 @@ async function versionFor(
 export interface TakenUp {
   readonly accept: { readonly continued: ContinuedRun };
   readonly edited: EditedVersion;
+  /** Ends of steps of the run itself, by path. */
+  readonly known: Readonly<Record<string, unknown>>;
 }
 
+/** `newest`: versions of the runbooks that it calls; left out: those that the ended run had. */
 export async function takeUp(
   context: OperationContext,
   run: ContinuableRun,
   spec: RunbookSpec,
   request: Pick<ResumeRunRequest, 'targets' | 'rerunUnknown'>,
+  newest?: Readonly<Record<string, string>> | null,
 ): Promise<TakenUp> {
   const { transaction } = context;
   const { id: runId, selector } = run;
@@ -166,11 +177,10 @@ export async function takeUp(
     return { ...(await readTargetSet(transaction, id)), undetermined: 0, counts };
   };
   const detail = { continues: runId, targets: choice, rerunUnknown, known: known.length };
-  // Runbooks that only an edited version calls are resolved as it is taken up.
-  const newest = edited.isSame ? null : await resolveClosure(transaction, run.space, spec);
-  const closure = newest === null ? run.closure : { ...newest, ...run.closure };
+  const closure = newest === undefined ? run.closure : newest;
   const continued: ContinuedRun = { runId, how: 'resume', memo, selector, closure, takeTargets, detail };
-  return { accept: { continued }, edited: { ...edited, known: [...known, ...onTargets.map(({ step }) => step)] } };
+  const done = [...known, ...onTargets.map(({ step }) => step)];
+  return { accept: { continued }, edited: { ...edited, known: done }, known: memo.ends };
 }
 
 async function storedMemo(

@@ -25,8 +25,9 @@ export function nextFireAt(document: ScheduleDocument, after: Date): Date | null
 
 /** What of a document decides when it is due. */
 function timingOf({ spec }: ScheduleDocument): ScheduleTiming {
-  const { cron, every, phase, rrule, at, timeZone, dst, start, end, exclude, jitter } = spec;
-  return { cron, every, phase, rrule, at, timeZone, dst, start, end, exclude, jitter };
+  const { cron, every, phase, rrule, at, monthly, timeZone, dst, start, end, exclude, jitter, businessDays, roll } =
+    spec;
+  return { cron, every, phase, rrule, at, monthly, timeZone, dst, start, end, exclude, jitter, businessDays, roll };
 }
 
 /**

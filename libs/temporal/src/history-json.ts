@@ -12,6 +12,13 @@ export function historyToJson(history: History): string {
   return JSON.stringify(mapTimes('', plain, timeToText));
 }
 
+/** The JSON of each of some events, with commas between: what stands in the brackets of `{"events":[...]}`. */
+export function eventsToJson(events: NonNullable<History['events']>): string {
+  if (events.length === 0) return '';
+  const text = historyToJson({ events });
+  return text.slice(text.indexOf('[') + 1, text.lastIndexOf(']'));
+}
+
 /** @throws Error where it is no history */
 export function historyFromJson(value: unknown): History {
   const events = typeof value === 'object' && value !== null ? (value as { events?: unknown }).events : undefined;

@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { DataSource } from 'typeorm';
 import { registerCapacityGauges } from './capacity-gauges.js';
 import { registerScheduleGauges } from './schedule-gauges.js';
+import { registerUnservedGauge } from './unserved-gauge.js';
 import type { FettleRequest, FettleResponse, Next } from '../common/request.js';
 
 /** What `/metrics` shows, in Prometheus' text format. The registry is the application's own: two in one process do not mix. */
@@ -33,6 +34,7 @@ export class Metrics {
     this.#registerGauges(registers);
     registerCapacityGauges(registers, dataSource, this.#failures);
     registerScheduleGauges(registers, dataSource, this.#failures);
+    registerUnservedGauge(registers, dataSource, this.#failures);
   }
 
   /** Measures each request by its route's pattern, never by its path, so that the number of series is bounded. */

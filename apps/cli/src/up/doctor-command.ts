@@ -8,6 +8,7 @@ import { packagedBinaries } from './postgres-binaries.js';
 import { isStillRunning } from './process-identity.js';
 import { readState } from './stack-state.js';
 import { findTemporal } from './temporal-binary.js';
+import { unservedResult } from './unserved-runs.js';
 
 export interface DoctorOptions {
   readonly dataDir?: string | undefined;
@@ -26,6 +27,7 @@ export async function doctorCommand(
   const results: PreflightResult[] = [checkNode(), checkNpm(), checkDisk(dataDir.path, 'run'), checkLocale(env)];
   if (!supervisorLives) results.push(await checkPort(options.port ?? DEFAULT_PORT, DEFAULT_HOST, describePortHolder));
   results.push(await temporalResult(env), postgresResult(env));
+  if (supervisorLives && state.phase === 'ready') results.push(await unservedResult(dataDir.path));
   for (const child of state?.children ?? []) {
     const ok = isStillRunning(child) && supervisorLives;
     const what = `${child.name} ${isStillRunning(child) ? 'runs' : 'does not run'} (process ${child.pid})`;

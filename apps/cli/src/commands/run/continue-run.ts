@@ -6,15 +6,17 @@ import {
   type RunSummary,
   type TargetChoice,
 } from '@fettle/contracts';
+import { isRecord } from '@fettle/runbook';
 import type { ApiClient } from '../../client/api-client.js';
+import { askYes, canAsk } from '../../session/ask-yes.js';
 import { ApiProblemError } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
-import { requireRunId } from '../../session/options.js';
+import { calendarChoice, requireRunId, type CalendarOptions } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
 import { followToEnd } from './follow-to-end.js';
 import { tellAccepted } from './tell-accepted.js';
 
-interface ContinueOptions extends ApiOptions {
+interface ContinueOptions extends ApiOptions, CalendarOptions {
   readonly targets: TargetChoice;
   readonly rerunUnknown?: boolean;
   readonly reason?: string;
@@ -51,7 +53,7 @@ export async function resumeRun(session: Session, idText: string, options: Resum
     const changed = changedVersion(error);
     if (changed === null) throw error;
     for (const line of changed.lines) session.output.note(line);
-    if (options.yes !== true) throw error;
+    if (options.yes !== true && !(await isAcknowledged(session, id))) throw error;
     const acknowledged = { ...body, acknowledge: changed.digest };
     return told(session, client, await send(client, path, acknowledged, options), options);
   }
@@ -76,8 +78,10 @@ export async function resolveRun(
   return EXIT.ok;
 }
 
-function requestOf({ targets, rerunUnknown, reason }: ContinueOptions): RetryRunRequest {
-  return { targets, rerunUnknown: rerunUnknown ?? false, ...(reason === undefined ? {} : { reason }) };
+function requestOf(options: ContinueOptions): RetryRunRequest {
+  const { targets, rerunUnknown, reason } = options;
+  const choice = calendarChoice(options);
+  return { targets, rerunUnknown: rerunUnknown ?? false, ...choice, ...(reason === undefined ? {} : { reason }) };
 }
 
 function send(client: ApiClient, path: string, body: object, { idempotencyKey }: ContinueOptions): Promise<RunSummary> {
@@ -93,17 +97,36 @@ async function told(session: Session, client: ApiClient, run: RunSummary, option
   return EXIT.ok;
 }
 
-/** What the API says of a version that is not the run's own: its difference, and what remains known. */
+function isAcknowledged({ host }: Session, id: string): Promise<boolean> | boolean {
+  return canAsk(host) && askYes(host, `Take run ${id} up with what is different?`);
+}
+
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+
+/** What the API says of versions that are not the run's own: their difference, and what remains known. */
 function changedVersion(error: unknown): { readonly digest: string; readonly lines: readonly string[] } | null {
   if (!(error instanceof ApiProblemError) || error.code !== 'version-changed') return null;
-  const { to, diff, changedDone, gone } = error.detail ?? {};
-  const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+  const { to, acknowledge = to, diff, changedDone, gone, called } = error.detail ?? {};
+  const calls = Array.isArray(called) ? called.filter(isRecord) : [];
   return {
-    digest: String(to),
+    digest: String(acknowledge),
     lines: [
-      ...texts(diff).map((line) => `  ${line}`),
-      ...texts(changedDone).map((path) => `  "${path}" is done and stays as it was, although it reads otherwise now`),
-      ...texts(gone).map((path) => `  "${path}" was done, and is not in this version`),
+      ...differenceLines({ diff, changedDone, gone }),
+      ...calls.flatMap((one) => [
+        `Runbook "${String(one['runbook'])}", which it calls: ${short(one['from'])} -> ${short(one['to'])}`,
+        ...differenceLines(one),
+      ]),
     ],
   };
 }
+
+function differenceLines({ diff, changedDone, gone }: Readonly<Record<string, unknown>>): string[] {
+  return [
+    ...texts(diff).map((line) => `  ${line}`),
+    ...texts(changedDone).map((path) => `  "${path}" is done and stays as it was, although it reads otherwise now`),
+    ...texts(gone).map((path) => `  "${path}" was done, and is not in this version`),
+  ];
+}
+
+/** Of a digest, as many characters as `run show` has. */
+const short = (digest: unknown): string => String(digest).slice(0, 19);

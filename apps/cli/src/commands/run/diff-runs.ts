@@ -1,6 +1,6 @@
 import { runDiffSchema, type RunDiff } from '@fettle/contracts';
 import type { Output } from '../../output/output.js';
-import { duration, neutralise } from '../../output/text.js';
+import { duration, neutralise, plural } from '../../output/text.js';
 import { EXIT } from '../../session/exit-codes.js';
 import { requireRunId } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
@@ -58,14 +58,16 @@ function writeTargets(output: Output, { targets }: RunDiff): void {
     { title: 'B', value: (row) => row.b },
   ]);
   output.stdout.write(`\n${table}`);
-  output.note(`${sameCount} targets ended alike${isCut ? '; more differ than are shown' : ''}.`);
+  output.note(`${plural(sameCount, 'target')} ended alike${isCut ? '; more differ than are shown' : ''}.`);
 }
 
 function writeSteps(output: Output, { steps }: RunDiff): void {
   if (steps.length === 0) return;
   const side = (one: RunDiff['steps'][number]['a']): string | null => {
     if (one === null) return null;
-    const states = Object.entries(one.states).map(([state, count]) => `${count} ${state}`);
+    // What came through first, as in the line of the targets.
+    const counts = Object.entries(one.states).sort(([x], [y]) => Number(y === 'succeeded') - Number(x === 'succeeded'));
+    const states = counts.map(([state, count]) => `${count} ${state}`);
     return `${states.join(', ')}${one.meanMs === null ? '' : ` (${duration(one.meanMs)})`}`;
   };
   const table = output.table(steps, [

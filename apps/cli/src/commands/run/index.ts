@@ -7,6 +7,7 @@ import {
   parseName,
   waitApprovalOption,
   withApi,
+  withCalendars,
   withSpace,
 } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
@@ -24,7 +25,7 @@ import { startRun } from './start-run.js';
 
 export function addRunCommands(program: Command, session: Session): void {
   const run = program.command('run').description('start runbooks and see what became of them');
-  withSpace(run.command('start'))
+  withCalendars(withSpace(run.command('start')))
     .description('start a run of a runbook')
     .argument('<runbook>', 'name of the runbook')
     .option(
@@ -104,8 +105,11 @@ function addContinuing(run: Command, session: Session): void {
   withContinuing(withApi(run.command('resume')))
     .description('go on where an ended run stopped: a new run that knows what that one did')
     .argument('<id>', 'id of the run that failed, was cancelled, timed out or was lost')
-    .option('--runbook-version <version>', 'go on with another version: "latest", a number or a digest')
-    .option('--acknowledge <digest>', 'digest of that version: its difference was seen')
+    .option(
+      '--runbook-version <version>',
+      'go on with another version ("latest", a number or a digest), and the newest of the runbooks that it calls',
+    )
+    .option('--acknowledge <digest>', 'what the refusal names: the difference was seen')
     .option('-y, --yes', 'acknowledge the difference that is shown')
     .action(session.act(resumeRun));
   withContinuing(withApi(run.command('retry')))
@@ -131,7 +135,7 @@ function addContinuing(run: Command, session: Session): void {
 
 /** What resume and retry share. */
 function withContinuing(command: Command): Command {
-  return command
+  return withCalendars(command)
     .addOption(
       new Option('--targets <which>', 'failed (and unreachable), unknown, unfinished (all that did not come through)')
         .choices(targetChoices)

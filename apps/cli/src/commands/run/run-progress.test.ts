@@ -37,6 +37,15 @@ describe('progress of a run', () => {
     expect(progress.ended).toBe(3);
   });
 
+  it('begins a resumed run with the targets that had come through before', () => {
+    const progress = new RunProgress(3);
+    progress.take(entry('run-queued', null, { counts: { pending: 1, succeeded: 2 } }));
+    expect(progress.ended).toBe(2);
+    progress.take(entry('step-started', 'a'));
+    progress.take(entry('target-ended', 'a', { state: 'succeeded' }));
+    expect(progress.counts).toMatchObject({ pending: 0, running: 0, succeeded: 3 });
+  });
+
   it('forgets the error of an attempt that was retried with success', () => {
     const progress = new RunProgress(1);
     progress.take(entry('step-started', 'a'));

@@ -30,10 +30,20 @@ export class RunProgress {
   /** @returns the target's bad end, where this entry tells of one */
   take(entry: Entry): BadEnd | null {
     const { asset } = entry;
+    if (entry.kind === 'run-queued') this.#seed(entry.data['counts']);
     if (asset === null) return null;
     if (entry.kind === 'step-started') this.#begin(asset);
     if (entry.kind === 'step-ended') this.#remember(asset, entry);
     return entry.kind === 'target-ended' ? this.#end(asset, entry) : null;
+  }
+
+  /** A resumed run has targets that had come through before it began. */
+  #seed(counts: unknown): void {
+    if (typeof counts !== 'object' || counts === null) return;
+    for (const state of targetStates) {
+      const count: unknown = Reflect.get(counts, state);
+      if (typeof count === 'number') this.counts[state] = count;
+    }
   }
 
   #begin(asset: string): void {

@@ -69,6 +69,7 @@ function chosen({ runId, state, executions }: RunHistoryView, number: number | u
     open: 'the run has not ended; until it has, Temporal has its history',
     pending: 'the run has just ended; a worker archives it within seconds',
     archived: 'see `fettle run history` for their numbers',
+    dropped: 'it was dropped from the archive; its digest stands in the audit log',
     incomplete: 'see `fettle run history` for their numbers',
   }[state];
   const what = number === undefined ? 'nothing' : `no execution ${number}`;

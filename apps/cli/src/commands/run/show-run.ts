@@ -7,7 +7,7 @@ import type { ApiOptions, Session } from '../../session/session.js';
 import { approvalFields } from '../approval/approval-text.js';
 import { readWholeRun } from './read-run.js';
 import { showRunAt } from './show-run-at.js';
-import { countsText, runFields, writeTargets } from './run-text.js';
+import { countsText, resolutionText, runFields, writeTargets } from './run-text.js';
 
 export async function showRun(
   session: Session,
@@ -53,7 +53,10 @@ function writeControlSteps(output: Output, run: RunDetail): void {
     { title: 'CONTROL STEP', value: (step) => step.step },
     { title: 'ATTEMPT', value: (step) => step.attempt, align: 'right' },
     { title: 'STATE', value: (step) => step.state, paint: (cell) => paintState(output.colours, cell) },
-    { title: 'DETAIL', value: (step) => step.error?.message },
+    {
+      title: 'DETAIL',
+      value: (step) => [step.error?.message ?? '', resolutionText(step)].filter((part) => part !== '').join(' '),
+    },
   ]);
   output.stdout.write(`\n${table}`);
 }

@@ -1,5 +1,6 @@
 import { assertTimeZone, parseCron } from '@fettle/calendar';
-import { API_VERSION, FettleError } from '@fettle/contracts';
+import { actionContracts } from '@fettle/activities/contracts';
+import { API_VERSION, FettleError, runbookDocumentSchema } from '@fettle/contracts';
 import type { CrontabJob, CrontabLine } from './crontab.js';
 
 export interface CrontabOptions {
@@ -38,6 +39,20 @@ interface State {
   zone: string;
 }
 
+const mail = 'nothing is mailed: the output stands in the run; `notify` of a runbook tells people';
+/** Variables that speak to the cron daemon, and are none of the commands. */
+const ofTheDaemon: Readonly<Record<string, string | undefined>> = {
+  MAILTO: mail,
+  MAILFROM: mail,
+  CONTENT_TYPE: mail,
+  CONTENT_TRANSFER_ENCODING: mail,
+  LOGNAME: 'cron sets it itself and takes no other: left out',
+  RANDOM_DELAY: 'of cronie: write `jitter` into the schedules below, which start later by up to this many minutes',
+  START_HOURS_RANGE: 'of anacron: nothing here follows it',
+};
+
+/** What documents refuse (YAML 1.2 section 5.1): control characters but tab and line ends, halves of characters, and two that are none. */
+const UNPRINTABLE = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|[\u{d800}-\u{dfff}]|[\u{fffe}\u{ffff}]/u;
 const SECRET = /pass(word|wd)?|secret|token|api_?key|credential/i;
 
 /** Documents of a crontab's jobs, and what became of each line. */
@@ -62,6 +77,8 @@ function importLine(line: CrontabLine, state: State, options: CrontabOptions): I
 function importVariable(line: Extract<CrontabLine, { readonly kind: 'environment' }>, state: State): ImportedLine {
   const { name, value } = line;
   const done = { line: line.line, text: line.text, became: 'environment' as const, name: null };
+  const refused = refusalOf(value);
+  if (refused !== null) return { ...done, became: 'not imported', notes: [refused] };
   if (name === 'CRON_TZ') {
     try {
       assertTimeZone(value);
@@ -70,10 +87,11 @@ function importVariable(line: Extract<CrontabLine, { readonly kind: 'environment
       return { ...done, became: 'not imported', notes: [error.message] };
     }
     state.zone = value;
-    return { ...done, notes: [`schedules below read the clock of ${value}`] };
+    const note = `schedules below read the clock of ${value}, as cronie has it; Debian's cron takes it for a plain variable`;
+    return { ...done, notes: [note] };
   }
-  if (name === 'MAILTO' || name === 'MAILFROM')
-    return { ...done, notes: ['nothing is mailed: the output stands in the run; `notify` of a runbook tells people'] };
+  const ownNote = ofTheDaemon[name];
+  if (ownNote !== undefined) return { ...done, notes: [ownNote] };
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
     return { ...done, became: 'not imported', notes: [`"${name.slice(0, 60)}" is no name of a variable`] };
   if (SECRET.test(name) && value !== '') {
@@ -82,9 +100,12 @@ function importVariable(line: Extract<CrontabLine, { readonly kind: 'environment
     return { ...done, text: `${name}=…`, became: 'not imported', notes: [note] };
   }
   state.environment = { ...state.environment, [name]: value };
-  if (name === 'SHELL') return { ...done, notes: [`commands below are read by ${value}`] };
-  if (name === 'HOME') return { ...done, notes: [`commands below start in ${value}`] };
-  return { ...done, notes: ['set for the commands below'] };
+  const literal = value.includes('$')
+    ? ['its "$" stays as it is: cron replaces nothing in a value, nor does this']
+    : [];
+  if (name === 'SHELL') return { ...done, notes: [`commands below are read by ${value}`, ...literal] };
+  if (name === 'HOME') return { ...done, notes: [`commands below start in ${value}`, ...literal] };
+  return { ...done, notes: ['set for the commands below', ...literal] };
 }
 
 function importJob(
@@ -94,21 +115,20 @@ function importJob(
 ): ImportedLine {
   const { job } = line;
   const done = { line: line.line, text: line.text };
-  if (`${job.command}${job.standardInput ?? ''}`.includes('${{'))
-    return {
-      ...done,
-      became: 'not imported',
-      name: null,
-      notes: ['"${{" would be read as an expression: write the step by hand'],
-    };
+  const refused = refusalOf(line.text);
+  if (refused !== null) return { ...done, became: 'not imported', name: null, notes: [refused] };
   const timing = isReboot(job) ? null : timingOf(job);
   const name = nameOf(job.command, line.line, state.names, options.prefix);
   const metadata = {
     name,
     space: options.space,
-    description: `crontab line ${line.line}: ${line.text.trim()}`.slice(0, 2000),
+    // Cutting may leave half of a character.
+    description: `crontab line ${line.line}: ${line.text.trim()}`.slice(0, 2000).toWellFormed(),
   };
-  state.documents.push(runbookOf(job, metadata, state, options));
+  const runbook = runbookOf(job, metadata, state, options);
+  const misfit = misfitOf(runbook);
+  if (misfit !== null) return { ...done, became: 'not imported', name: null, notes: [misfit] };
+  state.documents.push(runbook);
   const notes = notesOf(job, state);
   if (!timing) {
     return {
@@ -132,11 +152,30 @@ function importJob(
   return { ...done, became: 'schedule', name, notes: [...note, ...notes] };
 }
 
+/** Null: a document can hold the job. */
+function refusalOf(text: string): string | null {
+  if (text.includes('${{')) return '"${{" would be read as an expression: write the step by hand';
+  const found = UNPRINTABLE.exec(text);
+  if (!found) return null;
+  const code = (found[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+  return `it holds the character U+${code}, which no document can`;
+}
+
+/** What a runbook cannot hold though a crontab can: a name of a user or of a variable that hosts do not take from here. */
+function misfitOf(runbook: Readonly<Record<string, unknown>>): string | null {
+  const document = runbookDocumentSchema.safeParse(runbook);
+  const [step] = document.success ? document.data.spec.steps : [];
+  const input = step && 'with' in step ? actionContracts['ssh.run'].input.safeParse(step.with) : null;
+  const issue = document.error?.issues[0] ?? input?.error?.issues[0];
+  return issue === undefined ? null : `no step can have this: ${issue.path.join('.')}: ${issue.message}`;
+}
+
 function isReboot({ when }: CrontabJob): boolean {
   return when.toLowerCase() === '@reboot';
 }
 
 interface Timing {
+  readonly dst?: { readonly gap: 'skip'; readonly overlap: 'both' };
   readonly cron?: string;
   readonly rrule?: string;
   readonly note: readonly string[];
@@ -152,7 +191,19 @@ function timingOf({ when }: CrontabJob): Timing {
   const [, , , dayOfMonth = '', , dayOfWeek = ''] = ['0', ...when.split(' ')];
   const isBoth =
     (dayOfMonth.startsWith('*') || dayOfWeek.startsWith('*')) && cron.daysOfMonth !== null && cron.daysOfWeek !== null;
-  if (!isBoth) return { cron: when, note: [] };
+  const [minute = '', hour = ''] = when.split(' ');
+  const isWild =
+    !when.startsWith('@') && (minute.startsWith('*') || hour.startsWith('*')) && (isBoth || !cron.followsElapsedTime);
+  // cron(8): a job whose minutes or hours begin with "*" follows the new time at once: nothing for a gap, both of an overlap.
+  const wild = isWild
+    ? {
+        dst: { gap: 'skip' as const, overlap: 'both' as const },
+        note: [
+          'its minutes or hours begin with "*": where the clock is moved it follows the new time at once, as cron does',
+        ],
+      }
+    : { note: [] };
+  if (!isBoth) return { cron: when, ...wild };
   const weekdays = ['SU', 'MO', 'TU', 'WE', 'TH', 'FR', 'SA'];
   const parts = [
     'FREQ=DAILY',
@@ -164,8 +215,10 @@ function timingOf({ when }: CrontabJob): Timing {
     'BYSECOND=0',
   ];
   return {
+    ...wild,
     rrule: parts.join(';'),
     note: [
+      ...wild.note,
       'cron wants both day fields to match where one begins with "*": written as a recurrence rule, because here either would do',
     ],
   };
@@ -217,7 +270,9 @@ function nameOf(command: string, line: number, names: Set<string>, prefix: strin
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '');
   const slug = `${prefix}-${base}`.slice(0, 50).replace(/-+$/, '');
-  const name = names.has(slug) || base === '' ? `${slug}-${line}` : slug;
+  let name = names.has(slug) || base === '' ? `${slug}-${line}` : slug;
+  // Another line's program may be called like that.
+  for (let more = 2; names.has(name); more += 1) name = `${slug}-${line}-${more}`;
   names.add(name);
   return name;
 }

@@ -1,4 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { stringify } from 'yaml';
+import { checkSources, countErrors } from '../document/check-sources.js';
 import { nextInstants, scheduleRecurrence } from '@fettle/calendar';
 import { runbookDocumentSchema, scheduleDocumentSchema } from '@fettle/contracts';
 import { documentsOfCrontab, type ImportedCrontab } from './crontab-documents.js';
@@ -92,5 +95,118 @@ describe('a crontab', () => {
     expect(result.documents).toEqual([]);
     expect(result.lines.map(({ became }) => became)).toEqual(['not imported', 'not imported', 'not imported']);
     expect(result.lines[2]?.notes.join()).toContain('minute 61');
+  });
+
+  it('says what variables mean to the daemon, and that nothing in a value is replaced', () => {
+    const { lines, documents } = imported('MAILTO=ops\nLOGNAME=x\nRANDOM_DELAY=30\nPATH=$HOME/bin\n0 5 * * * a\n');
+    expect(lines.slice(0, 4).map(({ became }) => became)).toEqual(Array(4).fill('environment'));
+    expect(lines.map(({ notes }) => notes.join())).toEqual([
+      expect.stringMatching(/nothing is mailed/),
+      expect.stringMatching(/takes no other/),
+      expect.stringMatching(/jitter/),
+      expect.stringMatching(/replaces nothing/),
+      '',
+    ]);
+    expect(runbookDocumentSchema.parse(documents[0]).spec.steps[0]).toMatchObject({
+      with: { environment: { PATH: '$HOME/bin' } },
+    });
+  });
+
+  it('follows a change of clocks as cron(8) does', () => {
+    const specs = (text: string): unknown =>
+      imported(text).documents.flatMap((one) => {
+        const parsed = scheduleDocumentSchema.safeParse(one);
+        return parsed.success ? [parsed.data.spec.dst] : [];
+      });
+    const wild = { gap: 'skip', overlap: 'both' };
+    expect(specs('*/10 2 * * * a\n30 2 * * * b\n* */2 * * * c\n0 * */2 * 1 d\n@daily e\n')).toEqual([
+      wild,
+      undefined,
+      undefined,
+      wild,
+      undefined,
+    ]);
+  });
+
+  it('never gives two jobs one name', () => {
+    const { documents } = imported('0 1 * * * a\n0 2 * * * a-3\n0 3 * * * a\n0 4 * * * ./a\n');
+    const names = documents.flatMap(({ kind, metadata }) =>
+      kind === 'Runbook' ? [(metadata as { name: string }).name] : [],
+    );
+    expect(new Set(names).size).toBe(4);
+  });
+
+  it('refuses what no document can hold, with the reason', () => {
+    const cases = [
+      ['0 5 * * * Rolf.M run', true],
+      ['0 5 * * * a\0b', false],
+      ['0 5 * * * \ud800', false],
+      ['0~59 * * * * a', false],
+      ['0 5 31 2 * a', false],
+      ['@every_minute a', false],
+      ['0 5 * * * %only input', false],
+      ['0 5 * * *', false],
+      ['A"B=1', false],
+      ['22-2 * * * * a', false],
+    ] as const;
+    for (const [line, isSystem] of cases) {
+      const { documents, lines } = imported(line, isSystem);
+      expect({ line, documents, became: lines[0]?.became }).toEqual({ line, documents: [], became: 'not imported' });
+      expect(lines[0]?.notes[0]).toMatch(/.{10}/);
+    }
+  });
+
+  it('accounts for every line of any file, and prints only documents that are valid (property)', () => {
+    const field = fc.constantFrom(
+      '*',
+      '*/5',
+      '0',
+      '1-5',
+      '7',
+      '61',
+      'MON-FRI',
+      'jan',
+      '1,15',
+      '*/0',
+      'L',
+      '?',
+      '-',
+      '5-1',
+      '1-31',
+    );
+    const word = fc.oneof(
+      fc.constantFrom('%', '\\%', '${{ x }}', '$(date)', '#', '=', '"', '\\', 'root', 'a', '/bin/ls', '--x=1', '\t'),
+      fc.string({ unit: 'binary', maxLength: 12 }),
+    );
+    const job = fc
+      .tuple(fc.boolean(), fc.array(field, { minLength: 3, maxLength: 6 }), fc.array(word, { maxLength: 6 }))
+      .map(([isQuiet, fields, words]) => `${isQuiet ? '-' : ''}${fields.join(' ')} ${words.join(' ')}`);
+    const line = fc.oneof(
+      { weight: 3, arbitrary: job },
+      fc.tuple(fc.constantFrom('@daily', '@reboot', '@hourly', '@never'), word).map((parts) => parts.join(' ')),
+      fc
+        .tuple(fc.constantFrom('SHELL', 'HOME', 'A_1', '"B C"', 'CRON_TZ', 'MAILTO', '1X', 'API_KEY', 'TZ'), word)
+        .map((parts) => parts.join('=')),
+      fc.string({ unit: 'binary', maxLength: 40 }),
+      fc.constantFrom('', '  # x', '\t'),
+    );
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), fc.boolean(), (written, isSystem) => {
+        const text = `${written.join('\n')}\n`;
+        const { documents, lines } = imported(text, isSystem);
+        const count = text.split(/\r?\n/).length - 1;
+        expect(lines.map((one) => one.line)).toEqual(Array.from({ length: count }, (_, index) => index + 1));
+        for (const { became, notes } of lines) if (became === 'not imported') expect(notes.join()).not.toBe('');
+        const jobs = lines.filter(({ name }) => name !== null);
+        expect(documents.filter(({ kind }) => kind === 'Runbook')).toHaveLength(jobs.length);
+        if (documents.length === 0) return;
+        const source = documents.map((document) => `---\n${stringify(document, { lineWidth: 0 })}`).join('');
+        const { findings, documents: read } = checkSources([{ file: 'c.yaml', text: source }]);
+        expect(findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+        expect(countErrors(findings)).toBe(0);
+        expect(read).toHaveLength(documents.length);
+      }),
+      { numRuns: 150 },
+    );
   });
 });

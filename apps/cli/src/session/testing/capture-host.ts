@@ -11,6 +11,8 @@ export interface CapturedRun {
 export interface CaptureOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly stdin?: string;
+  /** The standard input is a terminal as well, at which this is typed. */
+  readonly typed?: string;
   /** Both streams behave as terminals of 100 columns. */
   readonly terminal?: boolean;
   readonly signal?: AbortSignal;
@@ -38,11 +40,12 @@ export class CapturingSink implements Sink {
 }
 
 export function captureHost(options: CaptureOptions = {}): CliHost & { stdout: CapturingSink; stderr: CapturingSink } {
-  const { env = {}, onWrite, signal = new AbortController().signal, stdin = '', terminal = false } = options;
+  const { env = {}, onWrite, signal = new AbortController().signal, stdin = '', terminal = false, typed } = options;
+  const given = typed ?? stdin;
   return {
     stdout: new CapturingSink(terminal, (text) => onWrite?.('stdout', text)),
     stderr: new CapturingSink(terminal, (text) => onWrite?.('stderr', text)),
-    stdin: Readable.from(stdin === '' ? [] : [Buffer.from(stdin)]),
+    stdin: Object.assign(Readable.from(given === '' ? [] : [Buffer.from(given)]), { isTTY: typed !== undefined }),
     env,
     interruption: () => signal,
     now: () => new Date(),
