@@ -55,6 +55,8 @@ export { listFreeableRuns } from './repositories/capacity-end.js';
 export * from './repositories/capacity-limits.js';
 export * from './repositories/capacity-views.js';
 export * from './repositories/asset-locks.js';
+export * from './repositories/undo-locks.js';
+export * from './repositories/wake-waiters.js';
 export * from './repositories/run-carry.js';
 export * from './repositories/run-continue.js';
 export * from './repositories/run-lacking.js';
