@@ -59,6 +59,7 @@ export * from './repositories/undo-locks.js';
 export * from './repositories/wake-waiters.js';
 export * from './repositories/run-carry.js';
 export * from './repositories/run-continue.js';
+export * from './repositories/run-lacking.js';
 export * from './repositories/served-runs.js';
 export * from './repositories/token-runs.js';
 export * from './repositories/run-lookback.js';
