@@ -24,6 +24,7 @@ import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
+import { settleAfterRun } from './schedule/settle.js';
 
 export { actions } from './actions.js';
 export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
@@ -175,6 +176,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
         await endRun(transaction, input.runId, input.state, input.error, input.outcome);
         await notifyRun(transaction, input.runId);
       });
+      await settleAfterRun(services, input.runId);
     },
   };
 }

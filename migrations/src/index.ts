@@ -26,6 +26,8 @@ import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
+import { AddWaitingFires1790000000053 } from './1790000000053-add-waiting-fires.js';
+import { AttendSchedules1790000000054 } from './1790000000054-attend-schedules.js';
 import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
 
@@ -59,6 +61,8 @@ export const migrations = [
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
+  AddWaitingFires1790000000053,
+  AttendSchedules1790000000054,
   CreateScheduleFeeds1790000000057,
   AddWorkerBuild1790000000058,
 ];

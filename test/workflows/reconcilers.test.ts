@@ -76,8 +76,9 @@ describe('what the background does to schedules and runs', () => {
   });
 
   it('settles every schedule but those that break, even if they break their connection, and lets these rest', async () => {
+    const outdated = await dueSchedule('outdated', 10);
+    await spoil(outdated, 'catchUp', 'soon');
     const throwing = await dueSchedule('throwing', 9);
-    await spoil(throwing, 'catchUp', 'soon');
     await dueSchedule('good-first', 8);
     const cutting = await dueSchedule('cutting', 7);
     await dueSchedule('good-last', 6);
@@ -85,6 +86,11 @@ describe('what the background does to schedules and runs', () => {
       $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$`);
     await stack.dataSource.query(
       `CREATE TRIGGER cut BEFORE INSERT ON fire FOR EACH ROW WHEN (NEW.schedule_id = '${cutting}') EXECUTE FUNCTION cut()`,
+    );
+    await stack.dataSource.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE EXCEPTION 'no'; END $$`);
+    await stack.dataSource.query(
+      `CREATE TRIGGER refuse BEFORE INSERT ON fire FOR EACH ROW WHEN (NEW.schedule_id = '${throwing}') EXECUTE FUNCTION refuse()`,
     );
     const warnings: unknown[] = [];
     const logger = { warn: (detail: { scheduleId: string; count: number }) => void warnings.push(detail) };
@@ -101,6 +107,11 @@ describe('what the background does to schedules and runs', () => {
     ]);
     await round();
     expect(warnings).toHaveLength(2);
+    // What is stored and does not fit breaks nothing: it is put aside.
+    const aside: unknown = await stack.dataSource.query(
+      `SELECT name FROM schedule WHERE quarantine_reason LIKE 'spec.catchUp:%'`,
+    );
+    expect(aside).toEqual([{ name: 'outdated' }]);
   }, 60_000);
 
   it('refuses a command that it does not know, instead of counting it as sent', async () => {
@@ -109,7 +120,7 @@ describe('what the background does to schedules and runs', () => {
     await expect(sendCommand(temporal as never, command as never)).rejects.toMatchObject({ code: 'unknown-command' });
   });
 
-  it('settles an instant whose stored runbook does not fit as skipped, with the reason', async () => {
+  it('settles an instant whose stored runbook does not fit as refused, with the reason', async () => {
     const id = await dueSchedule('outdated-runbook', 1);
     const spoilRunbook = (timeout: string): Promise<unknown> =>
       stack.dataSource.query(
@@ -128,7 +139,7 @@ describe('what the background does to schedules and runs', () => {
     ]);
     expect(fires).toMatchObject([
       {
-        outcome: 'skipped',
+        outcome: 'refused',
         reason: expect.stringMatching(/invalid-document: The stored runbook "call".*spec\.timeout/),
       },
     ]);

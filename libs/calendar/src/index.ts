@@ -1,3 +1,4 @@
+export { countInstants } from './count-instants.js';
 export {
   alwaysOpen,
   type CalendarClosure,
@@ -40,17 +41,26 @@ export {
   type ScheduleTiming,
   type TimingCheck,
 } from './schedule-recurrence.js';
+export { settleInstants } from './settle.js';
 export {
-  MAX_DECISIONS,
+  MAX_INSTANTS_SETTLED,
+  MAX_STARTS,
+  MAX_WAITING,
   ON_TIME_MS,
-  settleInstants,
+  type ClosedPolicy,
+  type FireCode,
   type FireDecision,
   type FireOutcome,
-  type FireReason,
+  type FireSource,
+  type FireVerdict,
+  type MissedPolicy,
   type PausedRange,
+  type RunOverlap,
   type SettleInput,
   type Settlement,
-} from './settle.js';
+  type WaitingEnd,
+  type WaitingFire,
+} from './settle-types.js';
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
 import { approvalSchema } from './api-approval.js';
+import { fireSchema } from './api-schedules.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { planDigestSchema } from './api-plan.js';
 import { selectorSchema } from './documents.js';
@@ -264,15 +265,17 @@ export const scheduleSchema = z.object({
   cron: z.string().nullable(),
   when: z.string(),
   timeZone: z.string(),
-  paused: z.object({ since: time, by: z.string(), reason: z.string() }).nullable(),
+  paused: z.object({ since: time, until: nullableTime.default(null), by: z.string(), reason: z.string() }).nullable(),
+  /** Fires that wait: in the queue behind another run, or for a calendar to open. */
+  waiting: z.int().default(0),
   quarantineReason: z.string().nullable(),
   nextFires: z.array(z.object({ at: time, local: z.string(), note: z.string() })),
-  lastFires: z.array(
-    z.object({ nominalAt: time, outcome: z.string(), reason: z.string(), runId: idSchema.nullable(), settledAt: time }),
-  ),
+  lastFires: z.array(fireSchema),
 });
 export type Schedule = z.infer<typeof scheduleSchema>;
-export const pauseRequestSchema = z.strictObject({ reason: z.string().min(1).max(500) });
+/** A run, or the fire that waits for its turn or its calendar. */
+export const triggerResultSchema = z.union([runSummarySchema, z.object({ waiting: fireSchema })]);
+export type TriggerResult = z.infer<typeof triggerResultSchema>;
 
 // ---- principals and tokens ----
 export const createPrincipalRequestSchema = z.strictObject({

@@ -1,3 +1,4 @@
+import { scheduleConductShape } from './schedule-conduct.js';
 import { checkOneTiming, scheduleTimingShape } from './schedule-timing.js';
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
@@ -135,9 +136,7 @@ export const scheduleSpecSchema = z
     inputs: z.record(z.string(), z.unknown()).default({}),
     /** Narrows the runbook's selector, never widens it. */
     targets: selectorSchema.optional(),
-    /** How late a fire may still start; later ones are recorded as missed. */
-    catchUp: durationSchema.default('10m'),
-    overlap: z.enum(['skip', 'allow']).default('skip'),
+    ...scheduleConductShape,
   })
   .superRefine(checkOneTiming);
 export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;

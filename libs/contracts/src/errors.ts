@@ -87,6 +87,7 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'already-exists': 409,
   conflict: 409,
   'idempotency-conflict': 409,
+  'calendar-closed': 409,
   'run-ended': 409,
   'run-open': 409,
   'nothing-to-resume': 409,

@@ -7,6 +7,8 @@ export * from './duration.js';
 export * from './steps.js';
 export * from './documents.js';
 export * from './api.js';
+export * from './api-schedules.js';
+export * from './schedule-conduct.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './api-plan.js';

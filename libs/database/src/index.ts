@@ -20,6 +20,8 @@ export * from './repositories/audit-log.js';
 export * from './repositories/documents.js';
 export * from './repositories/principals.js';
 export * from './repositories/schedules.js';
+export * from './repositories/fire-rows.js';
+export * from './repositories/fire-ledger.js';
 export * from './repositories/run-targets.js';
 export * from './repositories/runs.js';
 export * from './repositories/control-steps.js';

@@ -6,8 +6,8 @@ import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { settleFire } from './settle-fire.js';
 
-/** Pages of a thousand instants; schedules are settled by their own fires all along, so few are ever left. */
-const maxPages = 100;
+/** Pages of ten thousand instants; schedules are settled by their own fires all along, so few are ever left. */
+const maxPages = 10;
 
 /**
  * Resumes a schedule: instants of the pause that are not settled yet are settled as skipped first, so that none of them is

@@ -1,126 +1,264 @@
-import { nextInstants, settleInstants, type FireDecision, type Recurrence } from '@fettle/calendar';
-import { durationMs, FettleError } from '@fettle/contracts';
 import {
-  findPrincipalById,
+  MAX_WAITING,
+  nextInstants,
+  settleInstants,
+  type CalendarGate,
+  type FireVerdict,
+  type Recurrence,
+  type Settlement,
+} from '@fettle/calendar';
+import { durationMs, FettleError, MAX_BACKFILL, scheduleDocumentSchema, type ScheduleSpec } from '@fettle/contracts';
+import {
+  endWaitingFires,
+  extendFire,
+  findLastFire,
   findSchedule,
-  hasOpenRun,
   insertFires,
+  listWaitingFires,
   lockScheduleById,
-  quarantineSchedule,
+  pauseScheduleRow,
+  readScheduleRuns,
+  resumeScheduleRow,
+  saveSettled,
+  type FireSource,
   type NewFire,
+  type ScheduleRuns,
+  type StoredFire,
   type StoredSchedule,
   type Transaction,
 } from '@fettle/database';
-import { decide } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
-import { systemContext, type OperationContext } from './context.js';
+import { cancelSubRun } from './cancel-run.js';
+import { systemContext } from './context.js';
+import { fireEvidence, fireReason, type FireCircumstances } from './fire-reason.js';
+import { quarantine } from './quarantine-schedule.js';
 import { recordAudit } from './record-audit.js';
 import { recurrenceOf } from './recurrence-of.js';
-import { startRun } from './start-run.js';
+import { readScheduleGate, type ReadScheduleGate } from './schedule-gate.js';
+import { startFire } from './start-fire.js';
 
 export interface SettledFires {
+  /** New rows of the ledger, and those that waited until now. */
   readonly fires: readonly NewFire[];
   /** There are more instants up to now: settle again. */
   readonly more: boolean;
 }
 
+const nothing: SettledFires = { fires: [], more: false };
+
 /**
- * Gives every nominal instant between the schedule's watermark and now exactly one row in the ledger, and starts the runs that
- * are to start, in one transaction. Called by each fire of the Temporal Schedule, by the reconciler and after a pause: whoever
- * comes first does it, the others find nothing left.
+ * Gives every nominal instant between the schedule's watermark and now exactly one row in the ledger, ends those that waited and
+ * need not any more, and starts the runs that are to start, in one transaction. Called by each fire of the Temporal Schedule, by the
+ * reconciler, at the end of a run that others waited for, and by persons: whoever comes first does it, the others find nothing left.
  */
-export async function settleFire(transaction: Transaction, scheduleId: string, now: Date): Promise<SettledFires> {
+export async function settleFire(
+  transaction: Transaction,
+  scheduleId: string,
+  now: Date,
+  readGate: ReadScheduleGate = readScheduleGate,
+): Promise<SettledFires> {
   const key = await lockScheduleById(transaction, scheduleId);
-  const schedule = key ? await findSchedule(transaction, key) : null;
-  if (!schedule || schedule.quarantineReason !== null) return { fires: [], more: false };
-  const { spec } = schedule.document;
-  let recurrence: Recurrence;
-  try {
-    recurrence = recurrenceOf(schedule.document);
-  } catch (error) {
-    if (!(error instanceof FettleError)) throw error;
-    await quarantineSchedule(transaction, schedule.id, error.message);
-    await recordAudit(systemContext(transaction, uuidv7()), {
-      action: 'schedule.quarantine',
-      space: schedule.space,
-      object: { kind: 'Schedule', name: schedule.name, id: schedule.id },
-      detail: { code: error.code, reason: error.message },
-    });
-    return { fires: [], more: false };
-  }
-  const settlement = settleInstants({
-    schedule: recurrence,
-    watermark: schedule.watermark,
-    now,
-    catchUpMs: durationMs(spec.catchUp),
-    paused: schedule.pausedAt === null ? [] : [{ from: schedule.pausedAt }],
-    overlapRunning: await hasOpenRun(transaction, schedule.id),
-    overlap: spec.overlap,
+  const stored = key ? await findSchedule(transaction, key) : null;
+  if (!stored || stored.quarantineReason !== null) return nothing;
+  const readable = await readableSchedule(transaction, stored);
+  if (readable === null) return nothing;
+  const { recurrence } = readable;
+  const runs = await readScheduleRuns(transaction, stored.id, {
+    failuresFrom: stored.failuresFrom,
+    withLastEnd: stored.waiting > 0,
   });
-  if (settlement.decisions.length === 0) return { fires: [], more: false };
-  const fires: NewFire[] = [];
-  for (const decision of settlement.decisions) fires.push(await carryOut(transaction, schedule, decision));
+  const schedule = await pausedByFailure(transaction, readable.schedule, runs);
+  const waiting =
+    schedule.waiting === 0 ? [] : await listWaitingFires(transaction, schedule.id, MAX_WAITING + MAX_BACKFILL);
+  const settlement = await settled(transaction, {
+    schedule,
+    recurrence,
+    runs,
+    waiting,
+    now,
+    gate: await readGate(transaction, schedule),
+  });
+  if (settlement === null) return nothing;
+  const fires = await write(transaction, schedule, settlement, { runs, waiting });
+  if (settlement.cancelRunning) {
+    for (const runId of runs.openRunIds)
+      await cancelSubRun(transaction, runId, `schedule ${schedule.name} is due again`);
+  }
   const next = nextInstants({ ...recurrence, after: settlement.watermark, count: 1 });
-  await insertFires(transaction, schedule.id, fires, { watermark: settlement.watermark, nextAt: next[0]?.at ?? null });
+  const hasResumed = await resumedByTime(transaction, schedule, settlement, now);
+  await saveSettled(transaction, schedule.id, {
+    watermark: settlement.watermark,
+    nextAt: next[0]?.at ?? null,
+    attendAt: hasResumed ? null : schedule.pausedUntil,
+  });
   return { fires, more: settlement.more };
 }
 
-const reasons: Readonly<Record<FireDecision['reason'], string>> = {
-  '': 'due',
-  paused: 'the schedule was paused',
-  overlap: 'a run of this schedule was still under way',
-  late: 'nobody could start it within the catch-up limit',
-  superseded: 'a later instant of the same outage stands for it',
-};
-
-async function carryOut(transaction: Transaction, schedule: StoredSchedule, decision: FireDecision): Promise<NewFire> {
-  const { nominalAt, outcome } = decision;
-  const reason =
-    outcome === 'caught-up' ? `started ${Math.round(decision.latenessMs / 1000)} s late` : reasons[decision.reason];
-  if (outcome !== 'fired' && outcome !== 'caught-up') return { nominalAt, outcome, reason, runId: null };
+/** Null: it is quarantined. What is stored may be of an older version of Fettle, or changed beside it. */
+async function readableSchedule(
+  transaction: Transaction,
+  stored: StoredSchedule,
+): Promise<{ readonly schedule: StoredSchedule; readonly recurrence: Recurrence } | null> {
+  const parsed = scheduleDocumentSchema.safeParse(stored.document);
+  if (!parsed.success) {
+    const { path = [], message = 'invalid' } = parsed.error.issues[0] ?? {};
+    await quarantine(transaction, stored, 'invalid-document', `${path.join('.')}: ${message}`);
+    return null;
+  }
+  const schedule = { ...stored, document: parsed.data };
   try {
-    const runId = await transaction.transaction((nested) => startForOwner(nested, schedule, nominalAt));
-    return { nominalAt, outcome, reason, runId };
+    return { schedule, recurrence: recurrenceOf(schedule.document) };
+  } catch (error) {
+    if (!(error instanceof FettleError)) throw error;
+    await quarantine(transaction, stored, error.code, error.message);
+    return null;
+  }
+}
+
+interface Situation {
+  readonly schedule: StoredSchedule;
+  readonly recurrence: Recurrence;
+  readonly runs: ScheduleRuns;
+  readonly waiting: readonly StoredFire[];
+  readonly now: Date;
+  readonly gate: CalendarGate;
+}
+
+/** Null: its instants cannot be computed, so it is quarantined. */
+async function settled(transaction: Transaction, situation: Situation): Promise<Settlement | null> {
+  const { schedule, recurrence, runs, waiting, now, gate } = situation;
+  const spec: ScheduleSpec = schedule.document.spec;
+  const { pausedAt: from, pausedUntil: to } = schedule;
+  try {
+    return settleInstants({
+      schedule: recurrence,
+      watermark: schedule.watermark,
+      now,
+      catchUpMs: durationMs(spec.catchUp),
+      paused: from === null ? [] : [{ from, to }],
+      overlapRunning: runs.openRunIds.length > 0,
+      freeSince: runs.lastEndedAt,
+      overlap: spec.overlap,
+      ...(spec.missed === undefined ? {} : { missed: spec.missed }),
+      ...(spec.whenClosed === undefined ? {} : { whenClosed: spec.whenClosed }),
+      gate,
+      waiting: waiting.map(({ nominalAt, source, outcome, dueAt }) => {
+        return { nominalAt, source, outcome: outcome === 'deferred' ? outcome : 'queued', dueAt };
+      }),
+      last: from === null ? null : await findLastFire(transaction, schedule.id),
+    });
+  } catch (error) {
+    if (!(error instanceof FettleError)) throw error;
+    await quarantine(transaction, schedule, error.code, error.message);
+    return null;
+  }
+}
+
+async function write(
+  transaction: Transaction,
+  schedule: StoredSchedule,
+  settlement: Settlement,
+  { runs, waiting }: Pick<Situation, 'runs' | 'waiting'>,
+): Promise<NewFire[]> {
+  const known: FireCircumstances = { ...schedule, openRunIds: runs.openRunIds };
+  const ends: NewFire[] = [];
+  for (const end of settlement.ends) {
+    const before = waiting.find(
+      (one) => one.source === end.source && one.nominalAt.getTime() === Date.parse(end.nominalAt),
+    );
+    ends.push(
+      await carryOut(transaction, schedule, { ...end, instants: 1, lastNominalAt: end.nominalAt, before }, known),
+    );
+  }
+  const fires: NewFire[] = [];
+  for (const decision of settlement.decisions) {
+    if (decision.extendsLast) {
+      const last = await findLastFire(transaction, schedule.id);
+      await extendFire(transaction, schedule.id, last!.nominalAt, decision);
+      continue;
+    }
+    fires.push(await carryOut(transaction, schedule, { ...decision, source: 'nominal', before: undefined }, known));
+  }
+  await endWaitingFires(transaction, schedule.id, ends);
+  await insertFires(transaction, schedule.id, fires);
+  return [...ends, ...fires];
+}
+
+interface DecidedFire extends FireVerdict {
+  readonly nominalAt: string;
+  readonly source: FireSource;
+  readonly instants: number;
+  readonly lastNominalAt: string;
+  /** The row that waited. */
+  readonly before: StoredFire | undefined;
+}
+
+async function carryOut(
+  transaction: Transaction,
+  schedule: StoredSchedule,
+  decided: DecidedFire,
+  known: FireCircumstances,
+): Promise<NewFire> {
+  const { nominalAt, source, outcome, code, dueAt, instants, lastNominalAt, before } = decided;
+  const fire: NewFire = {
+    ...{ nominalAt, source, outcome, code, instants, dueAt, runId: null },
+    reason: fireReason(decided, outcome === 'fired' && before ? waitedAs(before) : null),
+    lastNominalAt: instants === 1 ? null : lastNominalAt,
+    evidence: fireEvidence(decided, known),
+    requestedBy: before?.requestedBy ?? null,
+    requestKey: before?.requestKey ?? null,
+  };
+  if (outcome !== 'fired' && outcome !== 'caught-up') return fire;
+  try {
+    const runId = await transaction.transaction((nested) => startFire(nested, schedule, fire));
+    return { ...fire, runId };
   } catch (error) {
     if (!(error instanceof FettleError)) throw error;
     return {
-      nominalAt,
-      outcome: 'skipped',
-      reason: `the run was refused: ${error.code}: ${error.message}`,
-      runId: null,
+      ...fire,
+      outcome: 'refused',
+      code: error.code,
+      reason: `the run was refused: ${error.code}: ${error.message}`.slice(0, 2000),
     };
   }
 }
 
-/** The run is started on behalf of whoever owns the schedule, with the rights that he has now. */
-async function startForOwner(transaction: Transaction, schedule: StoredSchedule, nominalAt: string): Promise<string> {
-  const owner = await findPrincipalById(transaction, schedule.createdBy);
-  if (!owner || owner.revokedAt !== null) {
-    throw new FettleError({
-      code: 'denied',
-      message: `The owner of schedule "${schedule.name}" has been revoked.`,
-      remedy: 'Apply the schedule again as a principal that may start its runbook.',
-    });
-  }
-  const context: OperationContext = {
-    transaction,
-    actor: { principalId: owner.id, name: owner.name, kind: owner.kind, requestId: uuidv7() },
-    scopeOf: (permission, space) => {
-      const decision = decide({ bindings: owner.bindings, permission, space });
-      return decision.allowed ? decision.selectors : [];
-    },
-  };
-  if (context.scopeOf('run:start', schedule.space)?.length === 0) {
-    throw new FettleError({
-      code: 'denied',
-      message: `${owner.name} may no longer start runs in space "${schedule.space}".`,
-    });
-  }
-  const { spec } = schedule.document;
-  const run = await startRun(
-    context,
-    { space: schedule.space, runbook: spec.runbook, inputs: spec.inputs, on: spec.targets, allowEmpty: false },
-    { idempotencyKey: `fire:${schedule.id}:${nominalAt}`, fire: { scheduleId: schedule.id, at: new Date(nominalAt) } },
-  );
-  return run.id;
+function waitedAs({ outcome }: StoredFire): 'queued' | 'deferred' {
+  return outcome === 'deferred' ? 'deferred' : 'queued';
+}
+
+/** A run that failed pauses a schedule that wants it, from the end of that run on. */
+async function pausedByFailure(
+  transaction: Transaction,
+  schedule: StoredSchedule,
+  { failed }: ScheduleRuns,
+): Promise<StoredSchedule> {
+  if (failed === null || schedule.pausedAt !== null) return schedule;
+  const from = new Date(failed.endedAt);
+  const reason = `run ${failed.id} ${failed.state === 'failed' ? 'failed' : 'timed out'}`;
+  await pauseScheduleRow(transaction, { id: schedule.id, by: 'system', reason, from });
+  await recordAudit(systemContext(transaction, uuidv7()), {
+    action: 'schedule.pause',
+    space: schedule.space,
+    object: { kind: 'Schedule', name: schedule.name, id: schedule.id },
+    detail: { reason, runId: failed.id, since: from.toISOString() },
+  });
+  return { ...schedule, pausedAt: from, pausedBy: 'system', pauseReason: reason, pausedUntil: null };
+}
+
+async function resumedByTime(
+  transaction: Transaction,
+  { id, space, name, pausedAt, pausedUntil }: StoredSchedule,
+  { more }: Settlement,
+  now: Date,
+): Promise<boolean> {
+  if (pausedAt === null || pausedUntil === null || pausedUntil > now || more) return false;
+  await resumeScheduleRow(transaction, id);
+  await recordAudit(systemContext(transaction, uuidv7()), {
+    action: 'schedule.resume',
+    space,
+    object: { kind: 'Schedule', name, id },
+    detail: { pausedSince: pausedAt.toISOString(), until: pausedUntil.toISOString() },
+  });
+  return true;
 }

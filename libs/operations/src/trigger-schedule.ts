@@ -1,46 +1,165 @@
-import { FettleError, type RunSummary } from '@fettle/contracts';
-import { hasOpenRun, setRunSchedule } from '@fettle/database';
+import { FettleError, type TriggerRequest, type TriggerResult } from '@fettle/contracts';
+import {
+  countWaiting,
+  findFireByKey,
+  insertFires,
+  listWaitingFires,
+  readScheduleRuns,
+  setRunSchedule,
+  type NewFire,
+  type StoredSchedule,
+} from '@fettle/database';
+import { MAX_WAITING, type FireVerdict, type GateState } from '@fettle/calendar';
+import { cancelSubRun } from './cancel-run.js';
 import type { OperationContext } from './context.js';
-import { requireSchedule } from './list-schedules.js';
+import { fireEvidence, fireReason } from './fire-reason.js';
+import { fireView } from './fire-view.js';
+import { requireSchedule, type ScheduleKey } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
+import { requireUnnarrowed } from './require-unnarrowed.js';
+import { settlePending } from './resume-schedule.js';
+import { readScheduleGate, type ReadScheduleGate } from './schedule-gate.js';
+import { scheduledRequest } from './start-fire.js';
 import { findAccepted, startRun, type StartOptions } from './start-run.js';
 
 /**
- * Starts the schedule's run now, on behalf of whoever asks. It is no nominal instant, so the ledger has no row for it; the run
- * names the schedule. A paused schedule may be triggered; one whose run is under way only if it allows overlap.
+ * Starts the schedule's run now, on behalf of whoever asks: a row of the ledger that is no instant. It obeys what the schedule says
+ * of overlap and of closed calendars: it may have to wait, or be refused. A paused schedule may be triggered.
+ * @throws FettleError `not-found`, `conflict` (a run is under way), `calendar-closed`, `denied`, and as `startRun`
  */
 export async function triggerSchedule(
   context: OperationContext,
-  key: { readonly space: string; readonly name: string },
-  options: Pick<StartOptions, 'idempotencyKey'> = {},
-): Promise<RunSummary> {
+  key: ScheduleKey,
+  options: Pick<StartOptions, 'idempotencyKey'> & TriggerRequest & { readonly readGate?: ReadScheduleGate } = {},
+): Promise<TriggerResult> {
   const { transaction } = context;
+  const { override, idempotencyKey } = options;
+  if (override !== undefined) requireUnnarrowed(context, 'schedule:override', key.space);
   const schedule = await requireSchedule(transaction, key, { lock: true });
-  const { spec } = schedule.document;
-  const request = {
-    space: key.space,
-    runbook: spec.runbook,
-    inputs: spec.inputs,
-    on: spec.targets,
-    allowEmpty: false,
-    reason: `schedule ${key.name}`,
-  };
-  const known = await findAccepted(context, key.space, options, request);
+  const known = await findKnown(context, schedule, options);
   if (known) return known;
-  if (spec.overlap === 'skip' && (await hasOpenRun(transaction, schedule.id))) {
-    throw new FettleError({
-      code: 'conflict',
-      message: `A run of schedule "${key.name}" is still under way.`,
-      remedy: 'Wait for it or cancel it; `overlap: allow` in the document lets runs overlap.',
-    });
-  }
-  const run = await startRun(context, request, options);
+  const openRunIds = await openRunsOf(context, schedule);
+  const gate = await (options.readGate ?? readScheduleGate)(transaction, schedule);
+  const now = new Date();
+  const waits =
+    override === undefined ? await waitingVerdict(context, schedule, gate(now.getTime()), openRunIds) : null;
+  const fire: NewFire = {
+    ...{ nominalAt: now.toISOString(), source: 'trigger', instants: 1, lastNominalAt: null, runId: null },
+    outcome: waits?.outcome ?? 'fired',
+    code: waits?.code ?? '',
+    dueAt: waits?.dueAt ?? null,
+    reason: waits === null ? 'triggered' : fireReason(waits),
+    evidence: {
+      ...(waits === null ? {} : fireEvidence(waits, { ...schedule, openRunIds })),
+      triggeredBy: context.actor.name,
+      ...(override === undefined ? {} : { override: override.reason }),
+    },
+    requestedBy: context.actor.principalId,
+    requestKey: idempotencyKey ?? null,
+  };
+  if (waits !== null) return wait(context, schedule, fire, openRunIds);
+  const run = await startRun(context, scheduledRequest(schedule, 'trigger'), { idempotencyKey });
   await setRunSchedule(transaction, run.id, schedule.id);
-  await recordAudit(context, {
-    action: 'schedule.trigger',
-    space: key.space,
-    object: { kind: 'Schedule', name: key.name, id: schedule.id },
-    detail: { runId: run.id },
+  await insertFires(transaction, schedule.id, [{ ...fire, runId: run.id }]);
+  await audit(context, schedule, {
+    runId: run.id,
+    ...(override === undefined ? {} : { override: override.reason, openRuns: openRunIds.length }),
   });
-  return { ...run, schedule: key.name };
+  return { ...run, schedule: schedule.name };
+}
+
+async function findKnown(
+  context: OperationContext,
+  schedule: StoredSchedule,
+  options: Pick<StartOptions, 'idempotencyKey'>,
+): Promise<TriggerResult | null> {
+  const { idempotencyKey } = options;
+  if (idempotencyKey === undefined) return null;
+  const run = await findAccepted(context, schedule.space, options, scheduledRequest(schedule, 'trigger'));
+  if (run) return run;
+  const waiting = await findFireByKey(context.transaction, schedule.id, context.actor.principalId, idempotencyKey);
+  return waiting === null ? null : { waiting: fireView(waiting) };
+}
+
+async function openRunsOf({ transaction }: OperationContext, { id }: StoredSchedule): Promise<readonly string[]> {
+  const { openRunIds } = await readScheduleRuns(transaction, id, { failuresFrom: null, withLastEnd: false });
+  return openRunIds;
+}
+
+/** Null: it may start now. */
+async function waitingVerdict(
+  { transaction }: OperationContext,
+  { id, name, document }: StoredSchedule,
+  gate: GateState,
+  openRunIds: readonly string[],
+): Promise<FireVerdict | null> {
+  const { overlap, whenClosed } = document.spec;
+  if (!gate.isOpen) {
+    const { reason: code, calendar, nextOpenMs } = gate;
+    if (whenClosed !== 'defer' || nextOpenMs === null) throw closedError(name, gate);
+    const dueAt = new Date(Math.ceil(nextOpenMs / 1000) * 1000).toISOString();
+    return { outcome: 'deferred', code, latenessMs: 0, dueAt, calendar };
+  }
+  if (openRunIds.length === 0 || overlap === 'allow') return null;
+  if (overlap === 'skip') throw overlapError(name, 'A run of');
+  if (overlap === 'queue-one') {
+    const waiting = await listWaitingFires(transaction, id, MAX_WAITING);
+    const isQueued = waiting.some(({ outcome, source }) => outcome === 'queued' && source !== 'backfill');
+    if (isQueued) throw overlapError(name, 'A run, and another fire that waits for its end, of');
+  }
+  return { outcome: 'queued', code: 'overlap', latenessMs: 0, dueAt: null, calendar: null };
+}
+
+async function wait(
+  context: OperationContext,
+  schedule: StoredSchedule,
+  fire: NewFire,
+  openRunIds: readonly string[],
+): Promise<TriggerResult> {
+  const { transaction } = context;
+  await insertFires(transaction, schedule.id, [fire]);
+  await countWaiting(transaction, schedule.id);
+  if (fire.outcome === 'queued' && schedule.document.spec.overlap === 'cancel-other') {
+    for (const runId of openRunIds) await cancelSubRun(transaction, runId, `schedule ${schedule.name} was triggered`);
+  }
+  await audit(context, schedule, { waits: fire.outcome, code: fire.code });
+  // Writes down when it is to be attended to, and starts it where the run that stood in its way has just been ended.
+  await settlePending(transaction, schedule.id);
+  const settledAt = new Date();
+  const { nominalAt, dueAt } = fire;
+  return {
+    waiting: fireView({
+      ...fire,
+      ...{ nominalAt: new Date(nominalAt), dueAt: dueAt === null ? null : new Date(dueAt) },
+      ...{ lastNominalAt: null, waited: null, settledAt },
+    }),
+  };
+}
+
+async function audit(
+  context: OperationContext,
+  { id, space, name }: StoredSchedule,
+  detail: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await recordAudit(context, { action: 'schedule.trigger', space, object: { kind: 'Schedule', name, id }, detail });
+}
+
+function overlapError(name: string, what: string): FettleError {
+  return new FettleError({
+    code: 'conflict',
+    message: `${what} schedule "${name}" is still under way.`,
+    remedy:
+      'Wait for it or cancel it; `overlap` in the document lets runs overlap or wait; --override starts it all the same.',
+  });
+}
+
+function closedError(name: string, gate: Extract<GateState, { isOpen: false }>): FettleError {
+  const { calendar, reason, nextOpenMs } = gate;
+  const next = nextOpenMs === null ? '' : ` It opens at ${new Date(nextOpenMs).toISOString()}.`;
+  return new FettleError({
+    code: 'calendar-closed',
+    message: `Calendar "${calendar}" is closed (${reason}), so schedule "${name}" starts nothing.${next}`,
+    remedy: 'Wait for the opening, or start it all the same: --override REASON, which needs schedule:override.',
+    detail: { calendar, reason, nextOpen: nextOpenMs === null ? null : new Date(nextOpenMs).toISOString() },
+  });
 }

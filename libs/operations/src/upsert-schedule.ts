@@ -1,11 +1,12 @@
 import { FettleError, InvalidDocumentError, type RunbookDocument, type ScheduleDocument } from '@fettle/contracts';
 import { isDeepStrictEqual } from 'node:util';
-import { nextInstants, wakingCron, type ScheduleTiming } from '@fettle/calendar';
+import { nextInstants, previousInstant, wakingCron, type ScheduleTiming } from '@fettle/calendar';
 import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes } from '@fettle/database';
 import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
 import { checkSecretInputs } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { quarantine } from './quarantine-schedule.js';
 import { recurrenceOf } from './recurrence-of.js';
 
 export interface UpsertScheduleRequest {
@@ -41,10 +42,16 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
     throw new FettleError({ code: 'denied', message: 'A schedule needs a principal on whose behalf its runs start.' });
   }
   const { space, name } = metadata;
-  await saveScheduleOwner(transaction, { id, space, name, createdBy: actor.principalId });
+  const pauseOnFailure = spec.pauseOnFailure === true;
+  await saveScheduleOwner(transaction, { id, space, name, createdBy: actor.principalId, pauseOnFailure });
   if (previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document))) return;
   const now = new Date();
-  await saveScheduleTimes(transaction, { id, watermark: now, nextAt: nextFireAt(document, now) });
+  const nextAt = nextFireAt(document, now);
+  await saveScheduleTimes(transaction, { id, watermark: now, nextAt });
+  if (nextAt === null && previousInstant({ ...recurrenceOf(document), before: now }) === null) {
+    const reason = 'it is never due: by its rule, bounds and exclusions there is no instant';
+    return quarantine(transaction, { id, space, name }, 'invalid-schedule', reason);
+  }
   const cron = wakingCron(spec);
   if (cron === null) return;
   await enqueueCommand(transaction, {

@@ -13,6 +13,8 @@ export const permissions = [
   'document:read',
   'document:write',
   'schedule:operate',
+  /** Starts a schedule's run although another is under way or a calendar is closed. */
+  'schedule:override',
   'principal:read',
   'principal:write',
   'token:write',
@@ -31,8 +33,8 @@ const operate = [...look, 'run:start', 'run:cancel', 'system:read'] as const;
  * - auditor: sees in addition who may do what, which credentials there are and the audit log; changes nothing.
  * - operator: the daily work: starts and cancels runs, pauses and triggers schedules, keeps the inventory. No `exec:run`: what
  *   an operator runs has been written down, as a version of a runbook, before.
- * - responder: an incident cannot wait for a runbook, so one-off commands (`exec:run`) are added to runs and schedules; the
- *   inventory and the documents stay as they are.
+ * - responder: an incident cannot wait for a runbook, so one-off commands (`exec:run`) are added to runs and schedules, nor for
+ *   a window (`schedule:override`); the inventory and the documents stay as they are.
  * - author: writes runbooks and schedules and starts runs to try them. No `exec:run`: a document leaves a version behind.
  * - admin: everything. Alone sets credentials and decides who may do what, because either leads to everything else.
  *
@@ -42,7 +44,7 @@ export const rolePermissions = {
   viewer: look,
   auditor: [...look, 'system:read', 'audit:read', 'principal:read', 'credential:read'],
   operator: [...operate, 'schedule:operate', 'asset:write', 'asset:import', 'credential:read'],
-  responder: [...operate, 'schedule:operate', 'exec:run'],
+  responder: [...operate, 'schedule:operate', 'schedule:override', 'exec:run'],
   author: [...operate, 'document:write', 'credential:read'],
   admin: permissions,
 } as const satisfies Record<Role, readonly Permission[]>;
@@ -67,6 +69,7 @@ const narrowing = {
   'document:read': 'unnarrowed',
   'document:write': 'targets',
   'schedule:operate': 'targets',
+  'schedule:override': 'refused',
   'principal:read': 'unnarrowed',
   'principal:write': 'refused',
   'token:write': 'refused',

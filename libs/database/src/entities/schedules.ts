@@ -1,3 +1,4 @@
+import type { fireOutcomes } from '@fettle/contracts';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 @Entity('schedule')
@@ -15,17 +16,43 @@ export class ScheduleEntity {
   @Column('text', { name: 'paused_by', nullable: true }) pausedBy!: string | null;
   @Column('text', { name: 'pause_reason', nullable: true }) pauseReason!: string | null;
   @Column('text', { name: 'quarantine_reason', nullable: true }) quarantineReason!: string | null;
+  /** Since when it has been due as it is now; null: since before this was recorded. */
+  @Column('timestamptz', { name: 'counted_from', nullable: true }) countedFrom!: Date | null;
+  @Column('timestamptz', { name: 'paused_until', nullable: true }) pausedUntil!: Date | null;
+  /** A run that failed after this pauses it; null: none does. */
+  @Column('timestamptz', { name: 'failures_from', nullable: true }) failuresFrom!: Date | null;
+  /** When to settle it beside its instants. */
+  @Column('timestamptz', { name: 'attend_at', nullable: true }) attendAt!: Date | null;
+  /** Fires that wait, and those of them that are queued. */
+  @Column('integer') waiting!: number;
+  @Column('integer') queued!: number;
+  @Column('timestamptz', { name: 'compared_at', nullable: true }) comparedAt!: Date | null;
+  /** Last instant that Temporal has an explicit entry for. */
+  @Column('timestamptz', { name: 'placed_until', nullable: true }) placedUntil!: Date | null;
+  @Column('integer') differences!: number;
+  @Column('text', { name: 'last_difference', nullable: true }) lastDifference!: string | null;
 }
 
-export const fireOutcomes = ['fired', 'skipped', 'deferred', 'missed', 'caught-up'] as const;
 export type FireOutcome = (typeof fireOutcomes)[number];
+export type FireSource = 'nominal' | 'trigger' | 'backfill';
 
 @Entity('fire')
 export class FireEntity {
   @PrimaryColumn('uuid', { name: 'schedule_id' }) scheduleId!: string;
   @PrimaryColumn('timestamptz', { name: 'nominal_at' }) nominalAt!: Date;
+  @PrimaryColumn('text') source!: FireSource;
   @Column('text') outcome!: FireOutcome;
+  @Column('text') code!: string;
   @Column('text') reason!: string;
+  /** Instants in a row that it stands for, and the last of them where there are several. */
+  @Column('integer') instants!: number;
+  @Column('timestamptz', { name: 'last_nominal_at', nullable: true }) lastNominalAt!: Date | null;
+  @Column('text', { nullable: true }) waited!: 'queued' | 'deferred' | null;
+  @Column('timestamptz', { name: 'due_at', nullable: true }) dueAt!: Date | null;
+  @Column('jsonb') evidence!: Readonly<Record<string, unknown>>;
+  /** Who triggered it or filled it in; null: an instant of the schedule. */
+  @Column('uuid', { name: 'requested_by', nullable: true }) requestedBy!: string | null;
+  @Column('text', { name: 'request_key', nullable: true }) requestKey!: string | null;
   @Column('uuid', { name: 'run_id', nullable: true }) runId!: string | null;
   @Column('timestamptz', { name: 'settled_at' }) settledAt!: Date;
 }

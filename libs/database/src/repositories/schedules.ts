@@ -1,6 +1,6 @@
 import type { ScheduleDocument } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
-import type { FireOutcome } from '../entities/schedules.js';
+import { fireColumns, type StoredFire } from './fire-rows.js';
 
 export interface StoredSchedule {
   readonly id: string;
@@ -12,34 +12,43 @@ export interface StoredSchedule {
   readonly pausedAt: Date | null;
   readonly pausedBy: string | null;
   readonly pauseReason: string | null;
+  /** It goes on by itself from here; null: until somebody resumes it. */
+  readonly pausedUntil: Date | null;
+  /** A run that failed after this pauses it; null: none does. */
+  readonly failuresFrom: Date | null;
+  /** Since when it has been due as it is now; null: since before this was recorded. */
+  readonly countedFrom: Date | null;
+  /** Fires that wait: in the queue, or for an opening. */
+  readonly waiting: number;
   readonly quarantineReason: string | null;
   /** The current version of its document. */
   readonly document: ScheduleDocument;
   readonly version: string;
 }
 
-export interface StoredFire {
-  readonly nominalAt: Date;
-  readonly outcome: FireOutcome;
-  readonly reason: string;
-  readonly runId: string | null;
-  readonly settledAt: Date;
-}
-
 const columns = `s.id, s.space, s.name, s.created_by AS "createdBy", s.watermark, s.next_at AS "nextAt",
   s.paused_at AS "pausedAt", s.paused_by AS "pausedBy", s.pause_reason AS "pauseReason",
-  s.quarantine_reason AS "quarantineReason", v.parsed AS document, v.digest AS version`;
+  s.quarantine_reason AS "quarantineReason", s.paused_until AS "pausedUntil", s.failures_from AS "failuresFrom",
+  s.counted_from AS "countedFrom", s.waiting, v.parsed AS document, v.digest AS version`;
 const source = `schedule s JOIN document d ON d.id = s.id JOIN document_version v ON v.id = d.current_version_id`;
 
-/** Makes the row of a schedule; of one that exists only the owner changes. */
+/** Makes the row of a schedule; of one that exists only the owner changes, and from when on failures pause it. */
 export async function saveScheduleOwner(
   transaction: Transaction,
-  schedule: { readonly id: string; readonly space: string; readonly name: string; readonly createdBy: string },
+  schedule: {
+    readonly id: string;
+    readonly space: string;
+    readonly name: string;
+    readonly createdBy: string;
+    readonly pauseOnFailure: boolean;
+  },
 ): Promise<void> {
   await transaction.query(
-    `INSERT INTO schedule (id, space, name, created_by, watermark) VALUES ($1, $2, $3, $4, clock_timestamp())
-     ON CONFLICT (id) DO UPDATE SET created_by = excluded.created_by`,
-    [schedule.id, schedule.space, schedule.name, schedule.createdBy],
+    `INSERT INTO schedule (id, space, name, created_by, watermark, failures_from)
+     VALUES ($1, $2, $3, $4, clock_timestamp(), CASE WHEN $5 THEN clock_timestamp() END)
+     ON CONFLICT (id) DO UPDATE SET created_by = excluded.created_by,
+       failures_from = CASE WHEN $5 THEN coalesce(schedule.failures_from, clock_timestamp()) END`,
+    [schedule.id, schedule.space, schedule.name, schedule.createdBy, schedule.pauseOnFailure],
   );
 }
 
@@ -49,7 +58,8 @@ export async function saveScheduleTimes(
   times: { readonly id: string; readonly watermark: Date; readonly nextAt: Date | null },
 ): Promise<void> {
   await transaction.query(
-    `UPDATE schedule SET watermark = greatest(watermark, $2), next_at = $3, quarantine_reason = NULL WHERE id = $1`,
+    `UPDATE schedule SET watermark = greatest(watermark, $2), counted_from = greatest(watermark, $2), next_at = $3,
+       quarantine_reason = NULL, compared_at = NULL WHERE id = $1`,
     [times.id, times.watermark, times.nextAt],
   );
 }
@@ -85,8 +95,7 @@ export async function listLastFires(
   const rows: (StoredFire & { scheduleId: string })[] = await transaction.query(
     `SELECT f.* FROM unnest($1::uuid[]) AS wanted (id)
      CROSS JOIN LATERAL (
-       SELECT schedule_id AS "scheduleId", nominal_at AS "nominalAt", outcome, reason, run_id AS "runId", settled_at AS "settledAt"
-       FROM fire WHERE schedule_id = wanted.id ORDER BY nominal_at DESC LIMIT $2) AS f`,
+       SELECT schedule_id AS "scheduleId", ${fireColumns} FROM fire WHERE schedule_id = wanted.id ORDER BY nominal_at DESC LIMIT $2) AS f`,
     [scheduleIds, limit],
   );
   const fires = new Map<string, StoredFire[]>();
@@ -98,19 +107,30 @@ export async function listLastFires(
   return fires;
 }
 
-/** Pauses a schedule; of one that is paused only the reason and whose it is change. */
+/** Pauses a schedule; of one that is paused only the reason, the end and whose it is change. */
 export async function pauseScheduleRow(
   transaction: Transaction,
-  pause: { readonly id: string; readonly by: string; readonly reason: string },
+  pause: {
+    readonly id: string;
+    readonly by: string;
+    readonly reason: string;
+    readonly until?: Date | null;
+    /** Absent: now. */
+    readonly from?: Date;
+  },
 ): Promise<void> {
   await transaction.query(
-    `UPDATE schedule SET paused_at = coalesce(paused_at, clock_timestamp()), paused_by = $2, pause_reason = $3 WHERE id = $1`,
-    [pause.id, pause.by, pause.reason],
+    `UPDATE schedule SET paused_at = coalesce(paused_at, $5, clock_timestamp()), paused_by = $2, pause_reason = $3,
+       paused_until = $4, attend_at = least(attend_at, $4) WHERE id = $1`,
+    [pause.id, pause.by, pause.reason, pause.until ?? null, pause.from ?? null],
   );
 }
 
+/** A failure from before counts no more. */
 export async function resumeScheduleRow(transaction: Transaction, id: string): Promise<void> {
-  await transaction.query(`UPDATE schedule SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE id = $1`, [
-    id,
-  ]);
+  await transaction.query(
+    `UPDATE schedule SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, paused_until = NULL,
+       failures_from = CASE WHEN failures_from IS NOT NULL THEN clock_timestamp() END WHERE id = $1`,
+    [id],
+  );
 }

@@ -95,7 +95,13 @@ export const fieldSections = {
       inputs: "checked against the runbook's schema",
       targets: "selector that narrows the runbook's, never widens it",
       catchUp: 'how late a fire may still start; later ones are recorded as missed',
-      overlap: 'what happens while an earlier run of the schedule goes on',
+      overlap:
+        'while a run of the schedule goes on: `skip` the instant; `queue-one`: start the first that comes when the run has ended, `queue-all`: each of them; `cancel-other`: cancel the run, and start when that has ended; `allow` both',
+      missed:
+        'of several instants inside of `catchUp`: `none`, the `last` or `all` of them start a run; absent: `last`',
+      whenClosed:
+        'while a calendar is closed: the instant is `refuse`d, `skip`ped, or `defer`red to the next opening; absent: `skip`',
+      pauseOnFailure: 'a run that fails or times out pauses the schedule',
     },
   },
   capacityLimit: {

@@ -1,6 +1,14 @@
 import { Option, type Command } from 'commander';
-import { parseName, wholeNumber, withSpace, waitApprovalOption } from '../../session/options.js';
+import {
+  limitOption,
+  parseName,
+  parseTime,
+  wholeNumber,
+  withSpace,
+  waitApprovalOption,
+} from '../../session/options.js';
 import type { Session } from '../../session/session.js';
+import { backfillSchedule, showLedger, showWhy } from './ledger.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
 import { addFeedCommands } from '../forecast/feeds.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
@@ -20,18 +28,21 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .description('pause a schedule: what is due meanwhile is recorded as skipped')
     .argument('<name>')
     .requiredOption('--reason <text>', 'why, for whoever wonders later')
+    .option('--until <time>', 'it goes on by itself from this time, or after so long: 2h, 7d')
     .action(session.act(pauseSchedule));
   withSpace(schedule.command('resume'))
     .description('resume a schedule')
     .argument('<name>')
     .action(session.act(resumeSchedule));
   withSpace(schedule.command('trigger'))
-    .description("start the schedule's run now")
+    .description("start the schedule's run now, or have it wait, as the schedule says of overlap and calendars")
     .argument('<name>')
     .option('-f, --follow', 'wait for its end, with the exit codes of "run start --follow"')
+    .option('--override <reason>', 'although a run is under way or a calendar is closed; needs schedule:override')
     .option('--idempotency-key <key>', 'the same key gives the same run')
     .addOption(waitApprovalOption())
     .action(session.act(triggerSchedule));
+  addLedger(schedule, session);
   withSpace(schedule.command('preview'))
     .description(
       'show the next fires of a stored schedule, of those in a file, or of what the options say; offline but for the first',
@@ -51,6 +62,27 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .action(session.later(async () => (await import('./preview-schedule.js')).previewSchedule));
   addImport(schedule, session);
   addFeedCommands(schedule, session);
+}
+
+function addLedger(schedule: Command, session: Session): void {
+  withSpace(schedule.command('backfill'))
+    .description('queue a run for each instant of the past that had none')
+    .argument('<name>')
+    .requiredOption('--from <time>', 'inclusive; a time, or how long ago: 7d', parseTime)
+    .requiredOption('--to <time>', 'exclusive; a time, or how long ago', parseTime)
+    .requiredOption('--reason <text>', 'why, for whoever wonders later')
+    .option('--dry-run', 'only say which')
+    .action(session.act(backfillSchedule));
+  withSpace(schedule.command('ledger'))
+    .description('what became of each instant, the newest first, and whether the sum is right')
+    .argument('<name>')
+    .addOption(limitOption('at most so many rows', 50))
+    .action(session.act(showLedger));
+  withSpace(schedule.command('why'))
+    .description('one sentence on what became of the last instant, or of a moment')
+    .argument('<name>')
+    .option('--at <time>', 'the moment; a time, or how long ago', parseTime)
+    .action(session.act(showWhy));
 }
 
 function addImport(schedule: Command, session: Session): void {

@@ -3,6 +3,7 @@ import { paintState } from '../../output/colours.js';
 import { EXIT } from '../../session/exit-codes.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { fireColumns, inZone, readerZone, untilText } from './fire-text.js';
+import { ledgerColumns } from './ledger.js';
 import { schedulePath } from './schedule-path.js';
 
 export async function listSchedules(session: Session, options: SpaceOptions): Promise<number> {
@@ -41,7 +42,8 @@ function shown({ output, host }: Session, schedule: Schedule): string {
       ['runbook', schedule.runbook],
       ['when', `${schedule.when} (${schedule.timeZone})`],
       ['state', stateOf(schedule)],
-      ['paused', paused === null ? null : `since ${paused.since} by ${paused.by}: ${paused.reason}`],
+      ['paused', paused === null ? null : pausedText(paused)],
+      ['waiting', schedule.waiting === 0 ? null : `${schedule.waiting}, see fettle schedule ledger ${schedule.name}`],
       ['quarantined', schedule.quarantineReason],
     ],
     (name, text) => (name === 'state' ? paintState(output.colours, text) : text),
@@ -51,13 +53,15 @@ function shown({ output, host }: Session, schedule: Schedule): string {
       ? `${noFireText(schedule)}\n`
       : output.table(schedule.nextFires, fireColumns(schedule.timeZone, zone, host.now()));
   if (schedule.lastFires.length === 0) return `${head}\n${next}`;
-  const last = output.table(schedule.lastFires, [
-    { title: 'WAS DUE', value: (fire) => inZone(fire.nominalAt, schedule.timeZone) },
-    { title: 'OUTCOME', value: (fire) => fire.outcome, paint: (cell) => paintState(output.colours, cell) },
-    { title: 'RUN', value: (fire) => fire.runId },
-    { title: 'WHY', value: (fire) => fire.reason },
-  ]);
+  const last = output.table(
+    schedule.lastFires,
+    ledgerColumns(output, (fire) => inZone(fire.nominalAt, schedule.timeZone)),
+  );
   return `${head}\n${next}\n${last}`;
+}
+
+function pausedText({ since, until, by, reason }: NonNullable<Schedule['paused']>): string {
+  return `since ${since}${until === null ? '' : ` until ${until}`} by ${by}: ${reason}`;
 }
 
 function noFireText(schedule: Schedule): string {
