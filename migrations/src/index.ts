@@ -30,6 +30,7 @@ import { AddWaitingFires1790000000053 } from './1790000000053-add-waiting-fires.
 import { AttendSchedules1790000000054 } from './1790000000054-attend-schedules.js';
 import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
+import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -65,4 +66,5 @@ export const migrations = [
   AttendSchedules1790000000054,
   CreateScheduleFeeds1790000000057,
   AddWorkerBuild1790000000058,
+  FollowSchedules1790000000059,
 ];

@@ -17,6 +17,7 @@ import { NativeConnection, Runtime, Worker, type WorkerDeploymentOptions } from 
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
+import { followSchedules } from './background/follow-schedules.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
@@ -151,6 +152,7 @@ async function startBackground(
     startLoop(dataSource, sweepRuns(dataSource, temporal, logger), logger),
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
+    startLoop(dataSource, followSchedules(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),

@@ -27,3 +27,4 @@ export * from './api-history.js';
 export * from './api-continue.js';
 export * from './api-forecast.js';
 export * from './api-feeds.js';
+export * from './schedule-after.js';

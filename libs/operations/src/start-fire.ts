@@ -46,7 +46,7 @@ export async function startFire(
   }
   const run = await startRun(context, request, {
     // Keys that begin with `fire:` are taken from nobody else.
-    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : ':backfill'}`,
+    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : `:${source}`}`,
     fire: { scheduleId: schedule.id, at: new Date(nominalAt) },
   });
   return run.id;

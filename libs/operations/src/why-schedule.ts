@@ -52,7 +52,9 @@ async function fireSentence(
   const what =
     source === 'trigger'
       ? `${name} was triggered at ${at.toISOString()} by ${textOf(fire.evidence['triggeredBy'])}`
-      : `${name} was due at ${localText(at, schedule)}`;
+      : source === 'after'
+        ? `${name} was due at ${localText(at, schedule)}, when run ${textOf(fire.evidence['followedRun'])} of ${textOf(fire.evidence['followedSchedule'])} had ended,`
+        : `${name} was due at ${localText(at, schedule)}`;
   const filled = source === 'backfill' ? ', was filled in later' : '';
   const stretch = count > 1 ? `; the same holds for ${count} instants in a row, ${span(fire)}` : '';
   if (runId !== null) {

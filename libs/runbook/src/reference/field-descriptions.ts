@@ -86,6 +86,8 @@ export const fieldSections = {
         'business days of months: `businessDay` (3, or -1 for the last, or a list), `time` (`06:30`, or a list), `months`',
       businessDays: 'what a business day is: `weekend` (default `[SAT, SUN]`) and `holidays` (local dates)',
       roll: 'where an instant goes whose local day is no business day: `next` or `previous`',
+      after:
+        'due when a run of another schedule has ended: `schedule`, `on` (`success`, `failure` or `completion`), `within` (how late it may still start)',
       timeZone: 'IANA name of the zone whose clock is read',
       dst: 'local times that a change of clocks leaves out (`gap`: `shift` or `skip`) or repeats (`overlap`: `first`, `last` or `both`)',
       start: 'the first moment; a date counts from its begin',
