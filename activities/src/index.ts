@@ -32,6 +32,7 @@ export type { WorkerServices } from './run/services.js';
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';
 export type { UndoSegmentInput, UndoSegmentReport } from './run/undo-segment.js';
+export type { BegunCallUndo, UndoableCall, UndoneCall } from './run/undo-call.js';
 export type { OpenedStep, WaitingStep } from './run/waiting-step.js';
 export type { ControlStepInput, ControlStepReport, LaneInput, LaneReport };
 
@@ -47,6 +48,10 @@ export interface ClaimedRun {
   readonly laneSlots: number;
   /** What is known from the run that this one takes up; absent: it takes up none. */
   readonly memo?: Memo | undefined;
+  /** It waits for a calendar before anything of it begins; absent: it does not. */
+  readonly waitsForOpening?: true | undefined;
+  /** A step of another run called it; absent: nobody did. */
+  readonly isCalled?: true | undefined;
 }
 
 export interface EndRunInput {
@@ -105,6 +110,8 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       const memo = run.isResumed ? ((await readMemo(dataSource.manager, runId)) as Memo) : undefined;
       return {
         ...(memo === undefined ? {} : { memo: { ends: memo.ends, chosen: memo.chosen } }),
+        ...(run.waitsForOpening ? { waitsForOpening: true as const } : {}),
+        ...(run.isCalled ? { isCalled: true } : {}),
         program: run.program,
         space: run.space,
         runbook: run.runbook,

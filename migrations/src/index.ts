@@ -26,8 +26,11 @@ import { DropDueIndex1790000000045 } from './1790000000045-drop-due-index.js';
 import { AddCarriedSteps1790000000046 } from './1790000000046-add-carried-steps.js';
 import { CreatePlanChecks1790000000050 } from './1790000000050-create-plan-checks.js';
 import { AllowCheckCommands1790000000051 } from './1790000000051-allow-check-commands.js';
+import { AddCallUndo1790000000052 } from './1790000000052-add-call-undo.js';
 import { AddWaitingFires1790000000053 } from './1790000000053-add-waiting-fires.js';
 import { AttendSchedules1790000000054 } from './1790000000054-attend-schedules.js';
+import { AllowCalendarDocuments1790000000055 } from './1790000000055-allow-calendar-documents.js';
+import { AddCalendarHolds1790000000056 } from './1790000000056-add-calendar-holds.js';
 import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
@@ -62,8 +65,11 @@ export const migrations = [
   AddCarriedSteps1790000000046,
   CreatePlanChecks1790000000050,
   AllowCheckCommands1790000000051,
+  AddCallUndo1790000000052,
   AddWaitingFires1790000000053,
   AttendSchedules1790000000054,
+  AllowCalendarDocuments1790000000055,
+  AddCalendarHolds1790000000056,
   CreateScheduleFeeds1790000000057,
   AddWorkerBuild1790000000058,
   FollowSchedules1790000000059,

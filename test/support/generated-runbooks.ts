@@ -23,6 +23,7 @@ class Generator extends StepGenerator {
       isConcurrent: false,
       isShielded: false,
       isCalled: false,
+      known: [],
     };
     const spec = this.spec(top);
     const cancels = this.isSequential && this.cancellable.length > 0 && this.chance(30);
@@ -93,7 +94,12 @@ class Generator extends StepGenerator {
   }
 
   protected list(place: Place, max: number): Step[] {
-    return Array.from({ length: 1 + this.next(max) }, () => this.step(place));
+    const known = [...place.known];
+    return Array.from({ length: 1 + this.next(max) }, () => {
+      const step = this.step({ ...place, known });
+      if (step['uses'] === 'http.request') known.push(step['id'] as string);
+      return step;
+    });
   }
 
   protected step(place: Place): Step {
@@ -192,6 +198,7 @@ class Generator extends StepGenerator {
       mayTarget: this.chance(70),
       isConcurrent: false,
       isCalled: true,
+      known: [],
     };
     const spec = this.spec(inside);
     this.called.set(runbook, spec);

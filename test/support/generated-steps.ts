@@ -51,6 +51,8 @@ export interface Place {
   readonly isShielded: boolean;
   /** Inside of a called runbook. */
   readonly isCalled: boolean;
+  /** Ids of steps of the run that have come before, whose outputs can be read here. */
+  readonly known: readonly string[];
 }
 
 export type Step = Record<string, unknown>;
@@ -127,17 +129,25 @@ export class StepGenerator {
     const undoFails = this.failuresOfTargets();
     const hasRollback = this.chance(25);
     if (hasRollback) this.kinds.add('rollback');
+    const read = this.readOutput(place);
     this.fates.set(id, { fails, undoFails, isPoll: false });
     const handler = more.isHandled !== true && this.chance(10) ? this.handler(place, true) : null;
     return {
       id,
-      ...this.command(id, place, fails, 'do', more.extra),
+      ...this.command(id, place, fails, 'do', [...(more.extra ?? []), ...read]),
       ...this.retry(),
       ...(this.chance(20) ? { if: this.targetCondition() } : {}),
       ...(this.chance(60) ? { outputs: { code: 'result.exitCode' } } : {}),
-      ...(hasRollback ? { rollback: this.rollback(this.command(id, place, undoFails, 'undo')) } : {}),
+      ...(hasRollback ? { rollback: this.rollback(this.command(id, place, undoFails, 'undo', read)) } : {}),
       ...(handler !== null ? { onError: handler } : this.chance(15) ? { onError: 'continue' } : {}),
     };
+  }
+
+  /** What a step on targets reads of a step of the run, which may not have left it. */
+  protected readOutput({ known }: Place): string[] {
+    if (known.length === 0 || !this.chance(60)) return [];
+    this.kinds.add('reads-run');
+    return [`code \${{ steps.${this.oneOf(known)}.code }}`];
   }
 
   protected rollback(action: Step): Step {

@@ -1,5 +1,4 @@
 import {
-  claimTargets,
   journalStarted,
   readLogged,
   readCarried,
@@ -16,6 +15,7 @@ import {
 import type { JsonObject } from '@fettle/runbook';
 import { journaledEffect, knownAttempt, placeOf, prepareAttempt } from './execute-attempt.js';
 import { holdAssets } from './hold-assets.js';
+import { claimOpen } from './hold-calendars.js';
 import { undoContext } from './inherited-undo.js';
 import type { Decided, Written } from './lane-turn.js';
 import type { LoadedRun } from './load-run.js';
@@ -42,7 +42,7 @@ export async function claimAttempts(
   request: ClaimRequest,
   { loaded, item, known, needsFacts, pathOf, token }: AttemptClaim,
 ): Promise<Written> {
-  const claim = await claimTargets(transaction, run, request);
+  const claim = await claimOpen(transaction, run, request, loaded);
   if (claim.targets.length === 0) return { claim, attempts: [] };
   const ids = claim.targets.map((target) => target.assetId);
   const assets = await readTargetAssets(transaction, ids, { facts: needsFacts });

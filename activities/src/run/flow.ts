@@ -2,21 +2,26 @@ import {
   enterSegment,
   freeCapacity,
   notifyRun,
+  readTimeLeft,
   recordDecisions,
   setWaitingApproval,
   type ControlEnd,
   type Decision,
   type SegmentEntrance,
 } from '@fettle/database';
+import { holdForCalendar } from '@fettle/operations';
 import type { DataSource } from 'typeorm';
 import { capacityPath } from './capacity-wait.js';
 import { endWaitEarly, lookAtWait } from './external-waits.js';
+import { callUndoActivities } from './undo-call.js';
 import type { ExternalWait, WaitReport } from './wait-report.js';
 import { closeStep, openStep, type OpenedStep, type WaitingStep } from './waiting-step.js';
 
 /** Local activities of the run level: idempotent work on Postgres. */
 export function flowActivities(dataSource: DataSource) {
   return {
+    ...callUndoActivities(dataSource),
+
     async enterSegment(entrance: SegmentEntrance): Promise<void> {
       await dataSource.transaction((transaction) => enterSegment(transaction, entrance));
     },
@@ -31,6 +36,20 @@ export function flowActivities(dataSource: DataSource) {
         await recordDecisions(transaction, runId, mark, decisions);
         await notifyRun(transaction, runId);
       });
+    },
+
+    /** A run that waits whole for a calendar: milliseconds until it opens; null: it goes on. */
+    async holdForCalendar(runId: string): Promise<number | null> {
+      return dataSource.transaction(async (transaction) => {
+        const waitMs = await holdForCalendar(transaction, runId);
+        await notifyRun(transaction, runId);
+        return waitMs;
+      });
+    },
+
+    /** Milliseconds until the run's time is over; while it waits for a calendar, that stands still. Not above 0: it is over. */
+    async readTimeLeft(runId: string): Promise<number> {
+      return readTimeLeft(dataSource.manager, runId);
     },
 
     async openStep(step: WaitingStep): Promise<OpenedStep['kind']> {

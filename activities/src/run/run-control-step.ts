@@ -42,6 +42,8 @@ export interface ControlStepInput {
   readonly shielded?: boolean | undefined;
   /** The path then has `#undo` at its end, which the journal's has not. */
   readonly phase?: 'undo' | undefined;
+  /** The run has ended, and what it did is undone by the one that called it. */
+  readonly afterEnd?: boolean | undefined;
 }
 
 /** What the workflow learns of a control step: its state, and the small output that it declares. */
@@ -70,6 +72,7 @@ export async function runControlStep(
     epoch: randomInt(1, 2 ** 31),
     effect: prepared.kind === 'refuse' ? 'none' : prepared.effect,
     shielded: request.shielded,
+    afterEnd: request.afterEnd,
     phase,
   };
   const database = services.dataSource.manager;

@@ -43,6 +43,8 @@ const LANE_LIFETIME_MS = 55_000;
 const LANE_CLAIMS_MS = 12 * 3_600_000;
 /** A credential that was changed is opened anew after at most this. */
 const SECRETS_LIFETIME_MS = 60_000;
+/** A target that waits for a calendar may wait for weeks: meanwhile somebody may change that calendar. */
+const MAX_REST_MS = 600_000;
 /** Waits longer than this are left to a timer of the workflow. */
 const LONG_WAIT_MS = 2_000;
 /** While nothing happens, a lane looks for due targets, cancels and logs this often. */
@@ -282,7 +284,8 @@ export class Lane {
     if (claim.done) return { done: true, stopped: false, nextDueMs: null };
     if (claim.gate !== 'open') return stopped;
     const waitMs = claim.nextDueMs ?? 0;
-    if (claim.claimedCount === 0 && waitMs > LONG_WAIT_MS) return { done: false, stopped: false, nextDueMs: waitMs };
+    if (claim.claimedCount === 0 && waitMs > LONG_WAIT_MS)
+      return { done: false, stopped: false, nextDueMs: Math.min(waitMs, MAX_REST_MS) };
     return Date.now() - openedAtMs < LANE_LIFETIME_MS ? null : { done: false, stopped: false, nextDueMs: null };
   }
 

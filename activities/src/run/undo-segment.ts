@@ -13,6 +13,7 @@ import {
   type StoredError,
   type TargetAsset,
   type UndoEnd,
+  type UndoScope,
   type UndoWhich,
 } from '@fettle/database';
 import {
@@ -44,11 +45,15 @@ export interface UndoSegmentInput {
   readonly first: number;
   readonly last: number;
   readonly which: UndoWhich;
+  /** The run that called this one rolls back: whether a target of that is undone hangs on how it stands there. */
+  readonly scope?: UndoScope | undefined;
 }
 
 export interface UndoSegmentReport {
   readonly state: 'succeeded' | 'failed';
   readonly error: StoredError | null;
+  /** On so many something was to be undone. */
+  readonly targets: number;
 }
 
 /** Number of the lane that undoes: its epoch fences off a worker that was taken for lost. */
@@ -73,7 +78,7 @@ export async function undoSegment(
     openLane(transaction, input.runId, UNDO_LANE, services.workerName),
   );
   const claim: LaneClaim = { runId: input.runId, lane: UNDO_LANE, laneEpoch };
-  const begun = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input.which);
+  const begun = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input);
   const hasUndo = new Set(codes.filter(({ step }) => undoOf(step, actionContracts) !== null).map(({ path }) => path));
   const done = begun.filter((one) => isUncertain(one) || hasUndo.has(one.path.slice(input.prefix.length)));
   const targets = byTarget(done);
@@ -84,10 +89,10 @@ export async function undoSegment(
     for (const steps of waiting) if (!(await undoing.target(steps))) incomplete += 1;
   };
   await Promise.all(Array.from({ length: Math.min(MAX_AT_ONCE, run.maxConcurrency, targets.length) }, serve));
-  if (incomplete === 0) return { state: 'succeeded', error: null };
+  if (incomplete === 0) return { state: 'succeeded', error: null, targets: targets.length };
   const message = `On ${incomplete} of ${targets.length} targets not everything could be undone.`;
   const remedy = `Look at them with: fettle run show ${input.runId}`;
-  return { state: 'failed', error: { code: 'rollback-incomplete', message, remedy } };
+  return { state: 'failed', error: { code: 'rollback-incomplete', message, remedy }, targets: targets.length };
 }
 
 function byTarget(done: readonly DoneStep[]): readonly (readonly DoneStep[])[] {

@@ -7,6 +7,7 @@ import { AssetsController } from './assets/assets.controller.js';
 import { Enrolments } from './assets/enrolments.js';
 import { Imports } from './assets/imports.js';
 import { AuditController } from './audit/audit.controller.js';
+import { CalendarsController } from './calendars/calendars.controller.js';
 import { CapacityController } from './capacity/capacity.controller.js';
 import { ApiLogger } from './common/logger.js';
 import { CredentialsController } from './credentials/credentials.controller.js';
@@ -50,6 +51,7 @@ export const controllers = [
   CredentialsController,
   RunbookInputsController,
   CapacityController,
+  CalendarsController,
   ForecastController,
   FeedsController,
 ];

@@ -64,6 +64,19 @@ export {
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
+export { calendarChecks } from './window-checks.js';
+export {
+  anyGate,
+  bothGates,
+  calendarZone,
+  gateOf,
+  gateStretches,
+  readCalendar,
+  type GateStretch,
+  type ReadCalendar,
+} from './window-calendar.js';
+export type { Span, Stretch } from './window-span.js';
+export { importIcal, type IcalOptions, type ImportedEvent, type ImportedIcal } from './calendar-ical.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
 export {
   addBusinessDays,

@@ -7,7 +7,7 @@ import type { Exclusion, Recurrence } from './recurrence.js';
 import { parseRule } from './rule-parse.js';
 import { localOrAbsolute, type ParsedTime } from './time.js';
 import { invalidTiming } from './invalid-timing.js';
-import { assertTimeZone, zoneOf } from './zone.js';
+import { assertTimeZone, isTimeZone, zoneOf } from './zone.js';
 
 /** The part of a schedule's document that says when it is due. */
 export type ScheduleTiming = Pick<
@@ -99,16 +99,6 @@ function pieceOf<T extends string | number>(
   check: (value: T) => unknown,
 ): TimingCheck | null {
   return value === undefined ? null : { path: [field], source: String(value), check: () => check(value) };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    assertTimeZone(name);
-    return true;
-  } catch (error) {
-    if (error instanceof FettleError) return false;
-    throw error;
-  }
 }
 
 type Duration = NonNullable<ScheduleTiming['every']>;

@@ -160,6 +160,17 @@ export function assertTimeZone(name: string): void {
   });
 }
 
+/** Whether `assertTimeZone` accepts it. */
+export function isTimeZone(name: string): boolean {
+  try {
+    assertTimeZone(name);
+    return true;
+  } catch (error) {
+    if (error instanceof FettleError) return false;
+    throw error;
+  }
+}
+
 function isKnown(name: string): boolean {
   try {
     formatOf(name);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { calendarChoiceShape } from './calendar-spec.js';
 import { countsSchema } from './api.js';
 import { assetNameSchema, idSchema } from './ids.js';
 import { versionSchema } from './api-queries.js';
@@ -20,6 +21,7 @@ export const retryRunRequestSchema = z.strictObject({
   reason: reason.optional(),
   /** Also where nobody knows whether a step has happened; needs a reason. */
   rerunUnknown: z.boolean().default(false),
+  ...calendarChoiceShape,
 });
 export type RetryRunRequest = z.infer<typeof retryRunRequestSchema>;
 export const resumeRunRequestSchema = retryRunRequestSchema.extend({

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plannedCalendarSchema } from './calendar-views.js';
 import { capacityHolderSchema } from './capacity-views.js';
 import { selectorSchema } from './documents.js';
 import { DEFAULT_SPACE, nameSchema } from './ids.js';
@@ -334,6 +335,8 @@ export const planSchema = z.object({
     /** Targets that other runs change, or wait to change, now. */
     assets: z.object({ count: z.int(), held: z.array(heldAssetSchema) }).optional(),
   }),
+  /** What the run would meet of calendars now; no part of the digest. Absent: none holds for it, or nobody could be asked. */
+  calendar: plannedCalendarSchema.optional(),
   /** Of closure, inputs, versions of credentials, target set, everything rendered and its effects; not of facts or time. */
   digest: planDigestSchema,
 });

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { assetLockWaitSchema, runCapacitySchema } from './capacity-views.js';
+import { calendarChoiceShape } from './calendar-spec.js';
+import { closedBySchema, runCalendarSchema } from './calendar-views.js';
 import { approvalSchema } from './api-approval.js';
 import { fireSchema } from './api-schedules.js';
 import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
@@ -90,6 +92,7 @@ export const startRunRequestSchema = z.strictObject({
   reason: z.string().max(500).optional(),
   /** The run does what the plan of this digest says, or is refused with `plan-drift`. */
   planDigest: planDigestSchema.optional(),
+  ...calendarChoiceShape,
 });
 export type StartRunRequest = z.infer<typeof startRunRequestSchema>;
 export const idempotencyKeySchema = z.string().min(1).max(200);
@@ -109,6 +112,7 @@ export const execRequestSchema = z.strictObject({
   maxConcurrency: z.int().min(1).max(1000).optional(),
   allowEmpty: z.boolean().default(false),
   reason: z.string().max(500).optional(),
+  ...calendarChoiceShape,
 });
 export type ExecRequest = z.infer<typeof execRequestSchema>;
 
@@ -160,6 +164,8 @@ export const runTargetSchema = z.object({
   error: errorSchema,
   /** Present while it waits for an asset that another run changes. */
   waits: assetLockWaitSchema.optional(),
+  /** Present while it waits for a calendar to open. */
+  closed: closedBySchema.optional(),
   /** What became of undoing its steps; absent: nothing was to be undone. */
   rollback: z.enum(['undone', 'incomplete']).optional(),
   /** Attempts to undo a step have `#undo` behind its path. */
@@ -184,6 +190,8 @@ export const runDetailSchema = runSummarySchema.extend({
     .optional(),
   /** Capacities that it holds or waits for; absent: none. */
   capacity: z.array(runCapacitySchema).optional(),
+  /** How it stands to calendars; absent: it names none, waits for none and overrides none. */
+  calendar: runCalendarSchema.optional(),
   /** What the runbook says a run came to, and what a run that called this one reads of it. */
   summary: z.string().nullable(),
   outputs: z.record(z.string(), z.unknown()).nullable(),

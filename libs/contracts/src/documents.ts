@@ -2,6 +2,7 @@ import { scheduleConductShape } from './schedule-conduct.js';
 import { checkOneTiming, scheduleTimingShape } from './schedule-timing.js';
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
+import { calendarNamesSchema, calendarSpecSchema, onCloseSchema } from './calendar-spec.js';
 import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
 import { sizeSchema } from './size.js';
@@ -121,6 +122,10 @@ export const runbookSpecSchema = z.strictObject({
   /** `exclusive`: at most one run changes an asset at a time. */
   assetLock: z.enum(['exclusive', 'shared']).optional(),
   lint: lintSettingsSchema.optional(),
+  /** Runs start, and begin with targets, only while these are open, beside those of their assets. */
+  calendars: calendarNamesSchema.optional(),
+  /** A target that has begun when its calendar closes goes on to its end (`finish`), or waits before its next step (`park`). */
+  onClose: onCloseSchema.optional(),
 
   /** Absent: nobody is told. */
   notify: z.array(notificationSchema).min(1).max(20).optional(),
@@ -136,6 +141,10 @@ export const scheduleSpecSchema = z
     inputs: z.record(z.string(), z.unknown()).default({}),
     /** Narrows the runbook's selector, never widens it. */
     targets: selectorSchema.optional(),
+    /** Besides those of the runbook and of the assets. */
+    calendars: calendarNamesSchema.optional(),
+    /** Instead of what the runbook says. */
+    onClose: onCloseSchema.optional(),
     ...scheduleConductShape,
   })
   .superRefine(checkOneTiming);
@@ -158,6 +167,12 @@ export const capacityDocumentSchema = z.strictObject({
   spec: capacitySpecSchema,
 });
 export type CapacityDocument = z.infer<typeof capacityDocumentSchema>;
+export const calendarDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('Calendar'),
+  spec: calendarSpecSchema,
+});
+export type CalendarDocument = z.infer<typeof calendarDocumentSchema>;
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
@@ -166,6 +181,7 @@ export const documentKinds = {
   Runbook: runbookDocumentSchema,
   Schedule: scheduleDocumentSchema,
   Capacity: capacityDocumentSchema,
+  Calendar: calendarDocumentSchema,
 } as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
-export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument;
+export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument | CalendarDocument;

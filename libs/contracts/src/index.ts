@@ -25,6 +25,8 @@ export * from './rehearsal.js';
 export * from './api-approval.js';
 export * from './api-history.js';
 export * from './api-continue.js';
+export * from './calendar-spec.js';
+export * from './calendar-views.js';
 export * from './api-forecast.js';
 export * from './api-feeds.js';
 export * from './schedule-after.js';

@@ -9,7 +9,11 @@ import {
 } from '@fettle/database';
 import { diffDocuments, formatDiffLine } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
+<<<<<<< HEAD
 import { checkAfters } from './check-afters.js';
+=======
+import { checkNamedCalendars, wakeClosedRuns } from './apply-calendar.js';
+>>>>>>> 393752dbf7032a88c831fd5275be073992abd4b9
 import { checkDocuments, type CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
@@ -86,6 +90,7 @@ async function applyOne(context: OperationContext, plan: Planned, all: readonly 
   if (checked.document.kind === 'Schedule') {
     await upsertSchedule(context, { documentId, document: checked.document, previous: scheduleOf(current) });
   }
+  if (checked.document.kind === 'Calendar') await wakeClosedRuns(transaction, key.space);
   if (checked.document.kind === 'Capacity') await setCapacityLimit(transaction, checked.document);
   await recordAudit(context, {
     action: 'document.apply',
@@ -108,6 +113,7 @@ async function previewOne(
     const together = all.find(({ key: other }) => isRunbookOf(other, document))?.checked.document;
     await checkScheduleRunbook(context, checked, document, together?.kind === 'Runbook' ? together : null);
   }
+  await checkNamedCalendars(context.transaction, checked, all);
   if (document.kind === 'Capacity') await checkCapacityKey(context.transaction, checked, document);
   const item = { ...key, version: digest };
   if (!current) return { ...item, number: 1, result: 'created', diff: [`+ ${key.kind} ${key.space}/${key.name}`] };

@@ -1,5 +1,5 @@
 import { actionContracts } from '@fettle/activities/contracts';
-import { assertTimeZone, parseCron, timingChecks } from '@fettle/calendar';
+import { assertTimeZone, calendarChecks, parseCron, timingChecks } from '@fettle/calendar';
 import { InvalidDocumentError, type FettleDocument, type Finding } from '@fettle/contracts';
 import { orderedFindings, parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
 
@@ -25,6 +25,7 @@ export function checkDocuments(
     validateCron: parseCron,
     validateTimeZone: assertTimeZone,
     timingChecks,
+    calendarChecks,
   });
   const findings = orderedFindings([...parsed.findings, ...validated]);
   if (findings.some((finding) => finding.severity === 'error')) throw new InvalidDocumentError(file, findings);

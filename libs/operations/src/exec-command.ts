@@ -71,5 +71,6 @@ export async function execCommand(
     action: 'run.exec',
     requestDigest: digestOf(request),
     options,
+    calendar: request,
   });
 }

@@ -69,6 +69,21 @@ export * from './retry-run.js';
 export * from './resolve-run.js';
 export * from './resume-run.js';
 export * from './look-back.js';
+export {
+  closureOf,
+  coverOf,
+  groupGate,
+  lookAgainAt,
+  namedGate,
+  openState,
+  readCalendars,
+  type HeldCalendar,
+} from './calendar-book.js';
+export * from './hold-to-calendars.js';
+export * from './hold-for-calendar.js';
+export * from './run-gate.js';
+export { calendarStatus, showCalendar } from './read-calendars.js';
+export { checkNamedCalendars } from './apply-calendar.js';
 export { forecast, MAX_RUNS as MAX_FORECAST_RUNS } from './forecast.js';
 export type { ForecastGate, GateOfSchedule } from './forecast-gate.js';
 export { createFeed, listFeeds, revokeFeed, MAX_FEEDS_EACH } from './schedule-feeds.js';

@@ -8,6 +8,7 @@ import { keepPlan } from './require-planned.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { resolveClosure } from './resolve-closure.js';
 import { noTargets } from './select-targets.js';
+import { withCalendars } from './run-gate.js';
 import { checkedInputs, findRunbook, selectorOf, storedSpec } from './start-run.js';
 
 /**
@@ -53,5 +54,6 @@ async function shown(
   subject: PlanSubject,
 ): Promise<{ readonly plan: Plan; readonly subject: PlanSubject }> {
   const plan = await keepPlan(context, await makePlan(context, subject));
-  return { plan: await withConflicts(context, plan, subject.spec.assetLock ?? 'exclusive'), subject };
+  const held = await withConflicts(context, plan, subject.spec.assetLock ?? 'exclusive');
+  return { plan: await withCalendars(context.transaction, held, subject.spec), subject };
 }

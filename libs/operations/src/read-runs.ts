@@ -29,6 +29,7 @@ import { approvalView } from './approval-view.js';
 import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
+import { readRunCalendarView } from './read-calendars.js';
 import { readAssetWaits, readRunCapacity } from './read-capacity.js';
 import { runSummary, stepView, targetView } from './run-view.js';
 import { requireRunInScope } from './select-targets.js';
@@ -81,6 +82,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   if (!row) throw notFound(runId);
   const targets = await listRunTargets(transaction, runId, { limit: FIRST_TARGETS });
   const capacity = await readRunCapacity(transaction, runId);
+  const calendar = await readRunCalendarView(transaction, runId);
   const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
   const continuedBy = await listContinuations(transaction, runId);
   const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
@@ -91,6 +93,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     targetSetDigest: row.targetSetDigest,
     ...(row.waveCount > 1 ? { waves: { current: row.wave, items: await readWaveCounts(transaction, runId) } } : {}),
     ...(capacity.length > 0 ? { capacity } : {}),
+    ...(calendar === null ? {} : { calendar }),
     summary: row.summary,
     ...(row.engineVersion === null ? {} : { engineVersion: row.engineVersion }),
     ...(row.rollback === null ? {} : { rollback: row.rollback }),

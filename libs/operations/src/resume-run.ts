@@ -85,6 +85,7 @@ export async function resumeRun(
     action: 'run.resume',
     requestDigest: digestOf(key),
     options,
+    calendar: request,
     ...accept,
   });
   await tellContinued(context, runId, summary.id, 'resume');

@@ -48,6 +48,7 @@ export async function retryRun(
     action: 'run.retry',
     requestDigest: digestOf(key),
     options,
+    calendar: request,
     continued: {
       runId,
       how: 'retry',

@@ -38,7 +38,7 @@ export function stepView(row: StepRow): RunTarget['steps'][number] {
 }
 
 export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: AssetLockWait): RunTarget {
-  const { asset, assetId, wave, state, error, rollback } = row;
+  const { asset, assetId, wave, state, error, rollback, closed } = row;
   return {
     asset,
     assetId,
@@ -46,6 +46,7 @@ export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: As
     state,
     error,
     ...(waits === undefined ? {} : { waits }),
+    ...(closed === null ? {} : { closed }),
     ...(rollback === null ? {} : { rollback }),
     steps: steps.map(stepView),
   };

@@ -30,6 +30,7 @@ import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { holdNewRun, type CalendarChoice, type CalendarSubject } from './hold-to-calendars.js';
 import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
 import { resolveClosure } from './resolve-closure.js';
@@ -44,6 +45,8 @@ export interface StartOptions {
   readonly fire?: { readonly scheduleId: string; readonly at: Date } | undefined;
   /** The step of another run that calls it. */
   readonly parent?: CallingStep | undefined;
+  /** What the schedule that it is of says of calendars. */
+  readonly schedule?: CalendarSubject['schedule'];
 }
 
 /** A step that calls a runbook, and what the called run has from the run around it. */
@@ -79,6 +82,7 @@ export async function startRun(
     action: 'run.start',
     requestDigest: digestOf(request),
     options,
+    calendar: request,
   });
 }
 
@@ -175,6 +179,8 @@ export interface AcceptRequest {
   readonly options: StartOptions;
   /** It takes up an ended run, or makes it again. */
   readonly continued?: ContinuedRun | undefined;
+  /** How whoever starts it goes by its calendars. */
+  readonly calendar?: CalendarChoice | undefined;
 }
 
 /** What a new run has from the ended one that it continues. */
@@ -249,6 +255,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       ...(targets.counts === undefined ? {} : { counts: targets.counts }),
     },
   });
+  const held = await holdNewRun(context, request, { id, targetCount: targets.count });
   await recordAudit(context, {
     action: request.action,
     space,
@@ -260,6 +267,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
       selector: selector?.source ?? null,
       reason: request.reason ?? null,
       ...(planDigest === undefined ? {} : { planDigest }),
+      ...(held === null ? {} : { calendar: held }),
       fire: fireDetail(request.options),
       ...(continued === undefined ? {} : continued.detail),
       ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),

@@ -56,7 +56,7 @@ export async function startSubRun(
   const stored = await findRunbook(context, { space, runbook, version });
   const spec = storedSpec({ runbook, space }, stored);
   const before = await calledBefore(context, { runId: parent.id, path }, { space, runbook, spec, inputs });
-  if (before?.state === 'succeeded') return runSummary((await findRunRow(transaction, before.id))!);
+  if (before?.state === 'succeeded' && !before.isUndone) return runSummary((await findRunRow(transaction, before.id))!);
   const started = await acceptRun(context, {
     space,
     runbook,
@@ -95,8 +95,8 @@ async function calledBefore(
   call: Pick<AcceptRequest, 'space' | 'runbook' | 'spec' | 'inputs'>,
 ): Promise<ContinuableRun | null> {
   const last = await findCallBefore(context.transaction, wait);
-  // The step had ended well, and comes again because that was undone, or cleared away.
-  if (last === null || (last.state === 'succeeded' && last.isSettled)) return null;
+  // The step had ended well, and comes again because that was cleared away. What was undone of a run is made again, and no more.
+  if (last === null || (last.state === 'succeeded' && last.isSettled && !last.isUndone)) return null;
   const before = await lockContinuableRun(context.transaction, last.id);
   if (before === null || before.runbook !== call.runbook) return null;
   const inputs = await checkedInputs(context, call);

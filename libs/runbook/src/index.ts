@@ -11,7 +11,10 @@ export { compileProgram, compileRunbook, type CompiledRunbook } from './engine/p
 export { undoDecision, undoOf, type StepUndo } from './engine/step-undo.js';
 export type * from './engine/program-nodes.js';
 export { advance, type Advance } from './engine/advance.js';
-export { initialState, type EngineState } from './engine/state.js';
+export { initialState, STATE_FORMAT, type EngineState } from './engine/state.js';
+export { readState } from './engine/read-state.js';
+export { undoneBy, type Undo, type UndoReach } from './engine/undo.js';
+export { remainingUndo, undoCommand } from './engine/unwind.js';
 export { emptyMemo, type KnownEnd, type Memo } from './engine/memo.js';
 export { makeMemo, type JournaledStep, type RunJournal } from './engine/make-memo.js';
 export { ENGINE_VERSION, OLDEST_ENGINE_VERSION } from './engine/version.js';

@@ -32,6 +32,7 @@ describe('rolePermissions', () => {
       'token:write': 'admin',
       'audit:read': 'auditor admin',
       'exec:run': 'responder admin',
+      'calendar:override': 'responder admin',
       'system:read': 'auditor operator responder author admin',
     });
   });

@@ -20,6 +20,8 @@ export const permissions = [
   'token:write',
   'audit:read',
   'exec:run',
+  /** Lets a run go on outside of its calendars. */
+  'calendar:override',
   'system:read',
 ] as const;
 export type Permission = (typeof permissions)[number];
@@ -33,8 +35,8 @@ const operate = [...look, 'run:start', 'run:cancel', 'system:read'] as const;
  * - auditor: sees in addition who may do what, which credentials there are and the audit log; changes nothing.
  * - operator: the daily work: starts and cancels runs, pauses and triggers schedules, keeps the inventory. No `exec:run`: what
  *   an operator runs has been written down, as a version of a runbook, before.
- * - responder: an incident cannot wait for a runbook, so one-off commands (`exec:run`) are added to runs and schedules, nor for
- *   a window (`schedule:override`); the inventory and the documents stay as they are.
+ * - responder: an incident waits neither for a runbook nor for a maintenance window, so one-off commands (`exec:run`) and going on
+ *   outside of calendars (`calendar:override`) are added to runs and schedules; the inventory and the documents stay as they are.
  * - author: writes runbooks and schedules and starts runs to try them. No `exec:run`: a document leaves a version behind.
  * - admin: everything. Alone sets credentials and decides who may do what, because either leads to everything else.
  *
@@ -44,7 +46,7 @@ export const rolePermissions = {
   viewer: look,
   auditor: [...look, 'system:read', 'audit:read', 'principal:read', 'credential:read'],
   operator: [...operate, 'schedule:operate', 'asset:write', 'asset:import', 'credential:read'],
-  responder: [...operate, 'schedule:operate', 'schedule:override', 'exec:run'],
+  responder: [...operate, 'schedule:operate', 'schedule:override', 'exec:run', 'calendar:override'],
   author: [...operate, 'document:write', 'credential:read'],
   admin: permissions,
 } as const satisfies Record<Role, readonly Permission[]>;
@@ -75,6 +77,7 @@ const narrowing = {
   'token:write': 'refused',
   'audit:read': 'refused',
   'exec:run': 'targets',
+  'calendar:override': 'targets',
   'system:read': 'unnarrowed',
 } as const satisfies Record<Permission, 'targets' | 'unnarrowed' | 'refused'>;
 

@@ -1,35 +1,10 @@
-import type { ClaimedRun, ControlStepReport, ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
-import { retryDelayMs, type EngineEvent, type WorkCommand } from '@fettle/runbook';
+import type { ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
+import type { EngineEvent } from '@fettle/runbook';
 import { ActivityFailure, CancellationScope, CancelledFailure, condition, sleep } from '@temporalio/workflow';
 import { ending, local, remote } from './activities.js';
-
-/** What carrying out a command needs of the run around it. */
-export interface Work {
-  readonly runId: string;
-  readonly claimed: ClaimedRun;
-  /** The history has grown long: whatever can rest until the next execution does. */
-  readonly isResting: boolean;
-  /** The run was cancelled; what found out first tells. */
-  noticeCancel(): void;
-  /** The step of that path has asked people, and nothing of it is under way. */
-  noticeAsked(path: string): void;
-  hasWake(path: string): boolean;
-  /** True: the step of that path was woken since this was asked last. */
-  takeWake(path: string): boolean;
-}
-
-/** A command that the engine waits for. */
-export interface OpenWork {
-  readonly command: WorkCommand;
-  /** When it comes to its end by itself, in milliseconds since 1970; null: never. */
-  readonly deadlineMs: number | null;
-  /** The engine has cancelled it. */
-  readonly isCancelling: boolean;
-}
-
-type CommandOf<Kind extends WorkCommand['kind']> = Extract<WorkCommand, { kind: Kind }>;
-type OpenOf<Command extends WorkCommand> = OpenWork & { readonly command: Command };
-export type Settled = EngineEvent | 'resting';
+import { runControl } from './control-step.js';
+import { undoCall } from './undo-call.js';
+import type { CommandOf, OpenOf, OpenWork, Settled, Work } from './work.js';
 
 /** The first look after this without having been woken; the time doubles with each one, up to the longest. */
 const FIRST_LOOK_MS = 30_000;
@@ -45,6 +20,8 @@ export function perform(run: Work, work: OpenWork): Promise<Settled> {
       return runControl(run, command, work);
     case 'undo-segment':
       return undoSegment(run, command);
+    case 'undo-call':
+      return undoCall(run, command);
     case 'wait':
       return pause(run, work as OpenOf<typeof command>);
     case 'wait-until':
@@ -71,6 +48,7 @@ export async function endCancelled(run: Work, work: OpenWork): Promise<Settled> 
     }
     case 'run-control':
     case 'undo-segment':
+    case 'undo-call':
       return cancelled;
     case 'wait':
       if (command.isStep === true) await endStep(runId, path, 'cancelled');
@@ -180,36 +158,6 @@ async function undoSegment(run: Work, command: CommandOf<'undo-segment'>): Promi
     path,
     state,
     ...(error === null ? {} : { error: { code: error.code, message: error.message } }),
-  };
-}
-
-// ---- control steps ----
-
-/** Chained instead of awaited: whatever a run does for each of its steps should make few promises, since each costs a stack trace. */
-function runControl(run: Work, command: CommandOf<'run-control'>, work: OpenWork, tried = 1): Promise<Settled> {
-  const { path, uses, input, outputs, timeoutMs, retry, generation, condition: until, shielded, phase } = command;
-  const attempt = generation + tried - 1;
-  const { runId, claimed } = run;
-  const attempted = remote.runControlStep({
-    ...{ runId, space: claimed.space, path, uses, input, outputs, timeoutMs, attempt },
-    ...(until === undefined ? {} : { condition: until }),
-    ...(shielded === true ? { shielded } : {}),
-    ...(phase === undefined ? {} : { phase }),
-  });
-  return attempted.then((report) => {
-    const delayMs = report.state === 'failed' ? retryDelayMs(retry, tried) : null;
-    if (delayMs !== null) return sleep(delayMs).then(() => runControl(run, command, work, tried + 1));
-    if (report.state === 'cancelled' && !work.isCancelling) run.noticeCancel();
-    return controlEnded(path, report, attempt);
-  });
-}
-
-function controlEnded(path: string, report: ControlStepReport, generation: number): EngineEvent {
-  const { state, output, error, holds } = report;
-  return {
-    ...{ kind: 'ended', path, state, output, generation },
-    ...(error === null ? {} : { error: { code: error.code, message: error.message } }),
-    ...(holds === undefined ? {} : { holds }),
   };
 }
 

@@ -1,5 +1,5 @@
-import type { Decision, EndRunInput } from '@fettle/activities';
-import type { EngineCommand, WorkCommand } from '@fettle/runbook';
+import type { ClaimedRun, Decision, EndRunInput } from '@fettle/activities';
+import { remainingUndo, type EngineCommand, type EngineState, type WorkCommand } from '@fettle/runbook';
 import { local } from './activities.js';
 
 export type Ended = Omit<EndRunInput, 'runId'>;
@@ -26,12 +26,21 @@ export function deadlineOf(command: WorkCommand): number | null {
   return null;
 }
 
-export function endOf(command: Extract<EngineCommand, { kind: 'finish' }>): Ended {
+/** The end of a run; of one that another called also what that one may still undo of it. */
+export function endOf(
+  command: Extract<EngineCommand, { kind: 'finish' }>,
+  { program, isCalled }: Pick<ClaimedRun, 'program' | 'isCalled'>,
+  engine: EngineState,
+): Ended {
   const { state, error = null, isComplete, outputs, summary, rollback } = command;
   return {
     state,
     error,
-    outcome: { isComplete, outputs, summary, ...(rollback === undefined ? {} : { rollback }) },
+    outcome: {
+      ...{ isComplete, outputs, summary },
+      ...(rollback === undefined ? {} : { rollback }),
+      ...(isCalled === true ? { undo: remainingUndo(program, engine) } : {}),
+    },
   };
 }
 

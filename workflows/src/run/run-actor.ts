@@ -3,8 +3,9 @@ import { advance, type EngineCommand, type EngineEvent, type EngineState, type W
 import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { local } from './activities.js';
 import { BareScope } from './bare-scope.js';
-import { endCancelled, perform, type OpenWork, type Settled, type Work } from './carry-out.js';
+import { endCancelled, perform } from './carry-out.js';
 import { deadlineOf, endOf, isPlain, isWork, writeDecisions, type Ended } from './decisions.js';
+import type { OpenWork, Settled, Work } from './work.js';
 
 /** A run between two executions of its workflow. */
 export interface Resume {
@@ -185,7 +186,7 @@ export class RunActor implements Work {
     this.#state = state;
     const [only] = commands;
     if (only?.kind === 'finish' && this.#isAtRest) {
-      this.#stop('resolve', endOf(only));
+      this.#stop('resolve', endOf(only, this.claimed, this.#state));
     } else if (commands.every(isWork)) {
       for (const command of commands) this.#begin(command);
       this.#expectWork();
@@ -266,7 +267,7 @@ export class RunActor implements Work {
         case 'finish':
           await this.#record(decisions.splice(0));
           await this.abandon();
-          return this.#stop('resolve', endOf(command));
+          return this.#stop('resolve', endOf(command, this.claimed, this.#state));
         default:
           await this.#record(decisions.splice(0));
           this.#begin(command);

@@ -1,7 +1,8 @@
 import type { ClaimedRun } from '@fettle/activities';
-import { initialState } from '@fettle/runbook';
+import { initialState, readState } from '@fettle/runbook';
 import {
   CancellationScope,
+  condition,
   continueAsNew,
   defineSignal,
   isCancellation,
@@ -38,8 +39,11 @@ async function execute(input: RunRunbookInput, root: CancellationScope): Promise
   const startedAtMs = Date.now();
   const woken = new Set<string>();
   setHandler(wake, (path) => void woken.add(path));
-  const begun = input.resume ?? (await claimOrExplain(input.runId));
+  const begun = input.resume === undefined ? await claimOrExplain(input.runId) : takenOver(input.resume);
   if (begun === null) return;
+  if (!('error' in begun) && begun.claimed.waitsForOpening === true && input.resume === undefined) {
+    await untilOpen(input.runId, root, woken);
+  }
   const ended = 'error' in begun ? begun : await drive(input, begun, { root, woken });
   if ('open' in ended) {
     const timeoutMs = Math.max(1, input.timeoutMs - (Date.now() - startedAtMs));
@@ -57,6 +61,11 @@ async function claimOrExplain(runId: string): Promise<Resume | Ended | null> {
   } catch (error) {
     return brokenBy(error);
   }
+}
+
+/** An error here fails the task, not the run: a worker that knows the format goes on with it. */
+function takenOver(resume: Resume): Resume {
+  return { ...resume, state: readState(resume.state) };
 }
 
 function beginning(claimed: ClaimedRun): Resume {
@@ -83,9 +92,7 @@ async function drive(
   const actor = new RunActor(input.runId, begun, woken);
   void root.cancelRequested.catch(() => actor.noticeCancel());
   const timer = new BareScope({ cancellable: true });
-  const watch = timer
-    .run(() => sleep(input.timeoutMs))
-    .then(() => actor.tell({ kind: 'timed-out' }), ignoreCancellation);
+  const watch = timer.run(() => untilTimeout(input)).then(() => actor.tell({ kind: 'timed-out' }), ignoreCancellation);
   try {
     return await actor.drive();
   } catch (error) {
@@ -95,6 +102,29 @@ async function drive(
     timer.cancel();
     await watch;
   }
+}
+
+/** By which path a run is woken that waits whole for a calendar: somebody has changed one. */
+const CALENDAR_PATH = '#calendar';
+/** It looks again after so long, woken or not. */
+const LONGEST_HOLD_MS = 6 * 3_600_000;
+
+/** Waits until the calendars of the run open, or it is cancelled. */
+async function untilOpen(runId: string, root: CancellationScope, woken: Set<string>): Promise<void> {
+  let isCancelled = root.consideredCancelled;
+  void root.cancelRequested.catch(() => {
+    isCancelled = true;
+  });
+  for (;;) {
+    const waitMs = await local.holdForCalendar(runId);
+    if (waitMs === null || isCancelled) return;
+    await condition(() => isCancelled || woken.delete(CALENDAR_PATH), Math.min(waitMs, LONGEST_HOLD_MS));
+  }
+}
+
+/** A run that waits for a calendar gets that time back: its row knows how much of its time is left. */
+async function untilTimeout({ runId, timeoutMs }: RunRunbookInput): Promise<void> {
+  for (let leftMs = timeoutMs; leftMs > 0; leftMs = await local.readTimeLeft(runId)) await sleep(leftMs);
 }
 
 function ignoreCancellation(error: unknown): void {

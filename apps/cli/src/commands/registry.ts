@@ -3,6 +3,7 @@ import type { Session } from '../session/session.js';
 import { addApprovalCommands } from './approval/index.js';
 import { addAssetCommands } from './asset/index.js';
 import { addAuditCommands } from './audit/index.js';
+import { addCalendarCommands } from './calendar/index.js';
 import { addCapacityCommands } from './capacity/index.js';
 import { addCompletionCommands } from './completion/index.js';
 import { addCredentialCommands } from './credential/index.js';
@@ -40,6 +41,7 @@ export const commandGroups: readonly CommandGroup[] = [
       addPlanCommand,
       addExecCommand,
       addScheduleCommands,
+      addCalendarCommands,
       addForecastCommand,
       addCapacityCommands,
     ],

@@ -87,3 +87,27 @@ export function requireRunId(text: string): string {
     remedy: 'See `fettle run list`.',
   });
 }
+
+/** How whoever starts a run goes by calendars. */
+export interface CalendarOptions {
+  readonly waitForWindow?: boolean;
+  readonly overrideCalendar?: string;
+}
+
+export function withCalendars(command: Command): Command {
+  return command
+    .option('--wait-for-window', 'where its calendars are closed: begin at the next opening, instead of being refused')
+    .option('--override-calendar <reason>', 'begin outside of its calendars all the same; needs the right to it');
+}
+
+export function calendarChoice({ waitForWindow, overrideCalendar }: CalendarOptions): CalendarChoice {
+  return {
+    ...(waitForWindow === true ? { whenClosed: 'wait' as const } : {}),
+    ...(overrideCalendar === undefined ? {} : { overrideCalendar }),
+  };
+}
+
+interface CalendarChoice {
+  readonly whenClosed?: 'wait';
+  readonly overrideCalendar?: string;
+}

@@ -80,11 +80,25 @@ export class RunEntity {
   @Column('timestamptz', { name: 'history_ended_at', nullable: true }) historyEndedAt!: Date | null;
   /** Paths of what was undone and of what could not be; null: there was no rollback. */
   @Column('jsonb', { nullable: true }) rollback!: { readonly undone: string[]; readonly failed: string[] } | null;
+  /** Of a called run: what its caller may still undo of it; null: nobody called it, it goes on, or was lost. */
+  @Column('jsonb', { nullable: true }) undo!: readonly unknown[] | null;
+  /** When its caller began to undo it; null: it did not. */
+  @Column('timestamptz', { name: 'undone_at', nullable: true }) undoneAt!: Date | null;
+  /** What of it may be undone once it has ended otherwise than well, or by its caller. */
+  @Column('text') undoes!: 'nothing' | 'unfinished' | 'all';
+  /** Some of its steps on targets can be undone. */
+  @Column('boolean', { name: 'has_undo' }) hasUndo!: boolean;
   /** The ended run that this one takes up, or makes again. */
   @Column('uuid', { nullable: true }) continues!: string | null;
   @Column('text', { name: 'continued_how', nullable: true }) continuedHow!: 'resume' | 'retry' | null;
   /** Of a resumed run: what is known of the steps of the run itself. */
   @Column('jsonb', { nullable: true }) memo!: unknown;
+  /** Calendars that it names, what its targets do on a close, and an override; null: as by default. */
+  @Column('jsonb', { nullable: true }) calendar!: unknown;
+  /** The whole run waits until then. */
+  @Column('timestamptz', { name: 'opens_at', nullable: true }) opensAt!: Date | null;
+  /** Nothing of it can go on since then, and its deadline stands still. */
+  @Column('timestamptz', { name: 'closed_since', nullable: true }) closedSince!: Date | null;
 }
 
 @Entity('run_target')
@@ -105,6 +119,8 @@ export class RunTargetEntity {
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;
   /** A command runs detached on the host and is looked at again when due; it counts as in flight. */
   @Column('boolean', { name: 'is_parked' }) isParked!: boolean;
+  /** The calendar that it waits for until it is due. */
+  @Column('jsonb', { nullable: true }) closed!: unknown;
   @Column('jsonb') outputs!: Record<string, unknown>;
   @Column('jsonb', { nullable: true }) error!: StoredError | null;
   @Column('timestamptz', { name: 'started_at', nullable: true }) startedAt!: Date | null;

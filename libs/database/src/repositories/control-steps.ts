@@ -25,6 +25,8 @@ export interface ControlAttempt {
   readonly shielded?: boolean | undefined;
   /** `undo`: what the step did is undone. */
   readonly phase?: 'undo' | undefined;
+  /** It starts although the run has ended: what the run did is undone by the one that called it. */
+  readonly afterEnd?: boolean | undefined;
 }
 
 const entryKinds = {
@@ -86,7 +88,7 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
     `WITH owner AS (
          UPDATE run SET seq = seq + 1 WHERE id = $1
          RETURNING id, seq, coalesce(memo->'tokenRuns'->>$3, id::text) AS token_run,
-           state = 'running' AND (cancel_requested_at IS NULL OR $8::boolean) AS open),
+           (state = 'running' AND (cancel_requested_at IS NULL OR $8::boolean)) OR $11::boolean AS open),
        earlier AS (
          SELECT lane_epoch AS holder FROM run_step
          WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = $9 AND generation = $4),
@@ -120,6 +122,7 @@ export async function startControlStep(database: Transaction, attempt: ControlAt
       attempt.shielded === true,
       phase,
       entryKinds[phase].started,
+      attempt.afterEnd === true,
     ],
   );
   const row = rows[0];

@@ -7,7 +7,7 @@ export interface OpenRun {
   readonly cancelRequested: boolean;
   /** The start was sent long enough ago for Temporal to know the workflow. */
   readonly startSettled: boolean;
-  /** Milliseconds since its deadline passed; negative before it. */
+  /** Milliseconds since its deadline passed; negative before it. It stands still while the run waits for a calendar. */
   readonly overdueMs: number;
 }
 
@@ -24,7 +24,7 @@ export interface OpenRunPage {
 /** Parameter $1: `sentBeforeMs`. */
 const selectOpenRun = `SELECT r.id AS "runId", r.space, r.workflow_id AS "workflowId",
        r.cancel_requested_at IS NOT NULL AS "cancelRequested", sending.settled AS "startSettled",
-       (extract(epoch FROM clock_timestamp() - r.deadline_at) * 1000)::float8 AS "overdueMs"
+       (extract(epoch FROM coalesce(r.closed_since, clock_timestamp()) - r.deadline_at) * 1000)::float8 AS "overdueMs"
      FROM run r CROSS JOIN LATERAL (SELECT NOT EXISTS (
        SELECT 1 FROM outbox o WHERE o.subject = r.workflow_id AND o.kind = 'start-run'
          AND (o.sent_at IS NULL OR o.sent_at >= clock_timestamp() - $1 * interval '1 millisecond')) AS settled) sending
@@ -34,7 +34,7 @@ const selectOpenRun = `SELECT r.id AS "runId", r.space, r.workflow_id AS "workfl
 export async function listOpenRuns(transaction: Transaction, page: OpenRunPage): Promise<OpenRun[]> {
   return transaction.query(
     `${selectOpenRun} AND ($2::uuid IS NULL OR r.id > $2)
-       AND (sending.settled OR r.deadline_at <= clock_timestamp() - $4 * interval '1 millisecond')
+       AND (sending.settled OR r.deadline_at <= coalesce(r.closed_since, clock_timestamp()) - $4 * interval '1 millisecond')
      ORDER BY r.id LIMIT $3`,
     [page.sentBeforeMs, page.after, page.limit, page.overdueMs],
   );

@@ -175,7 +175,10 @@ export interface Progress {
   readonly parkedDueMs: number | null;
 }
 
-/** How far the wave has come in this segment, and when the next target is due that nobody holds. */
+/**
+ * How far the wave has come in this segment, and when the next target is due that nobody holds. Targets that wait for a calendar hold
+ * the others up only where none of those is left.
+ */
 export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
   const rows: {
@@ -186,8 +189,12 @@ export async function readProgress(transaction: Transaction, run: LockedRun, req
     next_due_ms: number | null;
   }[] = await transaction.query(
     `WITH current AS (
-         SELECT min(step_index) AS step FROM run_target
-         WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3)
+         SELECT coalesce(
+           (SELECT step_index FROM run_target
+            WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3
+              AND (closed IS NULL OR due_at <= clock_timestamp()) ORDER BY step_index LIMIT 1),
+           (SELECT min(step_index) FROM run_target
+            WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3)) AS step)
        SELECT current.step AS current_step,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND lane IS NOT NULL) AS claimed_count,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND is_parked) AS parked_count,

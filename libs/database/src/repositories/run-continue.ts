@@ -23,6 +23,8 @@ export interface ContinuableRun {
   readonly parentRunId: string | null;
   readonly closure: Readonly<Record<string, string>> | null;
   readonly memo: unknown;
+  /** The run that called it undid it, if only in part. */
+  readonly isUndone: boolean;
   /** The stored document with defaults. */
   readonly document: unknown;
 }
@@ -31,7 +33,8 @@ export interface ContinuableRun {
 export async function lockContinuableRun(transaction: Transaction, runId: string): Promise<ContinuableRun | null> {
   const rows: ContinuableRun[] = await transaction.query(
     `SELECT r.id, r.space, r.runbook, r.version, r.version_id AS "versionId", v.document_id IS NULL AS "isOneOff", r.state, r.error,
-       r.inputs, r.selector, r.target_count AS "targetCount", r.parent_run_id AS "parentRunId", r.closure, r.memo, v.parsed AS document
+       r.inputs, r.selector, r.target_count AS "targetCount", r.parent_run_id AS "parentRunId", r.closure, r.memo,
+       r.undone_at IS NOT NULL AS "isUndone", v.parsed AS document
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1 FOR UPDATE OF r`,
     [runId],
   );
@@ -145,14 +148,14 @@ export async function findRunTarget(
   return rows[0] ?? null;
 }
 
-/** Runs that steps of a run called, and that did not succeed. */
+/** Runs that steps of a run called, and that did not succeed, or were undone with it. */
 export async function listUnfinishedCalls(
   transaction: Transaction,
   runId: string,
 ): Promise<{ readonly path: string; readonly childRunId: string }[]> {
   return transaction.query(
     `SELECT w.path, w.child_run_id AS "childRunId" FROM run_wait w JOIN run c ON c.id = w.child_run_id
-     WHERE w.run_id = $1 AND w.kind = 'call' AND c.state <> 'succeeded' ORDER BY w.path`,
+     WHERE w.run_id = $1 AND w.kind = 'call' AND (c.state <> 'succeeded' OR c.undone_at IS NOT NULL) ORDER BY w.path`,
     [runId],
   );
 }
@@ -174,6 +177,7 @@ export interface CallBefore {
   readonly id: string;
   readonly state: RunState;
   readonly isSettled: boolean;
+  readonly isUndone: boolean;
 }
 
 /**
@@ -189,7 +193,7 @@ export async function findCallBefore(
        SELECT continues, 1 FROM run WHERE id = $1 AND continued_how = 'resume' AND continues IS NOT NULL
        UNION ALL SELECT r.continues, line.depth + 1 FROM line JOIN run r ON r.id = line.id
          WHERE r.continued_how = 'resume' AND r.continues IS NOT NULL AND line.depth < 100)
-     SELECT c.id, c.state, EXISTS (SELECT 1 FROM line AS later JOIN run_step s ON s.run_id = later.id AND s.asset_id = $3 AND s.step = $2
+     SELECT c.id, c.state, c.undone_at IS NOT NULL AS "isUndone", EXISTS (SELECT 1 FROM line AS later JOIN run_step s ON s.run_id = later.id AND s.asset_id = $3 AND s.step = $2
          AND s.phase = 'do' AND s.state = 'succeeded' WHERE later.depth <= line.depth) AS "isSettled"
      FROM line JOIN run_wait w ON w.run_id = line.id AND w.path = $2 AND w.kind = 'call'
        JOIN run c ON c.id = w.child_run_id AND c.ended_at IS NOT NULL
@@ -216,7 +220,8 @@ export async function listControlJournal(transaction: Transaction, runId: string
     `SELECT DISTINCT ON (s.step) s.step AS path, s.state, s.output, s.error, s.holds, s.resolution->>'as' AS "resolvedAs",
        s.carried_from IS NOT NULL AS "isCarried",
        EXISTS (SELECT 1 FROM run_step u WHERE u.run_id = s.run_id AND u.asset_id = s.asset_id AND u.step = s.step AND u.phase = 'undo'
-         AND (u.state IN ('succeeded', 'skipped') OR u.resolution->>'as' = 'done')) AS "isUndone"
+         -- Of a call it says itself whether anything was undone.
+         AND (coalesce((u.output->>'undone')::boolean, u.state IN ('succeeded', 'skipped')) OR u.resolution->>'as' = 'done')) AS "isUndone"
      FROM run_step s WHERE s.run_id = $1 AND s.asset_id = $2 AND s.phase = 'do' ORDER BY s.step, s.generation DESC`,
     [runId, NIL_ASSET_ID],
   );

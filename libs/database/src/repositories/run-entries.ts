@@ -26,6 +26,8 @@ export interface LockedRun {
   readonly segmentMark: number;
   /** The decisions of the run level that were written last. */
   readonly decisionMark: number;
+  /** All that is left of it waits for a calendar, and its deadline stands still. */
+  readonly isClosed: boolean;
   seq: number;
   counts: Record<TargetState, number>;
 }
@@ -41,6 +43,7 @@ interface LockedRow {
   readonly wave_mark: string | null;
   readonly segment_mark: number;
   readonly decision_mark: number;
+  readonly is_closed: boolean;
   readonly seq: number;
   readonly counts: Record<TargetState, number>;
 }
@@ -49,7 +52,7 @@ interface LockedRow {
 export async function lockRun(transaction: Transaction, runId: string): Promise<LockedRun> {
   const rows: LockedRow[] = await transaction.query(
     `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, strategy, max_failures, is_strict, wave_mark,
-       segment_mark, decision_mark, seq, counts
+       segment_mark, decision_mark, closed_since IS NOT NULL AS is_closed, seq, counts
      FROM run WHERE id = $1 FOR UPDATE`,
     [runId],
   );
@@ -66,6 +69,7 @@ export async function lockRun(transaction: Transaction, runId: string): Promise<
     waveMark: row.wave_mark,
     segmentMark: row.segment_mark,
     decisionMark: row.decision_mark,
+    isClosed: row.is_closed,
     seq: row.seq,
     counts: { ...row.counts },
   };

@@ -8,6 +8,11 @@ import { lockRunForLane, type JournaledEffect, type LaneClaim } from './run-lane
 /** Which targets of a run are undone: those that ended otherwise than well, those and the open ones, or all. */
 export type UndoWhich = 'failed' | 'unfinished' | 'all';
 
+/** The run that rolls back, where it is not the one whose steps are undone but one above it. */
+export interface UndoScope {
+  readonly runId: string;
+}
+
 const statesOf: Readonly<Record<UndoWhich, readonly TargetState[]>> = {
   failed: ['failed', 'cancelled', 'unreachable', 'quarantined', 'unknown'],
   unfinished: ['failed', 'cancelled', 'unreachable', 'quarantined', 'unknown', 'pending', 'running'],
@@ -31,13 +36,13 @@ export interface DoneStep {
 
 /**
  * Steps of a run that may have to be undone, by target: those of these paths whose action was dispatched. Targets in the order of
- * their ids.
+ * their ids. With a scope `which` is about how a target stands in the run that rolls back.
  */
 export async function readDoneSteps(
   transaction: Transaction,
   runId: string,
   paths: readonly string[],
-  which: UndoWhich,
+  { which, scope }: { readonly which: UndoWhich; readonly scope?: UndoScope | undefined },
 ): Promise<DoneStep[]> {
   const rows: {
     asset_id: string;
@@ -64,9 +69,11 @@ export async function readDoneSteps(
        SELECT u.generation, u.state, u.effect FROM run_step u
        WHERE u.run_id = t.run_id AND u.asset_id = t.asset_id AND u.phase = 'undo' AND u.step = done.step
        ORDER BY u.generation DESC LIMIT 1) AS undo ON true
-     WHERE t.run_id = $1 AND t.state = ANY ($3)
+     LEFT JOIN run_target above ON above.run_id = $4 AND above.asset_id = t.asset_id
+     -- What is no target of the run that rolls back is undone unless only failed targets are.
+     WHERE t.run_id = $1 AND CASE WHEN $4::uuid IS NULL THEN t.state = ANY ($3) ELSE coalesce(above.state = ANY ($3), $5) END
      ORDER BY t.asset_id`,
-    [runId, paths, statesOf[which]],
+    [runId, paths, statesOf[which], scope?.runId ?? null, which !== 'failed'],
   );
   return rows.map((row) => ({
     assetId: row.asset_id,

@@ -1,6 +1,7 @@
 import type { RunState, StepState, TargetCounts, TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError, StoredResolution } from '../entities/runs.js';
+import type { StoredClosure } from './calendars.js';
 import { NIL_ASSET_ID } from './control-steps.js';
 import type { TargetCondition } from './run-start.js';
 
@@ -140,6 +141,8 @@ export interface TargetRow {
   readonly error: StoredError | null;
   /** What became of undoing its steps; null: nothing was to be undone. */
   readonly rollback: 'undone' | 'incomplete' | null;
+  /** The calendar that it waits for; null: it waits for none. */
+  readonly closed: StoredClosure | null;
 }
 
 /** Targets by name, after the pair given. */
@@ -150,7 +153,8 @@ export async function listTargetRows(
   limit: number,
 ): Promise<TargetRow[]> {
   return transaction.query(
-    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error, t.rollback
+    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error, t.rollback,
+       CASE WHEN t.state IN ('pending', 'running') THEN t.closed END AS closed
      FROM run_target t JOIN run r ON r.id = t.run_id
      WHERE t.run_id = $1 AND ($2::text IS NULL OR (t.asset_name, t.asset_id) > ($2, $3::uuid))
      ORDER BY t.asset_name, t.asset_id LIMIT $4`,

@@ -4,7 +4,9 @@ import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import type { StoredError } from '../entities/runs.js';
 import { readRootRun } from './asset-locks.js';
+import type { StoredRunCalendar } from './run-closures.js';
 import { freeAtEnd } from './capacity-end.js';
+import { endCallUndos } from './call-undo.js';
 import { stoppedRolloutError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
@@ -26,14 +28,22 @@ export interface RunDefinition {
   readonly isResumed: boolean;
   /** The runs that it takes up, one after the other, the first one first. */
   readonly resumes: readonly string[];
+  /** A step of another run called it. */
+  readonly isCalled: boolean;
   /** The run at the root of those that called each other; itself where nobody called it. */
   readonly rootRunId: string;
+  /** Null: as by default. */
+  readonly calendar: StoredRunCalendar | null;
+  /** The whole run waits for a calendar before it begins. */
+  readonly waitsForOpening: boolean;
 }
 
 export async function readRunDefinition(transaction: Transaction, runId: string): Promise<RunDefinition | null> {
   const rows: Omit<RunDefinition, 'rootRunId' | 'resumes'>[] = await transaction.query(
     `SELECT r.id AS "runId", r.space, r.runbook, r.state, r.inputs, r.target_count AS "targetCount",
-       r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed"
+       r.max_concurrency AS "maxConcurrency", v.parsed AS document, r.memo IS NOT NULL AS "isResumed",
+       r.calendar, r.opens_at IS NOT NULL AS "waitsForOpening",
+       r.parent_run_id IS NOT NULL AS "isCalled"
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1`,
     [runId],
   );
@@ -93,6 +103,8 @@ export interface RunOutcome {
   readonly summary: string | null;
   /** Absent: there was none. */
   readonly rollback?: { readonly undone: readonly string[]; readonly failed: readonly string[] } | undefined;
+  /** Of a called run: what its caller may still undo, as the engine lists it; absent: nobody called it, or it was lost. */
+  readonly undo?: readonly unknown[] | undefined;
 }
 
 const noOutcome: RunOutcome = { isComplete: false, outputs: null, summary: null };
@@ -166,7 +178,7 @@ export async function endRun(
   await saveLockedRun(transaction, run);
   const [ended] = await updateRows<{ parent_run_id: string | null; parent_path: string | null }>(
     transaction,
-    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, rollback = $6, ended_at = clock_timestamp() WHERE id = $1
+    `UPDATE run SET state = $2, error = $3, outputs = $4, summary = $5, rollback = $6, undo = $7, ended_at = clock_timestamp() WHERE id = $1
      RETURNING parent_run_id, parent_path`,
     [
       runId,
@@ -175,8 +187,10 @@ export async function endRun(
       outcome.outputs === null ? null : JSON.stringify(storableJson(outcome.outputs)),
       outcome.summary,
       outcome.rollback === undefined ? null : JSON.stringify(outcome.rollback),
+      outcome.undo === undefined ? null : JSON.stringify(storableJson(outcome.undo)),
     ],
   );
+  await endCallUndos(transaction, runId);
   if (ended?.parent_run_id) await wakeRun(transaction, ended.parent_run_id, ended.parent_path ?? '');
   return { ended: true, counts: run.counts };
 }

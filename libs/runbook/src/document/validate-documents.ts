@@ -1,4 +1,4 @@
-import type { Finding, RunbookSpec, ScheduleDocument, ScheduleSpec } from '@fettle/contracts';
+import type { CalendarSpec, Finding, RunbookSpec, ScheduleDocument, ScheduleSpec } from '@fettle/contracts';
 import type { JsonPath } from '../json.js';
 import { parseSelector } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
@@ -24,6 +24,8 @@ export interface ValidateOptions {
   readonly validateCron?: ((cron: string) => unknown) | undefined;
   /** The pieces of when a schedule is due (`timingChecks` of the calendar room); without it only cron text and zone are checked. */
   readonly timingChecks?: ((spec: ScheduleSpec) => readonly TimingPiece[]) | undefined;
+  /** The pieces of a calendar (`calendarChecks` of the calendar room); without it only its selector is checked. */
+  readonly calendarChecks?: ((spec: CalendarSpec) => readonly TimingPiece[]) | undefined;
   /** Throws FettleError for a zone that is not known (`assertTimeZone` of the calendar room). */
   readonly validateTimeZone?: ((timeZone: string) => unknown) | undefined;
   /** Runbooks that are known besides the documents: what a `call` of one that is not among them is checked against. */
@@ -59,6 +61,7 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       validateRunbook(document.spec, places, options.actions, { space, name, find }, findings);
       validateNotify(document.spec, places, options.actions, findings);
     } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
+    else if (document.kind === 'Calendar') validateCalendar(document.spec, parsed, options, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];
@@ -90,6 +93,19 @@ const textChecks =
     ...(cron === undefined ? [] : [{ path: ['cron'], source: cron, check: () => validateCron?.(cron) }]),
     { path: ['timeZone'], source: timeZone, check: () => validateTimeZone?.(timeZone) },
   ];
+
+function validateCalendar(
+  spec: CalendarSpec,
+  { places }: ParsedDocument,
+  { calendarChecks }: ValidateOptions,
+  findings: Finding[],
+): void {
+  const at = (path: JsonPath, source: string) => ({ places, path: ['spec', ...path], offset: 0, source });
+  for (const { path, source, check } of calendarChecks?.(spec) ?? [])
+    checkExpression(at(path, source), findings, check);
+  const { assets } = spec;
+  if (assets !== undefined) checkExpression(at(['assets'], assets), findings, () => parseSelector(assets));
+}
 
 function validateSchedule(
   { spec, metadata }: ScheduleDocument,

@@ -200,6 +200,8 @@ describe('waits, calls, approvals and capacity', () => {
     play.ends('sub', { n: 7 });
     expect(play.commands).toEqual([expect.objectContaining({ kind: 'ask-approval', message: 'Really 7?' })]);
     play.fails('ask', 'approval-rejected');
+    expect(play.log.at(-1)).toBe('undo-call sub#undo!');
+    play.feed({ kind: 'ended', path: 'sub#undo', state: 'skipped' });
     expect(play.log.at(-1)).toBe('finish failed approval-rejected');
   });
 

@@ -126,6 +126,8 @@ const awaited = new Set([
   'ask-approval',
   'await-signal',
   'take-capacity',
+  'undo-segment',
+  'undo-call',
 ]);
 /** After so many answers the host answers well, so that every poll comes to its end. */
 const MAX_SCRIPT = 40;

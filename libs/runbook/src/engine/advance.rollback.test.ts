@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EngineEvent } from './commands.js';
 import { control, Play, program, target } from './testing.js';
+import { remainingUndo } from './unwind.js';
 
 describe('rollback', () => {
   const undo = (text: string): object => ({ rollback: { uses: 'http.request', with: { url: text } } });
@@ -67,5 +68,49 @@ describe('rollback', () => {
     expect(all.feed(ended('last#undo')).log.at(-1)).toBe('run order#undo!');
     const none = new Play(program(steps, { rollback: 'nothing' })).fails('order');
     expect(none.log.at(-1)).toBe('finish failed boom');
+  });
+});
+
+describe('rollback of calls', () => {
+  const undo = (text: string): object => ({ rollback: { uses: 'http.request', with: { url: text } } });
+  const call = (id: string, targets = 'own'): { id: string; call: object } => ({
+    id,
+    call: { runbook: 'other', targets },
+  });
+  const ended = (path: string, state: 'succeeded' | 'failed' | 'skipped'): EngineEvent => ({
+    kind: 'ended',
+    path,
+    state,
+  });
+  const of = program([control('order', undo('cancel')), call('go'), target('change'), control('last')]);
+
+  it('undoes the called run at its place, and says nothing of one that left nothing to undo', () => {
+    const play = new Play(of).ends('order').ends('go').segment('change').fails('last');
+    expect(play.commands).toEqual([{ kind: 'undo-call', path: 'go#undo', which: 'unfinished', shielded: true }]);
+    expect(play.feed(ended('go#undo', 'succeeded')).log.at(-1)).toBe('run order#undo!');
+    play.feed(ended('order#undo', 'succeeded'));
+    expect(play.commands).toEqual([expect.objectContaining({ rollback: { undone: ['go', 'order'], failed: [] } })]);
+    const empty = new Play(of).ends('order').fails('go').feed(ended('go#undo', 'skipped'));
+    expect(empty.feed(ended('order#undo', 'failed')).commands).toEqual([
+      expect.objectContaining({ rollback: { undone: [], failed: ['order'] } }),
+    ]);
+  });
+
+  it('is about failed targets where only these failed, and then only about runs on the same targets', () => {
+    const steps = program([call('own'), call('same', 'inherit'), target('change')]);
+    const play = new Play(steps).ends('own').ends('same').segment('change', { succeeded: 1, failed: 1 });
+    expect(play.commands).toEqual([{ kind: 'undo-call', path: 'same#undo', which: 'failed', shielded: true }]);
+    expect(play.feed(ended('same#undo', 'succeeded')).log.at(-1)).toBe('finish failed targets-failed');
+  });
+
+  it('leaves to the caller what still stands of a run that has ended', () => {
+    const paths = ({ state }: Play, program = of): string[] => remainingUndo(program, state).map(({ path }) => path);
+    const well = new Play(of).ends('order').ends('go').segment('change').ends('last', { n: 1 });
+    expect(paths(well)).toEqual(['order', 'go']);
+    const broken = new Play(of).ends('order').ends('go').segment('change').fails('last');
+    broken.feed(ended('go#undo', 'succeeded')).feed(ended('order#undo', 'failed'));
+    expect(paths(broken)).toEqual(['go']);
+    const none = program([control('order', undo('cancel'))], { rollback: 'nothing' });
+    expect(paths(new Play(none).ends('order'), none)).toEqual([]);
   });
 });

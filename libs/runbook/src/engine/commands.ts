@@ -1,6 +1,7 @@
 import type { ActionStep, ApprovalStep, TargetCounts } from '@fettle/contracts';
 import type { JsonObject, JsonValue } from '../json.js';
 import type { StepError } from './decide-step.js';
+import type { UndoReach } from './undo.js';
 
 /** One wave of a rollout, from 1. */
 export interface WaveReference {
@@ -96,8 +97,17 @@ export type WorkCommand = Shielded &
         readonly outputs?: JsonObject | undefined;
         readonly first: number;
         readonly last: number;
-        /** `failed`: targets that ended otherwise than well. `unfinished`: those, and targets that are still open. `all`: any. */
-        readonly which: 'failed' | 'unfinished' | 'all';
+        readonly which: UndoReach;
+      }
+    /**
+     * Awaited (`ended`; `skipped` where there is nothing to undo, failed with `rollback-incomplete` where something could not be).
+     * What the run did that a step called is undone, in reverse order.
+     */
+    | {
+        readonly kind: 'undo-call';
+        /** Of the step that called, with `#undo` at its end. */
+        readonly path: string;
+        readonly which: UndoReach;
       }
     /** Awaited (`ended`, with the called runbook's outputs). */
     | {

@@ -1,9 +1,9 @@
 import { FettleError, targetStates, type TargetCounts, type TargetState } from '@fettle/contracts';
 import type { JsonObject, JsonValue } from '../json.js';
 import type { EngineCommand, RollbackReport, RunError, WaveReference } from './commands.js';
-import type { StepError } from './decide-step.js';
 import type { Memo } from './memo.js';
-import type { ControlRollback, Program } from './program-nodes.js';
+import type { Program } from './program-nodes.js';
+import type { Undo } from './undo.js';
 
 /** What became of an instance of a node. */
 export interface Outcome {
@@ -28,29 +28,6 @@ export interface OpenSegment {
   readonly isAtGate?: true | undefined;
 }
 
-/** Something that was begun and can be undone; registered before it is dispatched. */
-export type Undo =
-  | {
-      readonly kind: 'targets';
-      readonly path: string;
-      readonly prefix: string;
-      readonly item: JsonObject;
-      /** Of steps of the run that its steps read; absent: none. */
-      readonly outputs?: JsonObject | undefined;
-      readonly first: number;
-      readonly last: number;
-    }
-  | {
-      readonly kind: 'control';
-      readonly path: string;
-      readonly action: Pick<ControlRollback, 'uses' | 'actionVersion' | 'retry' | 'timeoutMs'>;
-      /** Rendered when the step ended; null: it has not, or could not be. */
-      readonly input: JsonObject | null;
-      readonly error?: StepError | undefined;
-      /** Nobody knows whether it happened: a person decides. */
-      readonly isUnknown?: true | undefined;
-    };
-
 /** A run that undoes what it did before it finishes. */
 export interface Unwinding extends RollbackReport {
   readonly ending: Ending;
@@ -65,6 +42,8 @@ export type Ending = Omit<Extract<EngineCommand, { kind: 'finish' }>, 'kind'>;
  * forgotten, so that the state grows with what is open and with outputs, not with what was done.
  */
 export interface EngineState {
+  /** Of this JSON, as it goes from one execution of the workflow to the next: see `readState`. */
+  readonly format: typeof STATE_FORMAT;
   readonly phase: 'created' | 'running' | 'ended';
   readonly inputs: JsonObject;
   /** What expressions read as `run`, besides `run.counts`. */
@@ -90,6 +69,12 @@ export interface EngineState {
   readonly memo?: Memo | undefined;
 }
 
+/**
+ * Rises with each change of `EngineState`, or of the commands that stand open beside it. 1: had no number. 2: runs that steps called are
+ * among what can be undone.
+ */
+export const STATE_FORMAT = 2;
+
 export const noCounts: TargetCounts = Object.freeze(
   Object.fromEntries(targetStates.map((state) => [state, 0])) as Record<TargetState, number>,
 );
@@ -103,6 +88,7 @@ export function initialState(program: Program, memo?: Memo): EngineState {
     throw new FettleError({ code: 'unavailable', message, remedy: 'Update the worker.' });
   }
   return {
+    format: STATE_FORMAT,
     phase: 'created',
     inputs: {},
     run: {},
@@ -123,6 +109,7 @@ export function initialState(program: Program, memo?: Memo): EngineState {
 
 /** The state while one event is worked in: the same, with members that can be set. */
 export interface Draft {
+  readonly format: EngineState['format'];
   phase: EngineState['phase'];
   inputs: JsonObject;
   run: JsonObject;

@@ -60,6 +60,7 @@ export abstract class WalkLeaves extends WalkTargets {
   #known(node: ProgramNode, place: Place, path: string, end: KnownEnd): Outcome {
     if (end.state === 'skipped') return skipped;
     if (end.state === 'failed') {
+      if (node.kind === 'call') this.#registerCall(path, node.call.targets);
       return { state: 'failed', error: failureOf(path, end.error ?? unreachable()) };
     }
     const kept = this.keep(path, end.output ?? null);
@@ -67,7 +68,12 @@ export abstract class WalkLeaves extends WalkTargets {
       this.#registerUndo(path, node.step.rollback);
       this.#readyUndo(path, node.step.rollback, place, false);
     }
+    if (node.kind === 'call' && kept.state === 'ok') this.#registerCall(path, node.call.targets);
     return kept;
+  }
+
+  #registerCall(path: string, targets: 'own' | 'inherit'): void {
+    this.draft.undo = [...this.draft.undo, { kind: 'call', path, isInherited: targets === 'inherit' }];
   }
 
   #registerUndo(path: string, { with: _input, ...action }: ControlRollback): void {
@@ -117,6 +123,7 @@ export abstract class WalkLeaves extends WalkTargets {
     try {
       const inputs = renderTemplate(call.inputs, 'run', this.variables(place)) as JsonObject;
       const { runbook, version = null, targets, on = null } = call;
+      this.#registerCall(path, targets);
       return this.open(place, { kind: 'call', path, runbook, version, inputs, targets, on, outputs });
     } catch (error) {
       return this.refused(path, stepError(error));

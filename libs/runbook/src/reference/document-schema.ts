@@ -178,6 +178,7 @@ export function sectionProperties(definitions: JsonSchema): Readonly<Record<Sect
     Object.fromEntries(Object.entries(draft).filter(([name]) => names.includes(name)));
   const uses = kind('uses');
   const spec = at(definitions, 'Runbook', 'properties', 'spec', 'properties');
+  const calendar = at(definitions, 'Calendar', 'properties', 'spec', 'properties');
   const capacities = [spec, ...steps].map((properties) =>
     at(properties, 'capacity', 'items', 'anyOf', 1, 'properties'),
   );
@@ -187,12 +188,16 @@ export function sectionProperties(definitions: JsonSchema): Readonly<Record<Sect
       at(definitions, 'Runbook', 'properties', 'metadata', 'properties'),
       at(definitions, 'Schedule', 'properties', 'metadata', 'properties'),
       at(definitions, 'Capacity', 'properties', 'metadata', 'properties'),
+      at(definitions, 'Calendar', 'properties', 'metadata', 'properties'),
     ],
     runbook: [spec],
     rollout: [at(spec, 'rollout', 'properties')],
     schedule: [at(definitions, 'Schedule', 'properties', 'spec', 'properties')],
     notification: [at(spec, 'notify', 'items', 'properties')],
     capacityLimit: [at(definitions, 'Capacity', 'properties', 'spec', 'properties')],
+    calendar: [calendar],
+    window: ['windows', 'freezes'].map((name) => at(calendar, name, 'items', 'properties')),
+    holiday: [at(calendar, 'holidays', 'items', 'properties')],
     step: steps.map((properties) => only(properties, ['id', 'name', 'if', 'onError', 'capacity'])),
     uses: [only(uses, ['uses', 'with', 'retry', 'timeout', 'outputs', 'rollback'])],
     retry: retries.map((retry) => at(retry, 'properties')),

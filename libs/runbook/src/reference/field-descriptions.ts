@@ -1,3 +1,5 @@
+import { calendarSections } from './calendar-descriptions.js';
+
 /** A part of the language whose fields are described together. */
 export interface FieldSection {
   readonly title: string;
@@ -43,6 +45,10 @@ export const fieldSections = {
       rollback:
         'what is undone when the run does not succeed: `unfinished` (if absent) on targets that did not come through, `all` that was done, or `nothing`',
       lint: '`ignore`: findings of `fettle lint` that are meant to be so, each with its `code`, a `reason` and perhaps the `step`',
+      calendars:
+        'calendars by which its runs go, besides those of their assets: nothing begins while one of them is closed to it',
+      onClose:
+        '`finish`: a target that has begun when its calendar closes goes on to its end; `park`: it waits before its next step. `finish` without',
       assetLock: '`exclusive`: at most one run changes an asset at a time; `shared`: others may at the same time',
       notify: 'who is told when the run comes into one of the states `on`, by the action `uses` with the input `with`',
       logLimit:
@@ -97,6 +103,8 @@ export const fieldSections = {
       inputs: "checked against the runbook's schema",
       targets: "selector that narrows the runbook's, never widens it",
       catchUp: 'how late a fire may still start; later ones are recorded as missed',
+      calendars: 'calendars by which its runs go, besides those of the runbook and of the assets',
+      onClose: 'what a target does that has begun when its calendar closes, instead of what the runbook says',
       overlap:
         'while a run of the schedule goes on: `skip` the instant; `queue-one`: start the first that comes when the run has ended, `queue-all`: each of them; `cancel-other`: cancel the run, and start when that has ended; `allow` both',
       missed:
@@ -116,6 +124,7 @@ export const fieldSections = {
       limit: 'units in use at once',
     },
   },
+  ...calendarSections,
   step: {
     title: 'What all steps have',
     intro: 'A step has these fields and exactly one of those that tell what it is.',

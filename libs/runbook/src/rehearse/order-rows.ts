@@ -38,6 +38,7 @@ function newRow(asset: AssetView, name: string, wave: number): TargetRow {
     error: null,
     outputs: {},
     begun: new Map(),
+    undone: new Set(),
     isRollbackIncomplete: false,
   };
 }

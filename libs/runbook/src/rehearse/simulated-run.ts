@@ -1,11 +1,12 @@
-import { type RunbookSpec, type TargetState } from '@fettle/contracts';
+import { type RunbookSpec } from '@fettle/contracts';
 import type { AssetView, Variables } from '@fettle/expression';
 import type { advance } from '../engine/advance.js';
 import { initialState, type EngineState } from '../engine/state.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { compileStep, type CompiledStep } from '../engine/decide-step.js';
 import { compileRunbook } from '../engine/program.js';
-import { GATE_CLOSED } from '../engine/walk-targets.js';
+import type { Undo } from '../engine/undo.js';
+import { remainingUndo } from '../engine/unwind.js';
 import type { ActionRegistry, Program } from '../engine/program-nodes.js';
 import type { TargetCode } from '../engine/target-code.js';
 import type { JsonObject, JsonValue } from '../json.js';
@@ -16,7 +17,9 @@ import { orderedRows } from './order-rows.js';
 import type { Script } from './script.js';
 import { calledEnd, calledSubject, needsTargets, type CalledEnd } from './simulated-call.js';
 import { SimulatedControl } from './simulated-control.js';
-import { SimulatedSegment, undispatchedError, type SegmentHost } from './simulated-segment.js';
+import { undoCall } from './simulated-call-undo.js';
+import { openEnd, stoppedError } from './simulated-end.js';
+import { SimulatedSegment, type SegmentHost } from './simulated-segment.js';
 import { undoSegment } from './simulated-undo.js';
 import { simulatedWait } from './simulated-wait.js';
 import { countTargets, isOpen, type TargetRow } from './targets.js';
@@ -75,6 +78,10 @@ export class SimulatedRun implements SegmentHost {
   readonly mailbox: { readonly name: string; readonly payload: JsonValue }[] = [];
   readonly listeners = new Map<string, { readonly signal: string; take(payload: JsonValue): void }>();
   finish: Finish | null = null;
+  /** The runs that its steps called last, by path. */
+  readonly called = new Map<string, SimulatedRun>();
+  /** The run that called it has begun to undo it. */
+  isUndone = false;
   startedAtMs = 0;
   endedAtMs = 0;
   readonly #program: Program;
@@ -118,6 +125,11 @@ export class SimulatedRun implements SegmentHost {
   }
   get id(): string {
     return `run-${this.number}`;
+  }
+
+  /** Once it has ended: what the run that called it may undo of it. */
+  get remainingUndo(): readonly Undo[] {
+    return remainingUndo(this.#program, this.#state);
   }
 
   start(): void {
@@ -225,7 +237,12 @@ export class SimulatedRun implements SegmentHost {
       }
       case 'undo-segment': {
         this.#open.set(path, { cancel: () => undefined });
-        return undoSegment(this, command, answer);
+        undoSegment(this, command, answer);
+        return;
+      }
+      case 'undo-call': {
+        this.#open.set(path, { cancel: () => undefined });
+        return undoCall(this, command, answer);
       }
       case 'call':
         return this.#call(command, answer);
@@ -255,6 +272,7 @@ export class SimulatedRun implements SegmentHost {
     const called = new SimulatedRun(this.world, subject, ({ finish }) =>
       ended(calledEnd(command, finish, isCancelling)),
     );
+    this.called.set(path, called);
     const { number, targets } = called;
     this.append({
       kind: 'run-called',
@@ -286,15 +304,4 @@ export class SimulatedRun implements SegmentHost {
     this.append({ kind: 'run-ended', data });
     this.#onEnd(this);
   }
-}
-
-function openEnd(target: TargetRow, state: Finish['state'], isComplete: boolean, isOverLimit: boolean): TargetState {
-  if (isComplete) return target.hasExecuted ? 'succeeded' : 'skipped';
-  return state === 'failed' && target.state === 'pending' && !isOverLimit ? 'skipped' : 'cancelled';
-}
-
-/** What stands at the open targets of a run whose rollout stopped. */
-function stoppedError(run: SimulatedRun, code: string | undefined): ReturnType<typeof undispatchedError> | null {
-  if (code === 'failure-limit') return undispatchedError(run);
-  return code === GATE_CLOSED ? { code, message: 'the gate between two waves did not open' } : null;
 }

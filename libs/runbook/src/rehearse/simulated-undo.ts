@@ -11,12 +11,18 @@ type UndoSegment = Extract<EngineCommand, { kind: 'undo-segment' }>;
 
 /**
  * Undoes what was begun in a segment, on all its targets beside each other and on each the last step first. Where something of a later
- * segment could not be undone, all of this one stays.
+ * segment could not be undone, all of this one stays. `isMeant`: which targets, where another run says so.
+ * @returns the number of targets
  */
-export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (event: EngineEvent) => void): void {
+export function undoSegment(
+  host: SegmentHost,
+  command: UndoSegment,
+  answer: (event: EngineEvent) => void,
+  isMeant?: (target: TargetRow) => boolean,
+): number {
   const { path, which } = command;
   const targets = host.targets
-    .filter((target) => isWanted(target, which))
+    .filter((target) => (isMeant === undefined ? isWanted(target, which) : isMeant(target)))
     .map((target) => ({ target, done: doneSteps(host, command, target) }))
     .filter(({ done }) => done.length > 0);
   let left = targets.length;
@@ -28,7 +34,7 @@ export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (ev
   };
   if (left === 0) {
     host.clock.after(0, end);
-    return;
+    return 0;
   }
   for (const { target, done } of targets) {
     const undo = new TargetUndo(host, command, target, done, (isComplete) => {
@@ -38,9 +44,10 @@ export function undoSegment(host: SegmentHost, command: UndoSegment, answer: (ev
     });
     host.clock.after(0, () => undo.next());
   }
+  return targets.length;
 }
 
-function isWanted(target: TargetRow, which: UndoSegment['which']): boolean {
+export function isWanted(target: TargetRow, which: UndoSegment['which']): boolean {
   if (which === 'all') return true;
   if (isOpen(target)) return which === 'unfinished';
   return target.state !== 'succeeded' && target.state !== 'skipped';
@@ -104,9 +111,12 @@ class TargetUndo {
 
   next(): void {
     const done = this.#left.at(-1);
-    if (done === undefined || done.undo === null || isUncertain(done.state) || this.#target.isRollbackIncomplete) {
-      return this.#end();
+    if (done === undefined || done.undo === null || isUncertain(done.state)) return this.#end();
+    if (this.#target.undone.has(done.path)) {
+      this.#left.pop();
+      return this.next();
     }
+    if (this.#target.isRollbackIncomplete) return this.#end();
     this.#attempt(done, done.undo, 1);
   }
 
@@ -155,6 +165,7 @@ class TargetUndo {
     this.#host.append({ kind: 'undo-ended', target: this.#target.name, step: done.path, data });
     if (state === 'succeeded' || state === 'skipped') {
       this.#left.pop();
+      this.#target.undone.add(done.path);
       return this.next();
     }
     const mayRetry = state === 'failed' || state === 'unreachable';

@@ -27,6 +27,8 @@ export interface TargetRow {
   readonly outputs: Record<string, JsonValue>;
   /** Paths of the steps that were begun with, the first one first. */
   readonly begun: Map<string, BegunStep>;
+  /** Paths of the steps that were undone. */
+  readonly undone: Set<string>;
   /** Something of it could not be undone: what was done before that stays. */
   isRollbackIncomplete: boolean;
 }

@@ -1,5 +1,5 @@
 import { actionContracts } from '@fettle/activities/contracts';
-import { assertTimeZone, parseCron, timingChecks } from '@fettle/calendar';
+import { assertTimeZone, calendarChecks, parseCron, timingChecks } from '@fettle/calendar';
 import type { Finding } from '@fettle/contracts';
 import { orderedFindings, parseDocuments, validateDocuments, type ParsedDocument } from '@fettle/runbook/source';
 import type { SourceFile } from './read-sources.js';
@@ -20,6 +20,7 @@ export function checkSources(sources: readonly SourceFile[]): CheckedSources {
       validateCron: parseCron,
       validateTimeZone: assertTimeZone,
       timingChecks,
+      calendarChecks,
     }),
   ];
   // All of a file together, in its order, whoever found them.

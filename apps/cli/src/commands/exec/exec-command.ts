@@ -1,10 +1,11 @@
 import { runSummarySchema, type Effect, type ExecRequest } from '@fettle/contracts';
 import { EXIT } from '../../session/exit-codes.js';
+import { calendarChoice, type CalendarOptions } from '../../session/options.js';
 import type { Session, SpaceOptions } from '../../session/session.js';
 import { followToEnd } from '../run/follow-to-end.js';
 import { tellAccepted } from '../run/tell-accepted.js';
 
-interface ExecOptions extends SpaceOptions {
+interface ExecOptions extends SpaceOptions, CalendarOptions {
   readonly on: string;
   readonly become?: boolean;
   readonly effect?: Effect;
@@ -26,6 +27,7 @@ export async function execCommand(session: Session, argv: readonly string[], opt
     argv: [...argv],
     become: options.become ?? false,
     allowEmpty: options.allowEmpty ?? false,
+    ...calendarChoice(options),
     ...(options.effect === undefined ? {} : { effect: options.effect }),
     ...(options.timeout === undefined ? {} : { timeoutSeconds: options.timeout }),
     ...(options.maxConcurrency === undefined ? {} : { maxConcurrency: options.maxConcurrency }),

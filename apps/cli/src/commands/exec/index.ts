@@ -1,11 +1,11 @@
 import { effects } from '@fettle/contracts';
 import { Option, type Command } from 'commander';
-import { parseDurationSeconds, wholeNumber, withSpace } from '../../session/options.js';
+import { parseDurationSeconds, wholeNumber, withCalendars, withSpace } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { execCommand } from './exec-command.js';
 
 export function addExecCommand(program: Command, session: Session): void {
-  withSpace(program.command('exec'))
+  withCalendars(withSpace(program.command('exec')))
     .description('run one command on hosts: a run like any other, with journal, logs and audit record')
     .usage('[options] --on <selector> -- <command> [arguments...]')
     .argument('<argv...>', 'the command and its arguments, handed on as they are (no shell)')

@@ -3,6 +3,7 @@ import { planSummary } from '@fettle/runbook/source';
 import type { Output } from '../../output/output.js';
 import { oneLine, plural } from '../../output/text.js';
 import { describeOutcome } from '@fettle/runbook/source';
+import { plannedCalendarFields } from '../calendar/calendar-text.js';
 import { variantLines, type VariantsView } from './variants-text.js';
 
 export interface PlanView {
@@ -52,6 +53,7 @@ function head(plan: Plan, output: Output): string {
     ['capacity', plan.capacity.wants.map(({ key, units }) => (units === 1 ? key : `${units} of ${key}`)).join(', ')],
     ...plan.capacity.conflicts.map(({ key, message }): [string, string] => [`waits for ${key}`, message]),
     ...moreHeld(plan),
+    ...plannedCalendarFields(plan.calendar),
   ]);
 }
 

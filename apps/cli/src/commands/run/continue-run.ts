@@ -11,12 +11,12 @@ import type { ApiClient } from '../../client/api-client.js';
 import { askYes, canAsk } from '../../session/ask-yes.js';
 import { ApiProblemError } from '../../session/errors.js';
 import { EXIT } from '../../session/exit-codes.js';
-import { requireRunId } from '../../session/options.js';
+import { calendarChoice, requireRunId, type CalendarOptions } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
 import { followToEnd } from './follow-to-end.js';
 import { tellAccepted } from './tell-accepted.js';
 
-interface ContinueOptions extends ApiOptions {
+interface ContinueOptions extends ApiOptions, CalendarOptions {
   readonly targets: TargetChoice;
   readonly rerunUnknown?: boolean;
   readonly reason?: string;
@@ -78,8 +78,10 @@ export async function resolveRun(
   return EXIT.ok;
 }
 
-function requestOf({ targets, rerunUnknown, reason }: ContinueOptions): RetryRunRequest {
-  return { targets, rerunUnknown: rerunUnknown ?? false, ...(reason === undefined ? {} : { reason }) };
+function requestOf(options: ContinueOptions): RetryRunRequest {
+  const { targets, rerunUnknown, reason } = options;
+  const choice = calendarChoice(options);
+  return { targets, rerunUnknown: rerunUnknown ?? false, ...choice, ...(reason === undefined ? {} : { reason }) };
 }
 
 function send(client: ApiClient, path: string, body: object, { idempotencyKey }: ContinueOptions): Promise<RunSummary> {

@@ -12,6 +12,7 @@ import type { Session } from '../../session/session.js';
 import { ApprovalPatience } from './approval-patience.js';
 import { LogPrinter } from './log-printer.js';
 import { readRun, readWholeRun } from './read-run.js';
+import { calendarNote } from '../calendar/calendar-text.js';
 import { capacityNote } from './capacity-note.js';
 import { rolloutNote } from './rollout-note.js';
 import { RunProgress, type BadEnd } from './run-progress.js';
@@ -127,7 +128,7 @@ class Follower {
     } else if (event.type === 'entry') {
       const bad = this.#progress.take(event.data);
       if (bad !== null) this.#showFailure(bad);
-      this.#showNote(rolloutNote(event.data) ?? capacityNote(event.data));
+      this.#showNote(rolloutNote(event.data) ?? capacityNote(event.data) ?? calendarNote(event.data));
     } else {
       this.#showConnection(event);
     }

@@ -7,6 +7,7 @@ import {
   parseName,
   waitApprovalOption,
   withApi,
+  withCalendars,
   withSpace,
 } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
@@ -24,7 +25,7 @@ import { startRun } from './start-run.js';
 
 export function addRunCommands(program: Command, session: Session): void {
   const run = program.command('run').description('start runbooks and see what became of them');
-  withSpace(run.command('start'))
+  withCalendars(withSpace(run.command('start')))
     .description('start a run of a runbook')
     .argument('<runbook>', 'name of the runbook')
     .option(
@@ -134,7 +135,7 @@ function addContinuing(run: Command, session: Session): void {
 
 /** What resume and retry share. */
 function withContinuing(command: Command): Command {
-  return command
+  return withCalendars(command)
     .addOption(
       new Option('--targets <which>', 'failed (and unreachable), unknown, unfinished (all that did not come through)')
         .choices(targetChoices)

@@ -3,6 +3,7 @@ import { paintState } from '../../output/colours.js';
 import type { Output } from '../../output/output.js';
 import type { Column } from '../../output/table.js';
 import { duration } from '../../output/text.js';
+import { calendarFields, closedText } from '../calendar/calendar-text.js';
 import { assetWaitText, capacityFields } from './capacity-note.js';
 
 /** What a person must look at first. */
@@ -75,6 +76,7 @@ function tookOf({ steps }: RunTarget): string {
 
 function detailOf(target: RunTarget): string {
   if (target.waits !== undefined) return assetWaitText(target.waits);
+  if (target.closed !== undefined) return `waits for ${closedText(target.closed)}`;
   const undone = { undone: ' (rolled back)', incomplete: ' (not rolled back whole: see its steps)' } as const;
   const rollback = target.rollback === undefined ? '' : undone[target.rollback];
   const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
@@ -111,6 +113,7 @@ export function runFields(output: Output, run: RunDetail): string {
       ['targets', targetsText(run)],
       ...wavesFields(run),
       ...capacityFields(run),
+      ...calendarFields(run.calendar),
       [
         'undetermined',
         run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,

@@ -1,12 +1,13 @@
 import { runSummarySchema, type StartRunRequest } from '@fettle/contracts';
 import { EXIT } from '../../session/exit-codes.js';
+import { calendarChoice, type CalendarOptions } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { tellDrift } from '../plan/tell-drift.js';
 import { followToEnd } from './follow-to-end.js';
 import { readRunRequest, type RequestOptions } from './run-request.js';
 import { tellAccepted } from './tell-accepted.js';
 
-interface StartOptions extends RequestOptions {
+interface StartOptions extends RequestOptions, CalendarOptions {
   readonly reason?: string;
   readonly idempotencyKey?: string;
   readonly planDigest?: string;
@@ -19,6 +20,7 @@ export async function startRun(session: Session, runbook: string, options: Start
   const body: StartRunRequest = {
     ...(await readRunRequest(session, client, runbook, options)),
     ...(options.reason === undefined ? {} : { reason: options.reason }),
+    ...calendarChoice(options),
     ...(options.planDigest === undefined ? {} : { planDigest: options.planDigest }),
   };
   const run = await tellDrift(session, () =>

@@ -1,0 +1,113 @@
+import {
+  claimTargets,
+  forgetClosures,
+  noteClosure,
+  postponeClosed,
+  readAssetCover,
+  readProgress,
+  type ClaimedTarget,
+  type ClaimRequest,
+  type ClaimResult,
+  type ClosedTarget,
+  type LockedRun,
+  type Transaction,
+} from '@fettle/database';
+import { bothGates, type CalendarGate } from '@fettle/calendar';
+import { closureOf, coverOf, groupGate, lookAgainAt, namedGate, readCalendars } from '@fettle/operations';
+import type { LoadedRun } from './load-run.js';
+
+/** Claims that one turn makes at most to come past targets whose calendars are closed. */
+const MAX_ROUNDS = 10;
+
+/**
+ * Claims targets whose calendars are open, as they stand in this very transaction. Others go back, due at the next opening: their claim
+ * holds no slot. A target that has begun goes on to its end, unless the run says that it parks; what runs detached, and a `finally`,
+ * are never held.
+ */
+export async function claimOpen(
+  transaction: Transaction,
+  run: LockedRun,
+  request: ClaimRequest,
+  loaded: LoadedRun,
+): Promise<ClaimResult> {
+  let claim = await claimTargets(transaction, run, request);
+  if (loaded.calendar?.override || request.shielded === true || claim.gate !== 'open') {
+    return noted(transaction, run, request, claim);
+  }
+  let unchecked = claim.targets;
+  for (let round = 1; unchecked.length > 0; round += 1) {
+    const closed = await closedAmong(transaction, loaded, unchecked);
+    if (closed.length === 0) break;
+    await postponeClosed(transaction, run, request, closed);
+    const refused = new Set(closed.map(({ target }) => target));
+    const targets = claim.targets.filter((target) => !refused.has(target));
+    const { nextDueMs } = await readProgress(transaction, run, request);
+    claim = { ...claim, targets, claimedCount: claim.claimedCount - closed.length, nextDueMs, done: false };
+    const limit = request.limit - targets.length;
+    if (round >= MAX_ROUNDS || limit <= 0) break;
+    const more = await claimTargets(transaction, run, { ...request, limit });
+    unchecked = more.targets;
+    claim = { ...more, targets: [...targets, ...more.targets] };
+  }
+  return noted(transaction, run, request, claim);
+}
+
+/** While all that is left of the run waits for a calendar, its deadline stands still. */
+async function noted(
+  transaction: Transaction,
+  run: LockedRun,
+  request: ClaimRequest,
+  claim: ClaimResult,
+): Promise<ClaimResult> {
+  const isIdle =
+    claim.gate === 'open' &&
+    !claim.done &&
+    claim.claimedCount === 0 &&
+    claim.parkedCount === 0 &&
+    claim.nextDueMs !== 0;
+  await noteClosure(transaction, run, request, isIdle);
+  return claim;
+}
+
+async function closedAmong(
+  transaction: Transaction,
+  loaded: LoadedRun,
+  claimed: readonly ClaimedTarget[],
+): Promise<ClosedTarget[]> {
+  const parks = loaded.calendar?.onClose === 'park';
+  const targets = claimed.filter(({ state, isParked }) => !isParked && (parks || state === 'pending'));
+  if (targets.length === 0) return [];
+  const named = loaded.calendar?.named ?? [];
+  const calendars = await readCalendars(transaction, loaded.space);
+  const covered = loaded.calendar?.onlyLooks === true ? null : coverOf(calendars);
+  const ids = targets.map(({ assetId }) => assetId);
+  if (covered === null && named.length === 0) {
+    // A calendar may have been taken from them since they were put off.
+    await forgetClosures(transaction, loaded.runId, ids);
+    return [];
+  }
+  const ownGate = namedGate(calendars, named);
+  const cover = covered === null ? null : await readAssetCover(transaction, ids, covered.cover);
+  const gates = new Map<string, CalendarGate>();
+  const nowMs = Date.now();
+  const closed: ClosedTarget[] = [];
+  for (const target of targets) {
+    const group = cover?.get(target.assetId);
+    const key = group === undefined ? '' : JSON.stringify([group.site, group.held]);
+    const gate =
+      gates.get(key) ??
+      (group === undefined || covered === null ? ownGate : bothGates([ownGate, groupGate(covered.selected, group)]));
+    gates.set(key, gate);
+    const state = gate(nowMs);
+    if (state.isOpen) continue;
+    const closure = closureOf(state);
+    closed.push({ ...closure, target, lookAgainAt: lookAgainAt(closure, nowMs) });
+  }
+  const waits = new Set(closed.map(({ target }) => target.assetId));
+  await forgetClosures(
+    transaction,
+    loaded.runId,
+    ids.filter((id) => !waits.has(id)),
+  );
+  return closed;
+}

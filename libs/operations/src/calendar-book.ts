@@ -1,0 +1,150 @@
+import {
+  calendarDocumentSchema,
+  FettleError,
+  type CalendarSpec,
+  type ClosedBy,
+  type OpenState,
+} from '@fettle/contracts';
+import {
+  alwaysOpen,
+  bothGates,
+  gateOf,
+  readCalendar,
+  type CalendarGate,
+  type GateState,
+  type ReadCalendar,
+} from '@fettle/calendar';
+import {
+  listCalendarVersions,
+  readCalendarDocuments,
+  type CalendarCover,
+  type CoverGroup,
+  type StoredClosure,
+  type Transaction,
+} from '@fettle/database';
+import { assetColumnMap, compileSelector, parseSelector, type Selector } from '@fettle/expression';
+
+/** A calendar as it is applied now. */
+export interface HeldCalendar {
+  readonly name: string;
+  /** Null: it could not be read, and is closed until it can be. */
+  readonly spec: CalendarSpec | null;
+  /** Null: it holds only where it is named. */
+  readonly selector: Selector | null;
+  /** By the clock of a site; null: by its own. */
+  readonly read: (site: string | null) => ReadCalendar;
+}
+
+/** Parsed calendars by their version, which never changes: only a cache. */
+const parsed = new Map<string, HeldCalendar>();
+const MAX_PARSED = 500;
+/** Sites of one calendar that are remembered. */
+const MAX_SITES = 100;
+
+/** All calendars of a space as they are now: a version that was read before is not read again. */
+export async function readCalendars(transaction: Transaction, space: string): Promise<readonly HeldCalendar[]> {
+  const versions = await listCalendarVersions(transaction, space);
+  const unknown = versions.filter(({ versionId }) => !parsed.has(versionId)).map(({ versionId }) => versionId);
+  if (unknown.length > 0) {
+    const documents = await readCalendarDocuments(transaction, unknown);
+    if (parsed.size + unknown.length > MAX_PARSED) parsed.clear();
+    for (const { versionId, name } of versions) {
+      if (!parsed.has(versionId)) parsed.set(versionId, heldCalendar(name, documents.get(versionId)));
+    }
+  }
+  return versions.flatMap(({ versionId }) => parsed.get(versionId) ?? []);
+}
+
+/** What cannot be read (it was written by an older version of Fettle) holds for nobody by selector, and is closed where it is named. */
+export function heldCalendar(name: string, document: unknown): HeldCalendar {
+  const result = calendarDocumentSchema.safeParse(document);
+  const unreadable: HeldCalendar = { name, spec: null, selector: null, read: () => closedFor(name) };
+  if (!result.success) return unreadable;
+  const { spec } = result.data;
+  try {
+    const selector = spec.assets === undefined ? null : parseSelector(spec.assets, { origin: 'spec.assets' });
+    const sites = new Map<string, ReadCalendar>();
+    const read = (site: string | null): ReadCalendar => {
+      const key = site !== null && Object.hasOwn(spec.siteTimeZones ?? {}, site) ? site : '';
+      const known = sites.get(key);
+      if (known !== undefined) return known;
+      if (sites.size >= MAX_SITES) sites.clear();
+      const calendar = readCalendar(name, spec, key === '' ? null : key);
+      sites.set(key, calendar);
+      return calendar;
+    };
+    read(null);
+    return { name, spec, selector, read };
+  } catch (error) {
+    if (error instanceof FettleError) return unreadable;
+    throw error;
+  }
+}
+
+function closedFor(name: string): ReadCalendar {
+  const always = { name: 'unreadable', at: () => ({ fromMs: 0, toMs: 8.64e15 }), after: () => null };
+  return { name, timeZone: 'UTC', windows: [], freezes: [always], holidays: [] };
+}
+
+/** The calendars among them that hold by selector, as the database asks for them; null: none does. */
+export function coverOf(
+  calendars: readonly HeldCalendar[],
+): { readonly cover: CalendarCover; readonly selected: readonly HeldCalendar[] } | null {
+  const selected = calendars.filter(({ selector }) => selector !== null);
+  if (selected.length === 0) return null;
+  const conditions = (firstParameter: number) => {
+    const [sql, parameters]: [string[], unknown[]] = [[], []];
+    for (const { selector } of selected) {
+      if (selector === null) continue;
+      const options = { firstParameter: firstParameter + parameters.length };
+      const { where } = compileSelector(selector, assetColumnMap, options);
+      sql.push(where.sql);
+      parameters.push(...where.parameters);
+    }
+    return { sql, parameters };
+  };
+  const sites = [...new Set(selected.flatMap(({ spec }) => Object.keys(spec?.siteTimeZones ?? {})))];
+  return { cover: { conditions, sites }, selected };
+}
+
+/** The gate of assets for which these of the calendars hold: open in any of their windows, but in no freeze of any. */
+export function groupGate(
+  selected: readonly HeldCalendar[],
+  { site, held }: Pick<CoverGroup, 'site' | 'held'>,
+): CalendarGate {
+  const own = selected.filter((_, index) => held[index] === true);
+  return own.length === 0 ? alwaysOpen : gateOf(own.map((one) => one.read(site)));
+}
+
+/** The gate of calendars by name: each group is one gate, and all have to be open. One that is not there is closed. */
+export function namedGate(calendars: readonly HeldCalendar[], named: readonly (readonly string[])[]): CalendarGate {
+  const gates = named
+    .filter((names) => names.length > 0)
+    .map((names) =>
+      gateOf(names.map((name) => calendars.find((one) => one.name === name)?.read(null) ?? closedFor(name))),
+    );
+  return gates.length === 0 ? alwaysOpen : bothGates(gates);
+}
+
+/** What a closed gate says, as it is stored and shown. */
+export function closureOf(state: GateState & { readonly isOpen: false }): StoredClosure & ClosedBy {
+  const { calendar, reason, nextOpenMs } = state;
+  return { calendar, reason, nextOpenAt: nextOpenMs === null ? null : new Date(nextOpenMs).toISOString() };
+}
+
+export function openState(state: GateState): OpenState {
+  if (!state.isOpen) return { isOpen: false, closedBy: closureOf(state) };
+  return {
+    isOpen: true,
+    ...(state.closesAtMs === undefined ? {} : { closesAt: new Date(state.closesAtMs).toISOString() }),
+  };
+}
+
+/** What waits for a calendar looks again after so long: labels of its asset may have changed, which nobody tells. */
+const LOOK_AGAIN_MS = 3_600_000;
+
+/** When a target that waits looks again at the latest. */
+export function lookAgainAt({ nextOpenAt }: StoredClosure, nowMs: number): string {
+  const latestMs = nowMs + LOOK_AGAIN_MS;
+  return new Date(nextOpenAt === null ? latestMs : Math.min(Date.parse(nextOpenAt), latestMs)).toISOString();
+}
