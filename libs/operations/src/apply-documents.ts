@@ -9,11 +9,8 @@ import {
 } from '@fettle/database';
 import { diffDocuments, formatDiffLine } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
-<<<<<<< HEAD
-import { checkAfters } from './check-afters.js';
-=======
 import { checkNamedCalendars, wakeClosedRuns } from './apply-calendar.js';
->>>>>>> 393752dbf7032a88c831fd5275be073992abd4b9
+import { checkAfters } from './check-afters.js';
 import { checkDocuments, type CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';

@@ -12,6 +12,7 @@ import {
   type StoredSchedule,
   type Transaction,
 } from '@fettle/database';
+import { readScheduleGate } from './schedule-gate.js';
 import { settleFire } from './settle-fire.js';
 
 /**
@@ -26,7 +27,7 @@ export async function followRun(transaction: Transaction, follow: OpenFollow, no
   const run = await takeFollow(transaction, follow);
   if (!schedule || !run) return false;
   const nominalAt = await freeFireTime(transaction, scheduleId, new Date(Math.floor(run.endedAt.getTime())));
-  const against = reasonAgainst(schedule, runId, run, now);
+  const against = reasonAgainst(schedule, runId, run, now) ?? (await closedNow(transaction, schedule, now));
   const fire: NewFire = {
     ...{ nominalAt: nominalAt.toISOString(), source: 'after', instants: 1, lastNominalAt: null, runId: null },
     ...(against ?? {
@@ -77,6 +78,19 @@ function reasonAgainst(
       reason: `${what} ${Math.round(latenessMs / 1000)} s ago, longer than it may be late`,
     };
   return null;
+}
+
+/** A closed calendar, where the schedule does not wait for its opening. */
+async function closedNow(
+  transaction: Transaction,
+  schedule: StoredSchedule,
+  now: Date,
+): Promise<Pick<NewFire, 'outcome' | 'code' | 'reason'> | null> {
+  const state = (await readScheduleGate(transaction, schedule))(now.getTime());
+  const { whenClosed = 'skip' } = schedule.document.spec;
+  if (state.isOpen || (whenClosed === 'defer' && state.nextOpenMs !== null)) return null;
+  const outcome = whenClosed === 'skip' ? 'skipped' : 'refused';
+  return { outcome, code: state.reason, reason: `the calendar ${state.calendar} is closed (${state.reason})` };
 }
 
 function isMeant({ on }: ScheduleAfter, state: RunState): boolean {
