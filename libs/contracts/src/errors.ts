@@ -101,7 +101,6 @@ export const problemStatus: Readonly<Record<string, number>> = {
   'capacity-impossible': 422,
   'invalid-capacity': 422,
   'plan-drift': 409,
-  'calendar-closed': 409,
   'approval-closed': 409,
   'approval-expired': 409,
   'already-decided': 409,
