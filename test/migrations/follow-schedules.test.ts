@@ -29,12 +29,17 @@ describe('the migration of schedules that follow others, with rows', () => {
 
   it('notes each follower once when a run ends, whoever ends it, and takes its fires back', async () => {
     await dataSource.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'olga', 'person')`, [id(1)]);
-    const insert = (number: number, name: string, after: string | null): Promise<unknown> =>
-      dataSource.query(
+    const insert = async (number: number, name: string, after: string | null): Promise<void> => {
+      await dataSource.query(`INSERT INTO document (id, space, kind, name) VALUES ($1, 'default', 'Schedule', $2)`, [
+        id(number),
+        name,
+      ]);
+      await dataSource.query(
         `INSERT INTO schedule (id, space, name, created_by, watermark, after_name, after_from)
          VALUES ($1, 'default', $2, $3, now(), $4, now() - interval '1 minute')`,
         [id(number), name, id(1), after],
       );
+    };
     await insert(2, 'first', null);
     await insert(3, 'second', 'first');
     await insert(4, 'third', 'second');

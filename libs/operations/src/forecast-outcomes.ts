@@ -1,5 +1,6 @@
-import type { CalendarGate } from '@fettle/calendar';
+import type { CalendarGate, GateClosed } from '@fettle/calendar';
 import type { ForecastDuration, ForecastFinding, ForecastRun } from '@fettle/contracts';
+import type { AssetGate } from './forecast-gate.js';
 
 /** A run with no history is reckoned to take so long. */
 export const ASSUMED_MS = 600_000;
@@ -77,17 +78,39 @@ function overlapText(overlap: string, isQueued: boolean): string {
   return 'this one would wait for its end';
 }
 
-function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): ForecastOutcome {
-  const state = gate(atMs);
-  if (state.isOpen) return { outcome: 'starts', startMs: atMs, endMs: null, findings: [] };
-  const { calendar, nextOpenMs, reason } = state;
+/** Adds which assets have to wait at the start, because calendars that select them are closed then. */
+export function withAssetGates(
+  outcomes: readonly ForecastOutcome[],
+  gates: readonly AssetGate[],
+): readonly ForecastOutcome[] {
+  if (gates.length === 0) return outcomes;
+  return outcomes.map((outcome) => {
+    const { startMs } = outcome;
+    if (startMs === null) return outcome;
+    const closed = gates.flatMap(({ gate, count, example }) => {
+      const state = gate(startMs);
+      if (state.isOpen) return [];
+      const which = count === 1 ? `${example} waits` : `${count} assets, ${example} among them, wait`;
+      return [{ ...plain('closed', `${which}: ${closureText(state)}`), calendar: state.calendar }];
+    });
+    return closed.length === 0 ? outcome : { ...outcome, findings: [...outcome.findings, ...closed] };
+  });
+}
+
+function closureText({ calendar, nextOpenMs, reason }: GateClosed): string {
   const why = {
     window: `outside of the windows of the calendar ${calendar}`,
     freeze: `frozen by the calendar ${calendar}`,
     holiday: `a holiday of the calendar ${calendar}`,
   }[reason];
-  const opens = nextOpenMs === null ? 'no opening is known' : `it opens at ${utcMinute(nextOpenMs)}`;
-  const findings = [{ ...plain('closed', `${why}; ${opens}`), calendar }];
+  return `${why}; ${nextOpenMs === null ? 'no opening is known' : `it opens at ${utcMinute(nextOpenMs)}`}`;
+}
+
+function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): ForecastOutcome {
+  const state = gate(atMs);
+  if (state.isOpen) return { outcome: 'starts', startMs: atMs, endMs: null, findings: [] };
+  const { calendar, nextOpenMs } = state;
+  const findings = [{ ...plain('closed', closureText(state)), calendar }];
   if (whenClosed === 'defer' && nextOpenMs !== null)
     return { outcome: 'deferred', startMs: nextOpenMs, endMs: null, findings };
   return { outcome: whenClosed === 'refuse' ? 'refused' : 'skipped', startMs: null, endMs: null, findings };

@@ -5,7 +5,7 @@ import { DEFAULT_LIMIT } from '@fettle/runbook';
 import type { OperationContext } from './context.js';
 import { findCollisions, MAX_PAIRS, type Occupation } from './forecast-collisions.js';
 import { DURATIONS_AMONG, DURATIONS_EACH, ForecastReading, type Coming } from './forecast-coming.js';
-import { noCalendars, type GateOfSchedule } from './forecast-gate.js';
+import { ForecastCalendars } from './forecast-gate.js';
 import { openOccupations } from './forecast-open-runs.js';
 import { plain, type ForecastOutcome } from './forecast-outcomes.js';
 import { comingInstants, type ComingInstants } from './forecast-schedules.js';
@@ -27,7 +27,7 @@ const DAY_MS = 86_400_000;
 export async function forecast(
   context: OperationContext,
   query: ForecastQuery,
-  options: { readonly gateOf?: GateOfSchedule; readonly now?: Date } = {},
+  options: { readonly now?: Date } = {},
 ): Promise<Forecast> {
   const { transaction } = context;
   const { space, days, asset = null } = query;
@@ -44,7 +44,7 @@ export async function forecast(
     targets,
     durations,
     open,
-    gateOf: options.gateOf ?? noCalendars,
+    calendars: await ForecastCalendars.read(context, space),
     limits,
   });
   const known: Coming[] = [];

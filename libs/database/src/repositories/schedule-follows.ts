@@ -1,5 +1,6 @@
 import type { RunState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { fireColumns, type StoredFire } from './fire-rows.js';
 
 /** Notes whom a schedule follows; from now on where that is another than before. */
 export async function saveScheduleAfter(transaction: Transaction, id: string, afterName: string | null): Promise<void> {
@@ -77,4 +78,13 @@ export async function listAfters(transaction: Transaction, space: string): Promi
     [space],
   );
   return new Map(rows.map(({ name, afterName }) => [name, afterName]));
+}
+
+/** The newest row of the ledger that nobody asked for: of an instant, or of the end of a run that is followed. */
+export async function findNewestFire(transaction: Transaction, scheduleId: string): Promise<StoredFire | null> {
+  const rows: StoredFire[] = await transaction.query(
+    `SELECT ${fireColumns} FROM fire WHERE schedule_id = $1 AND source IN ('nominal', 'after') ORDER BY nominal_at DESC LIMIT 1`,
+    [scheduleId],
+  );
+  return rows[0] ?? null;
 }
