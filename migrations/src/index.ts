@@ -34,6 +34,7 @@ import { AddCalendarHolds1790000000056 } from './1790000000056-add-calendar-hold
 import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
+import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -73,4 +74,5 @@ export const migrations = [
   CreateScheduleFeeds1790000000057,
   AddWorkerBuild1790000000058,
   FollowSchedules1790000000059,
+  WatchDeadlines1790000000060,
 ];

@@ -18,6 +18,7 @@ import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
 import { followSchedules } from './background/follow-schedules.js';
+import { watchDeadlines } from './background/watch-deadlines.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
@@ -153,6 +154,7 @@ async function startBackground(
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, followSchedules(dataSource, logger), logger),
+    startLoop(dataSource, watchDeadlines(dataSource, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),

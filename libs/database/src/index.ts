@@ -67,3 +67,4 @@ export * from './repositories/run-histories.js';
 export * from './repositories/forecast.js';
 export * from './repositories/schedule-feeds.js';
 export * from './repositories/schedule-follows.js';
+export * from './repositories/schedule-deadlines.js';

@@ -1,10 +1,17 @@
-import { FettleError, InvalidDocumentError, type RunbookDocument, type ScheduleDocument } from '@fettle/contracts';
+import {
+  durationMs,
+  FettleError,
+  InvalidDocumentError,
+  type RunbookDocument,
+  type ScheduleDocument,
+} from '@fettle/contracts';
 import { isDeepStrictEqual } from 'node:util';
 import { nextInstants, previousInstant, wakingCron, type ScheduleTiming } from '@fettle/calendar';
 import {
   enqueueCommand,
   findDocument,
   saveScheduleAfter,
+  saveScheduleDeadlines,
   saveScheduleOwner,
   saveScheduleTimes,
 } from '@fettle/database';
@@ -51,6 +58,10 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
   const pauseOnFailure = spec.pauseOnFailure === true;
   await saveScheduleOwner(transaction, { id, space, name, createdBy: actor.principalId, pauseOnFailure });
   await saveScheduleAfter(transaction, id, spec.after?.schedule ?? null);
+  await saveScheduleDeadlines(transaction, id, {
+    startMs: spec.mustStartBy === undefined ? null : durationMs(spec.mustStartBy),
+    finishMs: spec.mustFinishBy === undefined ? null : durationMs(spec.mustFinishBy),
+  });
   if (previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document))) return;
   const now = new Date();
   const nextAt = nextFireAt(document, now);

@@ -100,6 +100,8 @@ export const fieldSections = {
       end: 'the last moment, inclusive; a date counts to its end',
       exclude: 'local days and times that are left out: a list of `date`, `cron`, `rrule` or `nonBusinessDays: true`',
       jitter: 'each instant comes later by up to this much, the same at each reckoning; never as late as the next one',
+      mustStartBy: 'so long after the instant a run must have started; where it cannot any more, that is said once',
+      mustFinishBy: 'so long after the instant a run must have finished',
       inputs: "checked against the runbook's schema",
       targets: "selector that narrows the runbook's, never widens it",
       catchUp: 'how late a fire may still start; later ones are recorded as missed',
