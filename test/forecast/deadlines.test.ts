@@ -109,8 +109,8 @@ describe('deadlines of schedules', () => {
     await started(slow, 10);
     expect(await watch()).toBe(3);
     expect((await said('refused')).map(({ reason }) => reason)).toEqual([
-      expect.stringMatching(/and was skipped: .*no-targets/),
-      expect.stringMatching(/and was skipped: .*no-targets/),
+      expect.stringMatching(/and was refused: .*no-targets/),
+      expect.stringMatching(/and was refused: .*no-targets/),
     ]);
     expect(await said('slow')).toEqual([
       { kind: 'start', reason: expect.stringMatching(/, and started at .*: run /) },

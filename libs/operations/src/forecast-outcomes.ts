@@ -129,6 +129,40 @@ function closingFindings(startMs: number, endMs: number, { gate, duration }: Out
   ];
 }
 
+/** By when it must have started and finished, after its instant; null: it need not. */
+export interface Deadlines {
+  readonly startMs: number | null;
+  readonly finishMs: number | null;
+}
+
+/** What is expected to come later than it must; without a history nothing is known of the end. */
+export function deadlineFindings(
+  atMs: number,
+  { startMs, endMs }: ForecastOutcome,
+  must: Deadlines,
+  hasHistory: boolean,
+): ForecastFinding[] {
+  if (must.startMs === null && must.finishMs === null) return [];
+  if (startMs === null || endMs === null)
+    return [plain('deadline', 'it must start or finish by a time, and does not start')];
+  const found: ForecastFinding[] = [];
+  if (must.startMs !== null && startMs > atMs + must.startMs)
+    found.push(
+      plain(
+        'deadline',
+        `it must have started by ${utcMinute(atMs + must.startMs)}, and is expected to at ${utcMinute(startMs)}`,
+      ),
+    );
+  if (must.finishMs !== null && hasHistory && endMs > atMs + must.finishMs)
+    found.push(
+      plain(
+        'deadline',
+        `it must have finished by ${utcMinute(atMs + must.finishMs)}, and may take until ${utcMinute(endMs)}`,
+      ),
+    );
+  return found;
+}
+
 export function plain(kind: ForecastFinding['kind'], message: string): ForecastFinding {
   return { kind, message, with: null, assets: null, key: null, calendar: null };
 }
