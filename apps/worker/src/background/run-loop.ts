@@ -13,6 +13,8 @@ export const backgroundLocks = {
   'free-capacity': 7_070_015,
   'archive-histories': 7_070_019,
   'compare-schedules': 7_070_053,
+  'follow-schedules': 7_070_020,
+  'watch-deadlines': 7_070_021,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;
 
