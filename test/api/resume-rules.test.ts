@@ -11,6 +11,8 @@ let dataSource: Awaited<ReturnType<typeof createDataSource>>;
 const asset = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
 const runbook = (name: string, spec: string): string =>
   `apiVersion: fettle/v1\nkind: Runbook\nmetadata: {name: ${name}}\nspec:\n${spec}`;
+const request = (id: string): string =>
+  `{id: ${id}, uses: http.request, with: {method: POST, url: "http://127.0.0.1:9/"}}`;
 const touch = '{id: touch, uses: ssh.run, with: {argv: [touch, /tmp/x]}}';
 
 beforeAll(async () => {
@@ -30,6 +32,18 @@ beforeAll(async () => {
   for (const source of [
     runbook('make', `  targets: asset.kind == "server"\n  steps: [${touch}]\n`),
     runbook('passes', `  targets: asset.kind == "server"\n  steps:\n    - ${first}\n    - ${touch}\n`),
+    runbook(
+      'guarded',
+      `  targets: asset.kind == "server"
+  rollout: {maxFailures: 1}
+  steps:
+    - id: guarded
+      try: [${request('silence')}, ${touch}]
+      finally: [${request('unsilence')}]
+    - ${request('tell')}
+    - {id: later, uses: ssh.run, with: {argv: [touch, /tmp/y]}}
+`,
+    ),
     runbook('leaf', `  targets: asset.site == "db"\n  steps: [${touch}]\n`),
     runbook(
       'outer',
@@ -159,6 +173,48 @@ describe('a run is taken up', () => {
   });
 });
 
+describe('a run whose way was gone to its end although targets failed', () => {
+  /** Ended with one target that failed at the step, and one that came through; what the run itself did is known. */
+  async function endedWith(step: 'touch' | 'later'): Promise<string> {
+    const id = await cancelled('guarded');
+    for (const own of ['silence', 'unsilence', 'tell']) await journal(id, NIL, own, 'succeeded');
+    await target(id, 1, 'failed');
+    await target(id, 2, 'succeeded');
+    for (const done of ['touch', 'later']) await journal(id, asset(2), done, 'succeeded');
+    if (step === 'later') await journal(id, asset(1), 'touch', 'succeeded');
+    await journal(id, asset(1), step, 'failed', { error: { code: 'command-failed', message: 'exit 1' } });
+    await api.sql(
+      `UPDATE run SET state = 'failed', error = '{"code": "targets-failed", "message": "1 failed"}' WHERE id = $1`,
+      [id],
+    );
+    return id;
+  }
+  const knownIn = async (id: string, body: object = {}): Promise<unknown> => {
+    const next = await post(id, 'resume', body);
+    expect(next.status).toBe(202);
+    const [row] = await api.sql<{ memo: { ends: object } }>(`SELECT memo FROM run WHERE id = $1`, [next.body.id]);
+    return Object.keys(row!.memo.ends).sort();
+  };
+
+  it('sets up again what a `try` had cleared away that they failed in, and does not tell of it twice', async () => {
+    expect(await knownIn(await endedWith('touch'))).toEqual(['tell']);
+  });
+
+  it('does none of it again where they failed behind it', async () => {
+    expect(await knownIn(await endedWith('later'))).toEqual(['silence', 'tell', 'unsilence']);
+  });
+
+  it('does all of it again where what they did was undone', async () => {
+    const id = await endedWith('later');
+    await journal(id, asset(1), 'touch', 'succeeded', { phase: 'undo' });
+    expect(await knownIn(id)).toEqual(['tell']);
+  });
+
+  it('does none of it again for targets that nobody means', async () => {
+    expect(await knownIn(await endedWith('touch'), { targets: 'unknown' })).toEqual(['silence', 'tell', 'unsilence']);
+  });
+});
+
 describe('a called run is taken up', () => {
   /** A cancelled run of `outer` by the admin, and the run that its step called, ended as it is said. */
   async function called(state: 'cancelled' | 'succeeded'): Promise<{ outer: string; child: string }> {
@@ -198,6 +254,29 @@ describe('a called run is taken up', () => {
     expect((await callAgain(next.body.id, 'inherit')).targetCount).toBe(0);
   });
 
+  it('is made again with the run around it, so that what is unknown in it is asked about although it succeeded', async () => {
+    const { outer, child } = await called('succeeded');
+    await target(child, 2, 'succeeded');
+    await journal(child, asset(2), 'touch', 'unknown');
+    const refused = await post(outer, 'retry');
+    expect(refused.body).toMatchObject({
+      code: 'unsettled-steps',
+      context: { count: 1, unsettled: [{ runId: child, asset: 'db-1', step: 'touch' }] },
+    });
+    // To take it up makes nothing of it again.
+    expect((await post((await calledWithUnknown()).outer, 'resume')).status).toBe(202);
+    const settled = await post(child, 'resolve', { target: 'db-1', as: 'done', reason: 'I looked' });
+    expect(settled.status).toBe(200);
+    expect((await post(outer, 'retry')).status).toBe(202);
+
+    async function calledWithUnknown(): Promise<{ outer: string }> {
+      const other = await called('succeeded');
+      await target(other.child, 2, 'succeeded');
+      await journal(other.child, asset(2), 'touch', 'unknown');
+      return other;
+    }
+  });
+
   it('not at all where it succeeded, unless its step had ended well and comes again', async () => {
     const { outer, child } = await called('succeeded');
     const next = await post(outer, 'resume');
@@ -208,5 +287,37 @@ describe('a called run is taken up', () => {
     const later = await post(undone.outer, 'resume');
     const anew = await callAgain(later.body.id);
     expect([anew.id === undone.child, anew.continues ?? null]).toEqual([false, null]);
+  });
+
+  it('in the version that an edited step pins, once what is different in it was acknowledged', async () => {
+    const apply = async (source: string): Promise<string> => {
+      const applied = await api.call('POST', '/api/v1/documents/apply', { body: { source } });
+      expect(applied.status).toBe(200);
+      const [row] = await api.sql<{ digest: string }>(`SELECT digest FROM document_version ORDER BY id DESC LIMIT 1`);
+      return row!.digest;
+    };
+    const { outer, child } = await called('cancelled');
+    await journal(child, asset(2), 'touch', 'succeeded');
+    const [before] = await api.sql<{ version: string }>(`SELECT version FROM run WHERE id = $1`, [child]);
+    const other = '{id: other, uses: ssh.run, with: {argv: [touch, /tmp/z]}}';
+    const pinned = await apply(runbook('leaf', `  targets: asset.site == "db"\n  steps: [${other}]\n`));
+    await apply(runbook('leaf', `  targets: asset.site == "db"\n  steps: [${touch}, ${other}]\n`));
+    const call = `{id: sub, call: {runbook: leaf, version: "${pinned}"}}`;
+    const edited = await apply(
+      runbook('outer', `  targets: asset.site == "web"\n  steps:\n    - ${touch}\n    - ${call}\n`),
+    );
+    const refused = await post(outer, 'resume', { version: 'latest' });
+    expect(refused.body).toMatchObject({
+      code: 'version-changed',
+      context: {
+        to: edited,
+        called: [{ runbook: 'leaf', from: before!.version, to: pinned, gone: ['sub > touch'], changedDone: [] }],
+      },
+    });
+    const { acknowledge } = refused.body.context as { acknowledge: string };
+    expect(acknowledge).not.toBe(edited);
+    expect((await post(outer, 'resume', { version: 'latest', acknowledge: edited })).status).toBe(409);
+    const next = await post(outer, 'resume', { version: 'latest', acknowledge });
+    expect([next.status, next.body.version]).toEqual([202, edited]);
   });
 });

@@ -1,11 +1,14 @@
 import type { ActionStep } from '@fettle/contracts';
 import {
   endUndo,
+  lockForUndo,
+  lockRunForLane,
   openLane,
   readDoneSteps,
   readTargetAssets,
   readTokenRuns,
   repeatableEffects,
+  saveLockedRun,
   saveRollback,
   startUndo,
   type DoneStep,
@@ -28,7 +31,13 @@ import { effectToken } from '@fettle/security';
 import { actionContracts } from '../contracts.js';
 import { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
-import { executeAttempt, journaledEffect, prepareAttempt, type AttemptSubject } from './execute-attempt.js';
+import {
+  executeAttempt,
+  journaledEffect,
+  prepareAttempt,
+  type AttemptSubject,
+  type Preparation,
+} from './execute-attempt.js';
 import { decideUndo } from './inherited-undo.js';
 import { mayReadFacts, type LoadedRun } from './load-run.js';
 import { Secrets } from './secrets.js';
@@ -60,6 +69,9 @@ export interface UndoSegmentReport {
 const UNDO_LANE = 1000;
 /** Targets that are undone at the same time. */
 const MAX_AT_ONCE = 50;
+/** An undo waits so long for a run that changes the asset meanwhile; looked at so often. */
+const LOCK_PATIENCE_MS = 300_000;
+const LOCK_LOOK_MS = 1000;
 
 /**
  * Undoes on each target what a segment did there, the last step first; with a step that cannot be undone, or that nobody knows of,
@@ -211,7 +223,8 @@ class Undoing {
     };
     const decided = prepareAttempt(subject, decideUndo(undo, code.step, subject.compiled));
     // It is waited for here, whatever it takes.
-    const prepared = decided.kind === 'execute' ? { ...decided, isDetached: false } : decided;
+    const inPlace = decided.kind === 'execute' ? { ...decided, isDetached: false } : decided;
+    const prepared = (await this.#isHeld(target, inPlace)) ? inPlace : heldByOthers(done);
     const named = { stepPath: path, assetId };
     const token = effectToken(this.#services.tokenKey, { ...named, runId, phase: 'undo', generation });
     // What the step kept has the name that its first attempt gave it, maybe in a run that this one takes up.
@@ -246,6 +259,25 @@ class Undoing {
     return { state, exitCode, error };
   }
 
+  /** At most one run at a time changes an asset, also by undoing; what harms nothing needs no lock. */
+  async #isHeld(target: AttemptSubject['target'], prepared: Preparation): Promise<boolean> {
+    if (repeatableEffects.has(journaledEffect(prepared))) return true;
+    const { assetLock: mode, rootRunId } = this.#run;
+    const deadlineMs = Date.now() + LOCK_PATIENCE_MS;
+    for (;;) {
+      const isHeld = await withDatabasePatience(() =>
+        this.#services.dataSource.transaction(async (transaction) => {
+          const run = await lockRunForLane(transaction, this.#claim);
+          const taken = await lockForUndo(transaction, run, { ...this.#claim, mode, rootRunId }, target);
+          await saveLockedRun(transaction, run);
+          return taken;
+        }),
+      );
+      if (isHeld || Date.now() >= deadlineMs) return isHeld;
+      await new Promise((resolve) => setTimeout(resolve, LOCK_LOOK_MS));
+    }
+  }
+
   #compiledOf(path: string, step: AttemptSubject['step']): CompiledStep {
     const compiled = this.#compiled.get(path) ?? compileStep(step, 'target');
     this.#compiled.set(path, compiled);
@@ -260,6 +292,12 @@ class Undoing {
   #write(work: (transaction: Parameters<typeof endUndo>[0]) => Promise<void>): Promise<void> {
     return withDatabasePatience(() => this.#services.dataSource.transaction(work));
   }
+}
+
+function heldByOthers(step: DoneStep): Preparation {
+  const message = `Another run has been changing ${step.assetName} for ${LOCK_PATIENCE_MS / 60_000} minutes, so that step "${step.path}" was not undone.`;
+  const error = { code: 'asset-held', message, remedy: `See which: fettle asset show ${step.assetName}` };
+  return { kind: 'refuse', outcome: { state: 'failed', exitCode: null, error, output: null } };
 }
 
 function lost(step: DoneStep): UndoEnd {

@@ -8,6 +8,7 @@ import {
   listContinuations,
   listControlJournal,
   listDecisionEntries,
+  listLackingSteps,
   listStepsOnTargets,
   readTargetSet,
   type ContinuableRun,
@@ -23,6 +24,7 @@ import {
   type JournaledStep,
   type JsonValue,
   type Memo,
+  type RunJournal,
   type TargetCode,
 } from '@fettle/runbook';
 import { requireAcknowledged } from './acknowledge-version.js';
@@ -156,7 +158,8 @@ export async function takeUp(
   const { program, targetCodes } = compiled;
   const edited = compareVersions(run, compiled);
   const rows = (await listControlJournal(transaction, runId)).filter(({ path }) => edited.fits(path));
-  const memo = await storedMemo(transaction, run, rows, (journal) => makeMemo(program, journal));
+  const lacking = await listLackingSteps(transaction, runId, { states, passedOn: passedOn(targetCodes) });
+  const memo = await storedMemo(transaction, run, rows, (journal) => makeMemo(program, { ...journal, lacking }));
   const unsettled = await unsettledBelow(context, {
     ...{ runId, states, known: memo.ends, findsDetached: true },
     forResume: { passedOn: passedOn(targetCodes) },
@@ -187,7 +190,7 @@ async function storedMemo(
   transaction: Transaction,
   run: ContinuableRun,
   rows: readonly ControlJournalRow[],
-  make: (journal: Parameters<typeof makeMemo>[1]) => Memo,
+  make: (journal: Omit<RunJournal, 'lacking'>) => Memo,
 ): Promise<StoredMemo> {
   const before = { ...emptyMemo, tokenRuns: {}, ...(run.memo as Partial<StoredMemo> | null) };
   const decisions = await listDecisionEntries(transaction, run.id);

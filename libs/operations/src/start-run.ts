@@ -14,6 +14,7 @@ import { actionContracts } from '@fettle/activities/contracts';
 import {
   completeNewRun,
   type NewContinuation,
+  type NewRun,
   type NewTargets,
   enqueueCommand,
   findDocument,
@@ -24,7 +25,7 @@ import {
   type StoredDocument,
   saveNotifiedStates,
 } from '@fettle/database';
-import { digestOf } from '@fettle/runbook';
+import { digestOf, undoOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
@@ -224,6 +225,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     timeoutMs,
     parent,
     closure: await closureOf(context, request),
+    rollback: rollbackOf(spec),
     continues: continued,
   });
   const targets = await newTargets(context, id, request, selector);
@@ -335,6 +337,13 @@ export function selectorOf(
     message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
     remedy: 'Leave --on out.',
   });
+}
+
+function rollbackOf({ steps, handlers = {}, rollback = 'unfinished' }: RunbookSpec): NewRun['rollback'] {
+  const isUndone = (step: Step): boolean =>
+    isActionStep(step) && isOnTargets(step) && undoOf(step, actionContracts) !== null;
+  const hasUndo = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isUndone));
+  return { policy: rollback, hasUndo };
 }
 
 function isOnTargets(step: Step): boolean {

@@ -13,11 +13,24 @@ export interface DeployedBuild {
   readonly drainage: 'draining' | 'drained' | null;
 }
 
+/** Temporal was seen to say of a deployment that is there that it is not, while its versions changed. */
+const NOT_FOUND_TIMES = 4;
+const NOT_FOUND_PAUSE_MS = 400;
+
 /** The builds of a deployment; empty where no worker of it has come yet. */
-export async function listBuilds(
+export async function listBuilds(temporal: TemporalClient, deploymentName: string): Promise<readonly DeployedBuild[]> {
+  for (let times = 1; ; times += 1) {
+    const builds = await describeBuilds(temporal, deploymentName);
+    if (builds !== null || times === NOT_FOUND_TIMES) return builds ?? [];
+    await new Promise((resolve) => setTimeout(resolve, NOT_FOUND_PAUSE_MS));
+  }
+}
+
+/** Null: Temporal says that there is no such deployment. */
+async function describeBuilds(
   { client }: TemporalClient,
   deploymentName: string,
-): Promise<readonly DeployedBuild[]> {
+): Promise<readonly DeployedBuild[] | null> {
   const { namespace } = client.options;
   try {
     const { workerDeploymentInfo: info } = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
@@ -32,7 +45,7 @@ export async function listBuilds(
         : [{ buildId, isCurrent: buildId === current, drainage: status === '' ? null : status }];
     });
   } catch (error) {
-    if ((error as { code?: unknown }).code === NOT_FOUND) return [];
+    if ((error as { code?: unknown }).code === NOT_FOUND) return null;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { ExternalCommand, LaneInput, WaitReport } from '@fettle/activities';
 import type { EngineEvent } from '@fettle/runbook';
-import { ActivityFailure, CancellationScope, CancelledFailure, condition, sleep } from '@temporalio/workflow';
+import { ActivityFailure, CancellationScope, CancelledFailure, condition } from '@temporalio/workflow';
 import { ending, local, remote } from './activities.js';
 import { runControl } from './control-step.js';
 import { undoCall } from './undo-call.js';
@@ -131,8 +131,17 @@ async function serveLaneToEnd(run: Work, input: LaneInput): Promise<boolean> {
     if (report.done) return true;
     if (report.stopped) throw new CancelledFailure('the run is no longer running');
     if (run.isResting) return false;
-    if (report.nextDueMs !== null && report.nextDueMs > 0) await sleep(report.nextDueMs);
+    if (report.nextDueMs !== null && report.nextDueMs > 0) await duesWithin(run, report.nextDueMs);
   }
+}
+
+/** Told under this name, an asset that targets wait for has become free. */
+const TARGETS_WAKE = '#targets';
+
+/** Until the next target is due, or one that waits for its asset may have it before. */
+async function duesWithin(run: Work, waitMs: number): Promise<void> {
+  await condition(() => run.hasWake(TARGETS_WAKE), waitMs);
+  run.takeWake(TARGETS_WAKE);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Transaction } from '../data-source.js';
+import { keepsEnded } from './kept-locks.js';
 
 const open = `('pending', 'running')`;
 
@@ -26,8 +27,8 @@ export async function listAssetHolders(
        (SELECT count(DISTINCT w.root) FROM asset_lock_wait w
           JOIN run_target t ON t.run_id = w.run_id AND t.asset_id = w.asset_id AND t.state IN ${open}
         WHERE w.asset_id = l.asset_id) AS waiting
-     FROM asset_lock l CROSS JOIN unnest(l.holders) AS h (run_id)
-       JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state IN ${open}
+     FROM asset_lock l CROSS JOIN unnest(l.holders, l.roots) AS h (run_id, root)
+       JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND (t.state IN ${open} OR ${keepsEnded('t', 'h.root')})
        JOIN run r ON r.id = h.run_id
      WHERE l.asset_id = ANY ($1) AND NOT (l.mode = 'shared' AND $2 = 'shared')
      ORDER BY l.asset_id, h.run_id`,

@@ -1,4 +1,5 @@
 import type { Transaction } from '../data-source.js';
+import { keepsEnded } from './kept-locks.js';
 import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
 import type { ClaimedTarget, LaneClaim } from './run-lanes.js';
 
@@ -24,18 +25,19 @@ export interface AssetLockRequest extends LaneClaim, AssetLockPolicy {
 const open = `('pending', 'running')`;
 
 /**
- * Holders of a lock whose target has not ended, and that are not of the family $2. A target is seen to have ended or it counts: one
- * that this statement does not see yet is younger than its snapshot.
+ * Holders of a lock that still need it, and that are not of the family $2. A target is seen to have ended or it counts: one that this
+ * statement does not see yet is younger than its snapshot.
  */
 const strangers = `
   FROM unnest(l.holders, l.roots) AS h (run_id, root)
-  WHERE h.root <> $2 AND NOT EXISTS (SELECT 1 FROM run_target t WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state NOT IN ${open})
+  WHERE h.root <> $2 AND NOT EXISTS (SELECT 1 FROM run_target t WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id
+      AND t.state NOT IN ${open} AND NOT ${keepsEnded('t', 'h.root')})
     AND (l.taken_at > clock_timestamp() - interval '1 hour' OR EXISTS (SELECT 1 FROM run WHERE id = h.run_id))`;
 
 /** The family holds it: whoever waits for it waits for this run, too. */
 const familyHolds = `
   SELECT 1 FROM asset_lock l CROSS JOIN unnest(l.holders, l.roots) AS h (run_id, root)
-    JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state IN ${open}
+    JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND (t.state IN ${open} OR ${keepsEnded('t', 'h.root')})
   WHERE l.asset_id = wanted.asset_id AND h.root = $2`;
 
 /** Others that have waited for longer than this run, each with a target that is open. */
@@ -61,9 +63,10 @@ const takeLocks = `
           coalesce(array_agg(h.run_id), '{}') || $1::uuid, coalesce(array_agg(h.root), '{}') || $2::uuid
         FROM unnest(l.holders, l.roots) AS h (run_id, root)
         WHERE h.run_id <> $1 AND NOT EXISTS (SELECT 1 FROM run_target t
-          WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state NOT IN ${open})),
+          WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state NOT IN ${open} AND NOT ${keepsEnded('t', 'h.root')})),
       taken_at = clock_timestamp()
-    WHERE (l.mode = 'shared' AND excluded.mode = 'shared') OR NOT EXISTS (SELECT 1 ${strangers})
+    -- What was taken while this statement was at it, it cannot judge: it looks again later.
+    WHERE l.taken_at <= statement_timestamp() AND ((l.mode = 'shared' AND excluded.mode = 'shared') OR NOT EXISTS (SELECT 1 ${strangers}))
     RETURNING asset_id),
   held AS (SELECT asset_id FROM own UNION ALL SELECT asset_id FROM taken),
   come AS (DELETE FROM asset_lock_wait w USING taken WHERE w.run_id = $1 AND w.asset_id = taken.asset_id),
@@ -76,7 +79,7 @@ const takeLocks = `
 
 /**
  * Locks the assets of targets that are about to be changed, in the transaction that journals their *started*. A lock lasts until the
- * run's target has ended, and nobody has to give it back.
+ * run's target has ended, or, where its steps may yet be undone, until that is over (see `keepsEnded`), and nobody has to give it back.
  * @returns assets that the run may change now
  */
 export async function lockAssets(
@@ -174,7 +177,8 @@ export async function listAssetWaits(
     `SELECT o.asset_id AS "assetId", own.asset_name AS asset, o.since, coalesce(
        (SELECT jsonb_build_object('runId', r.id, 'runbook', r.runbook, 'since', to_char(l.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
         FROM asset_lock l CROSS JOIN unnest(l.holders, l.roots) AS h (run_id, root)
-          JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state IN ${open} JOIN run r ON r.id = h.run_id
+          JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND (t.state IN ${open} OR ${keepsEnded('t', 'h.root')})
+          JOIN run r ON r.id = h.run_id
         WHERE l.asset_id = o.asset_id AND h.root <> o.root LIMIT 1),
        (SELECT jsonb_build_object('runId', r.id, 'runbook', r.runbook, 'since', to_char(w.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
         FROM asset_lock_wait w JOIN run_target t ON t.run_id = w.run_id AND t.asset_id = w.asset_id AND t.state IN ${open}

@@ -5,6 +5,7 @@ import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import { appendEntries, appendLogs, moveCount, type LockedRun, type LogChunk, type NewEntry } from './run-entries.js';
 import type { LaneClaim } from './run-lanes.js';
+import { wakeAssetWaiters } from './wake-waiters.js';
 
 /** What became of one claimed target's attempt. */
 export interface AttemptEnd {
@@ -89,6 +90,8 @@ export async function finishAttempts(
   for (const row of kept) {
     if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
   }
+  const left = kept.filter((row) => row.next === 'end').map((row) => row.asset_id);
+  if (left.length > 0) await wakeAssetWaiters(transaction, run.id, left);
 }
 
 /**

@@ -34,6 +34,8 @@ export interface NewRun {
   readonly parent?: { readonly runId: string; readonly path: string; readonly depth: number } | undefined;
   /** Runbook -> digest of the version that its calls use; null: it calls none. */
   readonly closure?: Readonly<Record<string, string>> | null | undefined;
+  /** What its runbook says of rollback, and whether any of its steps on targets can be undone. */
+  readonly rollback: { readonly policy: 'nothing' | 'unfinished' | 'all'; readonly hasUndo: boolean };
   /** The ended run that it takes up or makes again. */
   readonly continues?: NewContinuation | undefined;
 }
@@ -50,9 +52,11 @@ export async function insertRun(transaction: Transaction, run: NewRun): Promise<
   await transaction.query(
     `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, selector, target_set_digest, target_count,
        undetermined_count, max_concurrency, counts, idempotency_key, request_digest, requested_by, schedule_id, fire_at, reason,
-       deadline_at, parent_run_id, parent_path, depth, closure, continues, continued_how, memo)
+       deadline_at, parent_run_id, parent_path, depth, closure, continues, continued_how, memo, has_undo, undoes)
      VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, '', 0, 0, $9, $10, $11, $12, $13, $14, $15, $16,
-       clock_timestamp() + $17 * interval '1 millisecond', $18, $19, $20, $21, $22, $23, $24)`,
+       clock_timestamp() + $17 * interval '1 millisecond', $18, $19, $20, $21, $22, $23, $24, $25,
+       -- A run above it may undo all of it.
+       CASE WHEN $26 <> 'nothing' AND EXISTS (SELECT 1 FROM run p WHERE p.id = $18 AND p.undoes <> 'nothing') THEN 'all' ELSE $26 END)`,
     [
       run.id,
       run.space,
@@ -78,6 +82,8 @@ export async function insertRun(transaction: Transaction, run: NewRun): Promise<
       run.continues?.runId ?? null,
       run.continues?.how ?? null,
       run.continues?.memo ? JSON.stringify(run.continues.memo) : null,
+      run.rollback.policy !== 'nothing' && run.rollback.hasUndo,
+      run.rollback.policy,
     ],
   );
 }

@@ -2,7 +2,7 @@ import type { JsonValue } from '../json.js';
 import type { StepError } from './decide-step.js';
 import type { KnownEnd, Memo } from './memo.js';
 import type { Program, ProgramNode, TryNode } from './program-nodes.js';
-import { childLists, hasTargets } from './targets.js';
+import { childLists } from './targets.js';
 
 /** A step of the run itself, as its last attempt left it. */
 export interface JournaledStep {
@@ -30,6 +30,8 @@ export interface RunJournal {
   readonly caught: readonly string[];
   /** Paths of the steps that were begun on any target. */
   readonly onTargets: readonly string[];
+  /** Those of them that some target which goes on has not behind it. */
+  readonly lacking: readonly string[];
   /** The way was gone to its end: only targets failed. */
   readonly isComplete: boolean;
 }
@@ -37,7 +39,8 @@ export interface RunJournal {
 /**
  * What another run may take as known of the steps of a run: those that ended well, or were skipped, and failures that it went on
  * after. A `try` whose `finally` was begun after its steps had not come through is begun anew, as its `finally` has cleared away what
- * they rely on; so is one with steps on targets where nothing but targets failed. An approval is asked for anew.
+ * they rely on; so is one with steps on targets that targets which go on have not behind them, though the run went on after it
+ * because it tolerated their failure. An approval is asked for anew.
  */
 export function makeMemo(program: Program, journal: RunJournal): Memo {
   return new MemoMaker(journal).make(program.nodes);
@@ -57,6 +60,7 @@ class MemoMaker {
   readonly #caught: ReadonlySet<string>;
   readonly #begun: readonly string[];
   readonly #begunPaths: ReadonlySet<string>;
+  readonly #lacking: ReadonlySet<string>;
   readonly #journal: RunJournal;
 
   constructor(journal: RunJournal) {
@@ -66,6 +70,7 @@ class MemoMaker {
     this.#caught = new Set(journal.caught);
     this.#begun = [...this.#steps.keys(), ...journal.onTargets, ...Object.keys(journal.chosen)];
     this.#begunPaths = new Set(this.#begun);
+    this.#lacking = new Set(journal.lacking);
   }
 
   make(nodes: readonly ProgramNode[]): Memo {
@@ -89,6 +94,13 @@ class MemoMaker {
     if (node.kind === 'targets') return node.steps.some((step) => this.#begunPaths.has(prefix + step.id));
     if (node.kind === 'for-each') return this.#begun.some((one) => one.startsWith(`${path}[`));
     return childLists(node).some((nodes) => nodes.some((one) => this.#isBegun(one, prefix)));
+  }
+
+  /** A target that goes on has yet to come through a step in it. */
+  #isLacking(node: ProgramNode, prefix: string): boolean {
+    if (node.kind === 'targets') return node.steps.some((step) => this.#lacking.has(prefix + step.id));
+    if (node.kind === 'for-each') return [...this.#lacking].some((one) => one.startsWith(`${prefix}${node.id}[`));
+    return childLists(node).some((nodes) => nodes.some((one) => this.#isLacking(one, prefix)));
   }
 
   #node(node: ProgramNode, prefix: string, before: Passed): boolean {
@@ -140,8 +152,8 @@ class MemoMaker {
     if (node.finally === null) return (body && caught) || isPassed;
     const isCleared = node.finally.some((one) => this.#isBegun(one, prefix));
     const last = this.#list(node.finally, prefix, passed);
-    // At the end of its way a run has targets that failed: they need again what the `finally` has cleared away.
-    const isNeeded = passed === 'at-end' && isCleared && [...node.nodes, ...handler].some(hasTargets);
+    // A run may go on, and come to its end, with targets that failed: they need again what the `finally` has cleared away.
+    const isNeeded = isPassed && isCleared && [...node.nodes, ...handler].some((one) => this.#isLacking(one, prefix));
     if (!isNeeded && (isPassed || (body && caught))) return last || isPassed;
     if (!isCleared) return false;
     for (const one of this.#ends.keys()) if (!ends.has(one)) this.#ends.delete(one);
