@@ -20,6 +20,7 @@ import { archiveHistories } from './background/archive-histories.js';
 import { followSchedules } from './background/follow-schedules.js';
 import { watchDeadlines } from './background/watch-deadlines.js';
 import { freeCapacity } from './background/free-capacity.js';
+import { compareSchedules } from './background/compare-schedules.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
 import { startLoop, type BackgroundLoop } from './background/run-loop.js';
@@ -155,6 +156,7 @@ async function startBackground(
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
     startLoop(dataSource, followSchedules(dataSource, logger), logger),
     startLoop(dataSource, watchDeadlines(dataSource, logger), logger),
+    startLoop(dataSource, compareSchedules(dataSource, temporal, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),

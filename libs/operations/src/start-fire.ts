@@ -38,9 +38,11 @@ export async function startFire(
 ): Promise<string> {
   const context = await contextOf(transaction, schedule, fire.requestedBy ?? schedule.createdBy);
   const { nominalAt, source, requestKey } = fire;
+  const { document } = schedule;
   const request = scheduledRequest(schedule, source);
   if (source === 'trigger') {
-    const run = await startRun(context, request, requestKey === null ? {} : { idempotencyKey: requestKey });
+    const key = requestKey === null ? {} : { idempotencyKey: requestKey };
+    const run = await startRun(context, request, { ...key, schedule: document.spec });
     await setRunSchedule(transaction, run.id, schedule.id);
     return run.id;
   }
@@ -48,6 +50,7 @@ export async function startFire(
     // Keys that begin with `fire:` are taken from nobody else.
     idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : `:${source}`}`,
     fire: { scheduleId: schedule.id, at: new Date(nominalAt) },
+    schedule: document.spec,
   });
   return run.id;
 }

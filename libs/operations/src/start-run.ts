@@ -48,6 +48,8 @@ export interface StartOptions {
   readonly parent?: CallingStep | undefined;
   /** What the schedule that it is of says of calendars. */
   readonly schedule?: CalendarSubject['schedule'];
+  /** Instead of what the request says. */
+  readonly calendar?: CalendarChoice | undefined;
 }
 
 /** A step that calls a runbook, and what the called run has from the run around it. */
@@ -83,7 +85,7 @@ export async function startRun(
     action: 'run.start',
     requestDigest: digestOf(request),
     options,
-    calendar: request,
+    calendar: options.calendar ?? request,
   });
 }
 

@@ -58,7 +58,12 @@ export async function triggerSchedule(
     requestKey: idempotencyKey ?? null,
   };
   if (waits !== null) return wait(context, schedule, fire, openRunIds);
-  const run = await startRun(context, scheduledRequest(schedule, 'trigger'), { idempotencyKey });
+  const isClosed = !gate(now.getTime()).isOpen;
+  const run = await startRun(context, scheduledRequest(schedule, 'trigger'), {
+    idempotencyKey,
+    schedule: schedule.document.spec,
+    ...(override === undefined || !isClosed ? {} : { calendar: { overrideCalendar: override.reason } }),
+  });
   await setRunSchedule(transaction, run.id, schedule.id);
   await insertFires(transaction, schedule.id, [{ ...fire, runId: run.id }]);
   await audit(context, schedule, {

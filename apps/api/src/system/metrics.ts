@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { DataSource } from 'typeorm';
 import { registerCapacityGauges } from './capacity-gauges.js';
 import { registerDeadlineGauge } from './deadline-gauge.js';
+import { registerScheduleGauges } from './schedule-gauges.js';
 import { registerUnservedGauge } from './unserved-gauge.js';
 import type { FettleRequest, FettleResponse, Next } from '../common/request.js';
 
@@ -34,6 +35,7 @@ export class Metrics {
     this.#registerGauges(registers);
     registerCapacityGauges(registers, dataSource, this.#failures);
     registerDeadlineGauge(registers, dataSource, this.#failures);
+    registerScheduleGauges(registers, dataSource, this.#failures);
     registerUnservedGauge(registers, dataSource, this.#failures);
   }
 

@@ -14,6 +14,7 @@ export const backgroundLocks = {
   'archive-histories': 7_070_019,
   'follow-schedules': 7_070_020,
   'watch-deadlines': 7_070_021,
+  'compare-schedules': 7_070_053,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;
 
