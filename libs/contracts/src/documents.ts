@@ -46,6 +46,8 @@ export const waveGateSchema = z.strictObject({
   timeout: durationSchema.default('5m'),
   /** How many looks in a row it must hold. */
   consecutive: z.int().min(1).max(100).default(1),
+  /** Where it stays closed; absent: `stop`. */
+  onFailure: z.enum(['stop', 'continue', 'rollback']).optional(),
 });
 export type WaveGate = z.infer<typeof waveGateSchema>;
 
