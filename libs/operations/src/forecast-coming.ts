@@ -57,7 +57,7 @@ export class ForecastReading {
       instants.map(({ at }) => Date.parse(at)),
       {
         overlap: spec.overlap,
-        ...calendars.gateOf(schedule, typeof runbook === 'string' ? null : runbook),
+        ...(await calendars.gateOf(schedule)),
         duration,
         openUntilMs: opens.length === 0 ? null : Math.max(...opens),
       },
@@ -72,7 +72,7 @@ export class ForecastReading {
       const selected = await targets.of(runbook, spec.runbook, spec.targets);
       if (selected?.more === true)
         limits.push(`${schedule.name} selects more than ${MAX_ASSETS_EACH} assets: the first by name were looked at`);
-      const gates = await calendars.gatesOf(selected?.assets ?? new Map());
+      const gates = await calendars.gatesOf(runbook, selected?.assets ?? new Map());
       return { ...base, outcomes: withAssetGates(outcomes, gates), targets: selected, demand, broken };
     } catch (error) {
       if (!(error instanceof FettleError)) throw error;

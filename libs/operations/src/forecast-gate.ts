@@ -1,8 +1,10 @@
 import type { CalendarGate } from '@fettle/calendar';
 import type { RunbookSpec } from '@fettle/contracts';
 import { groupAssets, type StoredSchedule } from '@fettle/database';
-import { coverOf, groupGate, namedGate, readCalendars, type HeldCalendar } from './calendar-book.js';
+import { coverOf, groupGate, readCalendars, type HeldCalendar } from './calendar-book.js';
 import type { OperationContext } from './context.js';
+import { onlyLooks } from './hold-to-calendars.js';
+import { readScheduleGate } from './schedule-gate.js';
 
 /** What a schedule's calendars say, and what it does where they are closed: `refuse`, `skip` or `defer`. */
 export interface ForecastGate {
@@ -29,15 +31,15 @@ export class ForecastCalendars {
     return new ForecastCalendars(context, await readCalendars(context.transaction, space));
   }
 
-  /** By the calendars that a schedule and its runbook name. */
-  gateOf({ document }: StoredSchedule, runbook: RunbookSpec | null): ForecastGate {
-    const { calendars = [], whenClosed = 'skip' } = document.spec;
-    return { gate: namedGate(this.calendars, [calendars, runbook?.calendars ?? []]), whenClosed };
+  /** As the schedule settles: its calendars, its runbook's, and those of its assets together. */
+  async gateOf(schedule: StoredSchedule): Promise<ForecastGate> {
+    const { whenClosed = 'skip' } = schedule.document.spec;
+    return { gate: await readScheduleGate(this.context.transaction, schedule), whenClosed };
   }
 
-  /** By the calendars that select the assets themselves. */
-  async gatesOf(assets: ReadonlyMap<string, string>): Promise<readonly AssetGate[]> {
-    const covered = coverOf(this.calendars);
+  /** By the calendars that select the assets themselves; whoever only looks is held by none. */
+  async gatesOf(spec: RunbookSpec, assets: ReadonlyMap<string, string>): Promise<readonly AssetGate[]> {
+    const covered = onlyLooks(spec) ? null : coverOf(this.calendars);
     if (covered === null || assets.size === 0) return [];
     const groups = await groupAssets(this.context.transaction, [...assets.keys()], covered.cover);
     return groups

@@ -34,6 +34,9 @@ export class ScheduleEntity {
   /** The schedule of the same space that it follows, and since when. */
   @Column('text', { name: 'after_name', nullable: true }) afterName!: string | null;
   @Column('timestamptz', { name: 'after_from', nullable: true }) afterFrom!: Date | null;
+  /** So long after an instant its run must have started, and finished. */
+  @Column('bigint', { name: 'must_start_ms', nullable: true }) mustStartMs!: number | null;
+  @Column('bigint', { name: 'must_finish_ms', nullable: true }) mustFinishMs!: number | null;
 }
 
 export type FireOutcome = (typeof fireOutcomes)[number];
