@@ -11,7 +11,6 @@ import {
 import {
   completeNewRun,
   type NewContinuation,
-  type NewRun,
   type NewTargets,
   enqueueCommand,
   findDocument,
