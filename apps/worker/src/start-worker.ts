@@ -18,6 +18,7 @@ import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
 import { freeCapacity } from './background/free-capacity.js';
+import { compareSchedules } from './background/compare-schedules.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
 import { startLoop, type BackgroundLoop } from './background/run-loop.js';
@@ -151,6 +152,7 @@ async function startBackground(
     startLoop(dataSource, sweepRuns(dataSource, temporal, logger), logger),
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
+    startLoop(dataSource, compareSchedules(dataSource, temporal, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),

@@ -78,6 +78,7 @@ export {
 export type { Span, Stretch } from './window-span.js';
 export { importIcal, type IcalOptions, type ImportedEvent, type ImportedIcal } from './calendar-ical.js';
 export { calendarText, type CalendarEvent, type CalendarText } from './ical-text.js';
+export { compareWaking, EXPLICIT_ENTRIES, wakingSpec, type WakingDifference } from './waking.js';
 export {
   addBusinessDays,
   isBusinessDay,

@@ -85,10 +85,12 @@ class Settling {
   settleNew(watermarkMs: number): number | null {
     const { input, nowMs } = this;
     const max = limitOf(input.maxInstants, MAX_INSTANTS_SETTLED);
-    const lastDueMs = this.#lastDue(watermarkMs);
+    let lastDueMs: number | null = null;
     let [settledMs, settled] = [watermarkMs, 0];
     for (const { atMs } of iterateInstants(input.schedule, watermarkMs + 1, nowMs + 1)) {
       if (settled >= max || this.#starts >= this.#maxStarts) return settledMs;
+      // Searched for only where there is an instant at all: most wake-ups find none left.
+      if (settled === 0) lastDueMs = this.#lastDue(watermarkMs);
       const verdict = this.#verdictOnNew(atMs, lastDueMs);
       this.#count(verdict.outcome);
       this.book.add(atMs, verdict, this.#extendable(atMs, verdict));

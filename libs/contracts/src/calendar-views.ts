@@ -69,7 +69,18 @@ export const calendarDetailSchema = z.object({
       name: z.string(),
     }),
   ),
-  /** More than `MAX_STRETCHES` lie between: the last ones are missing. */
+  /** Freezes and holidays between the two moments, whether a window is open or not. */
+  closures: z.array(
+    z.object({
+      from: time,
+      to: time,
+      fromLocal: z.string(),
+      toLocal: z.string(),
+      reason: z.enum(['freeze', 'holiday']),
+      name: z.string(),
+    }),
+  ),
+  /** More than `MAX_STRETCHES` of either lie between: the last ones are missing. */
   isCut: z.boolean(),
 });
 export type CalendarDetail = z.infer<typeof calendarDetailSchema>;

@@ -21,6 +21,7 @@ export * from './repositories/documents.js';
 export * from './repositories/principals.js';
 export * from './repositories/schedules.js';
 export * from './repositories/fire-rows.js';
+export * from './repositories/schedule-placing.js';
 export * from './repositories/fire-ledger.js';
 export * from './repositories/run-targets.js';
 export * from './repositories/runs.js';

@@ -5,7 +5,7 @@ import { DEFAULT_LIMIT } from '@fettle/runbook';
 import type { OperationContext } from './context.js';
 import { findCollisions, MAX_PAIRS, type Occupation } from './forecast-collisions.js';
 import { DURATIONS_AMONG, DURATIONS_EACH, ForecastReading, type Coming } from './forecast-coming.js';
-import { noCalendars, type GateOfSchedule } from './forecast-gate.js';
+import { calendarsOfSchedule, type GateOfSchedule } from './forecast-gate.js';
 import { openOccupations } from './forecast-open-runs.js';
 import { plain, type ForecastOutcome } from './forecast-outcomes.js';
 import { comingInstants, type ComingInstants } from './forecast-schedules.js';
@@ -44,7 +44,7 @@ export async function forecast(
     targets,
     durations,
     open,
-    gateOf: options.gateOf ?? noCalendars,
+    gateOf: options.gateOf ?? calendarsOfSchedule,
     limits,
   });
   const known: Coming[] = [];

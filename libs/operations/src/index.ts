@@ -29,6 +29,7 @@ export * from './backfill-schedule.js';
 export * from './read-ledger.js';
 export * from './why-schedule.js';
 export * from './schedule-gate.js';
+export * from './place-schedule.js';
 export * from './apply-documents.js';
 export * from './upsert-schedule.js';
 export * from './list-documents.js';

@@ -1,4 +1,11 @@
-import { gateOf, gateStretches, type CalendarGate, type GateStretch, type ReadCalendar } from '@fettle/calendar';
+import {
+  gateOf,
+  gateStretches,
+  type CalendarGate,
+  type GateStretch,
+  type ReadCalendar,
+  type Stretch,
+} from '@fettle/calendar';
 import {
   FettleError,
   MAX_STRETCHES,
@@ -52,6 +59,7 @@ export async function showCalendar(
     });
   }
   const stretches = gateStretches(gate, fromMs, toMs, MAX_STRETCHES + 1);
+  const closures = closuresBetween(calendar, fromMs, toMs);
   const assets = await countAssets(transaction, space, found);
   return {
     space,
@@ -67,7 +75,8 @@ export async function showCalendar(
     from: new Date(fromMs).toISOString(),
     to: new Date(toMs).toISOString(),
     stretches: stretches.slice(0, MAX_STRETCHES).map((one) => stretchView(one, calendar)),
-    isCut: stretches.length > MAX_STRETCHES,
+    closures: closures.slice(0, MAX_STRETCHES).map((one) => closureView(one, calendar)),
+    isCut: stretches.length > MAX_STRETCHES || closures.length > MAX_STRETCHES,
   };
 }
 
@@ -87,6 +96,40 @@ function stretchView(
     isOpen: state.isOpen,
     reason,
     name: spans.find((span) => span.name !== '' && span.at(fromMs) !== null)?.name ?? '',
+  };
+}
+
+interface Closure extends Stretch {
+  readonly reason: 'freeze' | 'holiday';
+  readonly name: string;
+}
+
+/** Freezes and holidays in the order of their begin; one more than is shown where there are more. */
+function closuresBetween({ freezes, holidays }: ReadCalendar, fromMs: number, toMs: number): Closure[] {
+  const found: Closure[] = [];
+  for (const [reason, spans] of [
+    ['freeze', freezes],
+    ['holiday', holidays],
+  ] as const) {
+    for (const span of spans) {
+      let next = span.at(fromMs) ?? span.after(fromMs);
+      for (let count = 0; next !== null && next.fromMs < toMs && count <= MAX_STRETCHES; count += 1) {
+        found.push({ ...next, reason, name: span.name });
+        next = span.after(next.fromMs);
+      }
+    }
+  }
+  return found.sort((a, b) => a.fromMs - b.fromMs).slice(0, MAX_STRETCHES + 1);
+}
+
+function closureView({ fromMs, toMs, reason, name }: Closure, { timeZone }: ReadCalendar) {
+  return {
+    from: new Date(fromMs).toISOString(),
+    to: new Date(toMs).toISOString(),
+    fromLocal: localText(fromMs, timeZone),
+    toLocal: localText(toMs, timeZone),
+    reason,
+    name,
   };
 }
 

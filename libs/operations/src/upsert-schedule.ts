@@ -1,11 +1,12 @@
 import { FettleError, InvalidDocumentError, type RunbookDocument, type ScheduleDocument } from '@fettle/contracts';
 import { isDeepStrictEqual } from 'node:util';
-import { nextInstants, previousInstant, wakingCron, type ScheduleTiming } from '@fettle/calendar';
-import { enqueueCommand, findDocument, saveScheduleOwner, saveScheduleTimes } from '@fettle/database';
+import { nextInstants, previousInstant, type ScheduleTiming } from '@fettle/calendar';
+import { findDocument, saveScheduleOwner, saveScheduleTimes } from '@fettle/database';
 import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
 import { checkSecretInputs } from './check-input-names.js';
 import type { OperationContext } from './context.js';
+import { placeSchedule } from './place-schedule.js';
 import { quarantine } from './quarantine-schedule.js';
 import { recurrenceOf } from './recurrence-of.js';
 
@@ -31,8 +32,8 @@ function timingOf({ spec }: ScheduleDocument): ScheduleTiming {
 
 /**
  * Makes the schedule's row follow its document: instants count from now on where it is new or when it is due has changed, and
- * Temporal is told through the outbox, where it can wake such a schedule; the reconciler finds what nobody wakes. Runs start on behalf of whoever applied the newest version, so that nobody
- * makes a schedule run with another's rights by changing it.
+ * Temporal is told through the outbox. Runs start on behalf of whoever applied the newest version, so that nobody makes a schedule
+ * run with another's rights by changing it.
  */
 export async function upsertSchedule(context: OperationContext, request: UpsertScheduleRequest): Promise<void> {
   const { transaction, actor } = context;
@@ -52,13 +53,7 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
     const reason = 'it is never due: by its rule, bounds and exclusions there is no instant';
     return quarantine(transaction, { id, space, name }, 'invalid-schedule', reason);
   }
-  const cron = wakingCron(spec);
-  if (cron === null) return;
-  await enqueueCommand(transaction, {
-    kind: 'put-schedule',
-    subject: `schedule-${id}`,
-    payload: { scheduleId: id, cron, timeZone: spec.timeZone },
-  });
+  await placeSchedule(transaction, id, document, now);
 }
 
 /**

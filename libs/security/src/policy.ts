@@ -36,7 +36,8 @@ const operate = [...look, 'run:start', 'run:cancel', 'system:read'] as const;
  * - operator: the daily work: starts and cancels runs, pauses and triggers schedules, keeps the inventory. No `exec:run`: what
  *   an operator runs has been written down, as a version of a runbook, before.
  * - responder: an incident waits neither for a runbook nor for a maintenance window, so one-off commands (`exec:run`) and going on
- *   outside of calendars (`calendar:override`) are added to runs and schedules; the inventory and the documents stay as they are.
+ *   outside of calendars (`calendar:override`, `schedule:override`) are added to runs and schedules; the inventory and the documents
+ *   stay as they are.
  * - author: writes runbooks and schedules and starts runs to try them. No `exec:run`: a document leaves a version behind.
  * - admin: everything. Alone sets credentials and decides who may do what, because either leads to everything else.
  *

@@ -4,3 +4,4 @@ export * from './compare-runs.js';
 export * from './history-json.js';
 export * from './read-history.js';
 export * from './deployments.js';
+export * from './read-schedule.js';

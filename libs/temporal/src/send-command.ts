@@ -7,6 +7,7 @@ import {
 } from '@temporalio/client';
 import { FettleError, type TemporalCommand } from '@fettle/contracts';
 import type { TemporalClient } from './connect.js';
+import { scheduleSpec } from './schedule-spec.js';
 
 /** A call that does not answer is given up after this; the relay tries again. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -81,19 +82,14 @@ async function wakeRun({ client }: TemporalClient, workflowId: string, path: str
   }
 }
 
-/** Temporal reads seconds only where there is a year as well: seven fields. */
-function temporalCron(cron: string): string {
-  return cron.trim().split(/\s+/).length === 6 ? `${cron.trim()} *` : cron;
-}
-
 async function putSchedule(
   { client, taskQueue }: TemporalClient,
   subject: string,
-  payload: { readonly scheduleId: string; readonly cron: string; readonly timeZone: string },
+  payload: Extract<TemporalCommand, { kind: 'put-schedule' }>['payload'],
 ): Promise<void> {
   const options: ScheduleOptions = {
     scheduleId: subject,
-    spec: { cronExpressions: [temporalCron(payload.cron)], timezone: payload.timeZone },
+    spec: scheduleSpec(payload),
     action: {
       type: 'startWorkflow',
       workflowType: 'settleSchedule',

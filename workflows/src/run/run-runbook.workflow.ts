@@ -6,6 +6,7 @@ import {
   continueAsNew,
   defineSignal,
   isCancellation,
+  patched,
   rootCause,
   setHandler,
   sleep,
@@ -124,7 +125,8 @@ async function untilOpen(runId: string, root: CancellationScope, woken: Set<stri
 
 /** A run that waits for a calendar gets that time back: its row knows how much of its time is left. */
 async function untilTimeout({ runId, timeoutMs }: RunRunbookInput): Promise<void> {
-  for (let leftMs = timeoutMs; leftMs > 0; leftMs = await local.readTimeLeft(runId)) await sleep(leftMs);
+  for (let leftMs = timeoutMs; leftMs > 0; leftMs = patched('time-left') ? await local.readTimeLeft(runId) : 0)
+    await sleep(leftMs);
 }
 
 function ignoreCancellation(error: unknown): void {

@@ -18,6 +18,8 @@ export interface StoredSchedule {
   readonly failuresFrom: Date | null;
   /** Since when it has been due as it is now; null: since before this was recorded. */
   readonly countedFrom: Date | null;
+  /** Last single instant that Temporal was told; null: it has a rule, or all that there will be. */
+  readonly placedUntil: Date | null;
   /** Fires that wait: in the queue, or for an opening. */
   readonly waiting: number;
   readonly quarantineReason: string | null;
@@ -29,7 +31,7 @@ export interface StoredSchedule {
 const columns = `s.id, s.space, s.name, s.created_by AS "createdBy", s.watermark, s.next_at AS "nextAt",
   s.paused_at AS "pausedAt", s.paused_by AS "pausedBy", s.pause_reason AS "pauseReason",
   s.quarantine_reason AS "quarantineReason", s.paused_until AS "pausedUntil", s.failures_from AS "failuresFrom",
-  s.counted_from AS "countedFrom", s.waiting, v.parsed AS document, v.digest AS version`;
+  s.counted_from AS "countedFrom", s.placed_until AS "placedUntil", s.waiting, v.parsed AS document, v.digest AS version`;
 const source = `schedule s JOIN document d ON d.id = s.id JOIN document_version v ON v.id = d.current_version_id`;
 
 /** Makes the row of a schedule; of one that exists only the owner changes, and from when on failures pause it. */

@@ -42,7 +42,16 @@ function shown({ output }: Session, found: CalendarDetail): string {
     { title: 'STATE', value: (one) => (one.isOpen ? 'open' : 'closed') },
     { title: 'WHY', value: (one) => [one.reason, one.name].filter((text) => text !== null && text !== '').join(': ') },
   ]);
-  return `${head}\n${table}${found.isCut ? '... and more; give --to.\n' : ''}`;
+  const closures =
+    found.closures.length === 0
+      ? ''
+      : `\n${output.table(found.closures, [
+          { title: 'FROM', value: (one) => one.fromLocal },
+          { title: 'TO', value: (one) => one.toLocal },
+          { title: 'CLOSED BY', value: (one) => one.reason },
+          { title: 'NAME', value: (one) => one.name },
+        ])}`;
+  return `${head}\n${table}${closures}${found.isCut ? '... and more; give --to.\n' : ''}`;
 }
 
 interface StatusOptions extends SpaceOptions {

@@ -1,0 +1,84 @@
+import { compareWaking, wakingCron, wakingSpec, type WakingDifference } from '@fettle/calendar';
+import type { ScheduleDocument } from '@fettle/contracts';
+import {
+  enqueueCommand,
+  findSchedule,
+  isPlacing,
+  lockScheduleById,
+  saveCompared,
+  savePlaced,
+  type Transaction,
+} from '@fettle/database';
+import { uuidv7 } from 'uuidv7';
+import { systemContext } from './context.js';
+import { recordAudit } from './record-audit.js';
+import { recurrenceOf } from './recurrence-of.js';
+
+/** Has Temporal told, through the outbox, when to wake a schedule: a rule, and single instants where no rule of Temporal's says it. */
+export async function placeSchedule(
+  transaction: Transaction,
+  id: string,
+  document: ScheduleDocument,
+  now: Date,
+): Promise<void> {
+  const { waking, placedUntil } = wakingSpec(recurrenceOf(document), now);
+  const { spec } = document;
+  await enqueueCommand(transaction, {
+    kind: 'put-schedule',
+    subject: `schedule-${id}`,
+    payload: { scheduleId: id, cron: wakingCron(spec), timeZone: spec.timeZone, waking },
+  });
+  await savePlaced(transaction, id, placedUntil);
+}
+
+export interface Placing {
+  /** Temporal is told anew. */
+  readonly isPlaced: boolean;
+  /** What was wrong, in words; null: nothing, it was only time to place further instants. */
+  readonly difference: string | null;
+}
+
+/**
+ * Compares when Temporal will wake a schedule next (null: it does not have it) with the calendar, and has it told anew where they
+ * differ or its single instants come to an end. A difference is counted, recorded and returned: the caller raises the alarm.
+ */
+export async function compareSchedule(
+  transaction: Transaction,
+  id: string,
+  wakings: readonly number[] | null,
+  query: { readonly now: Date; readonly told: number; readonly soonMs: number },
+): Promise<Placing> {
+  const nothing: Placing = { isPlaced: false, difference: null };
+  const key = await lockScheduleById(transaction, id);
+  const schedule = key ? await findSchedule(transaction, key) : null;
+  // Settled, changed or told anew meanwhile: what Temporal said is of before.
+  if (!schedule || schedule.quarantineReason !== null || (await isPlacing(transaction, id))) return nothing;
+  const { placedUntil } = schedule;
+  const found = compareWaking(recurrenceOf(schedule.document), wakings ?? [], { ...query, until: placedUntil });
+  const isDue = found?.isDue === true && wakings !== null;
+  const difference = found === null || isDue ? null : differenceText(found, wakings === null);
+  await saveCompared(transaction, id, difference);
+  // Its last single instants are among those that Temporal tells, or come soon.
+  const isEnding =
+    placedUntil !== null &&
+    ((wakings?.length ?? 0) < query.told || placedUntil.getTime() < query.now.getTime() + query.soonMs);
+  if (found === null && !isEnding) return nothing;
+  await placeSchedule(transaction, id, schedule.document, query.now);
+  if (difference === null) return { isPlaced: true, difference: null };
+  await recordAudit(systemContext(transaction, uuidv7()), {
+    action: 'schedule.mend',
+    space: schedule.space,
+    object: { kind: 'Schedule', name: schedule.name, id },
+    detail: { difference, missing: found?.missing ?? [], extra: found?.extra ?? [] },
+  });
+  return { isPlaced: true, difference };
+}
+
+function differenceText({ missing, extra }: WakingDifference, isAbsent: boolean): string {
+  if (isAbsent) return 'Temporal did not have it';
+  const first = (what: string, list: readonly string[]): string[] =>
+    list.length === 0 ? [] : [`${what} at ${list[0]}${list.length > 1 ? ` and ${list.length - 1} more` : ''}`];
+  return [...first('Temporal would not wake it', missing), ...first('Temporal would wake it in vain', extra)].join(
+    '; ',
+  );
+}
