@@ -284,6 +284,12 @@ describe('a called run is taken up', () => {
     const undone = await called('succeeded');
     await journal(undone.outer, NIL, 'sub', 'succeeded');
     await journal(undone.outer, NIL, 'sub', 'succeeded', { phase: 'undo' });
+    // What is unknown in it would happen again with it.
+    await target(undone.child, 2, 'succeeded');
+    await journal(undone.child, asset(2), 'touch', 'unknown');
+    const refused = await post(undone.outer, 'resume');
+    expect(refused.body).toMatchObject({ code: 'unsettled-steps', context: { unsettled: [{ runId: undone.child }] } });
+    await post(undone.child, 'resolve', { target: 'db-1', as: 'done', reason: 'I looked' });
     const later = await post(undone.outer, 'resume');
     const anew = await callAgain(later.body.id);
     expect([anew.id === undone.child, anew.continues ?? null]).toEqual([false, null]);

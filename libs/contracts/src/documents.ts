@@ -1,4 +1,5 @@
 import { scheduleConductShape } from './schedule-conduct.js';
+import { scheduleDeadlineShape } from './schedule-deadlines.js';
 import { checkOneTiming, scheduleTimingShape } from './schedule-timing.js';
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
@@ -148,6 +149,7 @@ export const scheduleSpecSchema = z
     /** Instead of what the runbook says. */
     onClose: onCloseSchema.optional(),
     ...scheduleConductShape,
+    ...scheduleDeadlineShape,
   })
   .superRefine(checkOneTiming);
 export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;

@@ -55,7 +55,7 @@ export async function startFire(
   const run = await startRun(context, request, {
     ...options,
     // Keys that begin with `fire:` are taken from nobody else.
-    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : ':backfill'}`,
+    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : `:${source}`}`,
     fire: { scheduleId: schedule.id, at: new Date(nominalAt) },
   });
   return run.id;
