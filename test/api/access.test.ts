@@ -60,6 +60,8 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', `/api/v1/runs/${unknownRun}/free-capacity`, 'run:cancel', {}],
   ['GET', '/api/v1/capacity', 'document:read'],
   ['GET', '/api/v1/capacity/none', 'document:read'],
+  ['GET', '/api/v1/calendar-status', 'document:read'],
+  ['GET', '/api/v1/calendars/none', 'document:read'],
   ['GET', '/api/v1/approvals', 'run:read'],
   ['GET', `/api/v1/approvals/${unknownRun}`, 'run:read'],
   ['POST', `/api/v1/approvals/${unknownRun}/approve`, 'run:read', {}],

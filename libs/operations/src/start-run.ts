@@ -1,16 +1,12 @@
 import {
   durationMs,
   FettleError,
-  isActionStep,
-  walkSteps,
   runbookDocumentSchema,
   notFoundError,
   type RunbookSpec,
   type RunSummary,
-  type Step,
   type StartRunRequest,
 } from '@fettle/contracts';
-import { actionContracts } from '@fettle/activities/contracts';
 import {
   completeNewRun,
   type NewContinuation,
@@ -38,7 +34,8 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { checkAllowed, selectTargets, targetSelector } from './select-targets.js';
+import { selectorOf } from './run-selector.js';
+import { checkAllowed, selectTargets } from './select-targets.js';
 
 export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
@@ -325,34 +322,4 @@ export async function checkedInputs(
 
 function fireDetail(options: StartOptions): { scheduleId: string; at: string } | null {
   return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
-}
-
-export function selectorOf(
-  request: Pick<AcceptRequest, 'runbook' | 'spec' | 'on'>,
-): ReturnType<typeof targetSelector> | null {
-  const { steps, handlers = {} } = request.spec;
-  const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
-  if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
-  if (request.on === undefined) return null;
-  throw new FettleError({
-    code: 'invalid-request',
-    message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
-    remedy: 'Leave --on out.',
-  });
-}
-
-function rollbackOf({ steps, handlers = {}, rollback = 'unfinished' }: RunbookSpec): NewRun['rollback'] {
-  const isUndone = (step: Step): boolean =>
-    isActionStep(step) && isOnTargets(step) && undoOf(step, actionContracts) !== null;
-  const hasUndo = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isUndone));
-  return { policy: rollback, hasUndo };
-}
-
-function isOnTargets(step: Step): boolean {
-  if (isActionStep(step)) {
-    if (!Object.hasOwn(actionContracts, step.uses)) return false;
-    return actionContracts[step.uses as keyof typeof actionContracts].scope === 'target';
-  }
-  // Its own targets are among those that the called run inherits.
-  return 'call' in step && step.call.targets === 'inherit';
 }
