@@ -1,5 +1,7 @@
 import { FettleError, isActionStep, walkSteps, type RunbookSpec, type Step } from '@fettle/contracts';
 import { actionContracts } from '@fettle/activities/contracts';
+import type { NewRun } from '@fettle/database';
+import { undoOf } from '@fettle/runbook';
 import { targetSelector } from './select-targets.js';
 
 /** The targets that a run is asked for; null: its steps act on none. @throws FettleError `invalid-request` */
@@ -19,7 +21,8 @@ export function selectorOf(request: {
   });
 }
 
-function rollbackOf({ steps, handlers = {}, rollback = 'unfinished' }: RunbookSpec): NewRun['rollback'] {
+/** What is undone of a run that does not succeed, and whether anything of it could be. */
+export function rollbackOf({ steps, handlers = {}, rollback = 'unfinished' }: RunbookSpec): NewRun['rollback'] {
   const isUndone = (step: Step): boolean =>
     isActionStep(step) && isOnTargets(step) && undoOf(step, actionContracts) !== null;
   const hasUndo = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isUndone));

@@ -10,7 +10,6 @@ import {
 import {
   completeNewRun,
   type NewContinuation,
-  type NewRun,
   type NewTargets,
   enqueueCommand,
   findDocument,
@@ -21,7 +20,7 @@ import {
   type StoredDocument,
   saveNotifiedStates,
 } from '@fettle/database';
-import { digestOf, undoOf } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
@@ -34,7 +33,7 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { selectorOf } from './run-selector.js';
+import { rollbackOf, selectorOf } from './run-selector.js';
 import { checkAllowed, selectTargets } from './select-targets.js';
 
 export interface StartOptions {
