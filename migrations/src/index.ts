@@ -33,6 +33,8 @@ import { AllowCalendarDocuments1790000000055 } from './1790000000055-allow-calen
 import { AddCalendarHolds1790000000056 } from './1790000000056-add-calendar-holds.js';
 import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedule-feeds.js';
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
+import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
+import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -71,4 +73,6 @@ export const migrations = [
   AddCalendarHolds1790000000056,
   CreateScheduleFeeds1790000000057,
   AddWorkerBuild1790000000058,
+  FollowSchedules1790000000059,
+  WatchDeadlines1790000000060,
 ];

@@ -86,6 +86,7 @@ describe('the API process', () => {
       'fettle_outbox_oldest_seconds',
       'fettle_audit_unsealed',
       'fettle_runs_open',
+      'fettle_runs_unserved',
       'fettle_http_request_duration_seconds',
     ]) {
       expect(text).toContain(`# TYPE ${name} `);

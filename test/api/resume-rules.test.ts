@@ -284,8 +284,46 @@ describe('a called run is taken up', () => {
     const undone = await called('succeeded');
     await journal(undone.outer, NIL, 'sub', 'succeeded');
     await journal(undone.outer, NIL, 'sub', 'succeeded', { phase: 'undo' });
+    // What is unknown in it would happen again with it.
+    await target(undone.child, 2, 'succeeded');
+    await journal(undone.child, asset(2), 'touch', 'unknown');
+    const refused = await post(undone.outer, 'resume');
+    expect(refused.body).toMatchObject({ code: 'unsettled-steps', context: { unsettled: [{ runId: undone.child }] } });
+    await post(undone.child, 'resolve', { target: 'db-1', as: 'done', reason: 'I looked' });
     const later = await post(undone.outer, 'resume');
     const anew = await callAgain(later.body.id);
     expect([anew.id === undone.child, anew.continues ?? null]).toEqual([false, null]);
+  });
+
+  it('in the version that an edited step pins, once what is different in it was acknowledged', async () => {
+    const apply = async (source: string): Promise<string> => {
+      const applied = await api.call('POST', '/api/v1/documents/apply', { body: { source } });
+      expect(applied.status).toBe(200);
+      const [row] = await api.sql<{ digest: string }>(`SELECT digest FROM document_version ORDER BY id DESC LIMIT 1`);
+      return row!.digest;
+    };
+    const { outer, child } = await called('cancelled');
+    await journal(child, asset(2), 'touch', 'succeeded');
+    const [before] = await api.sql<{ version: string }>(`SELECT version FROM run WHERE id = $1`, [child]);
+    const other = '{id: other, uses: ssh.run, with: {argv: [touch, /tmp/z]}}';
+    const pinned = await apply(runbook('leaf', `  targets: asset.site == "db"\n  steps: [${other}]\n`));
+    await apply(runbook('leaf', `  targets: asset.site == "db"\n  steps: [${touch}, ${other}]\n`));
+    const call = `{id: sub, call: {runbook: leaf, version: "${pinned}"}}`;
+    const edited = await apply(
+      runbook('outer', `  targets: asset.site == "web"\n  steps:\n    - ${touch}\n    - ${call}\n`),
+    );
+    const refused = await post(outer, 'resume', { version: 'latest' });
+    expect(refused.body).toMatchObject({
+      code: 'version-changed',
+      context: {
+        to: edited,
+        called: [{ runbook: 'leaf', from: before!.version, to: pinned, gone: ['sub > touch'], changedDone: [] }],
+      },
+    });
+    const { acknowledge } = refused.body.context as { acknowledge: string };
+    expect(acknowledge).not.toBe(edited);
+    expect((await post(outer, 'resume', { version: 'latest', acknowledge: edited })).status).toBe(409);
+    const next = await post(outer, 'resume', { version: 'latest', acknowledge });
+    expect([next.status, next.body.version]).toEqual([202, edited]);
   });
 });

@@ -58,6 +58,9 @@ describe('fettle run resume', () => {
     expect({ exitCode: resumed.exitCode, stderr: resumed.stderr }).toMatchObject({ exitCode: 0 });
     expect(resumed.stdout).toMatch(/^TARGET +STATE +STEP/);
     expect(resumed.stdout.match(/^host-00\d +succeeded +two/gm)).toHaveLength(3);
+    // Two of them are not made again, and took no time in this run.
+    expect(resumed.stdout.match(/^host-00[02] +succeeded +two +0 +\(in the run before\)$/gm)).toHaveLength(2);
+    expect(resumed.stdout).toMatch(/^host-001 +succeeded +two +0 +\d+ ms$/m);
     expect(resumed.stderr).toMatch(/succeeded in .*: 3 succeeded\n$/);
     expect(resumed.stdout + resumed.stderr).not.toContain('\u001b');
     expect([(await linesOf('one')).length, (await linesOf('two')).length]).toEqual([3, 4]);

@@ -186,6 +186,44 @@ describe('a forecast', () => {
     });
   });
 
+  it('tells which calendars are closed, for a whole schedule and for assets', async () => {
+    await apply(`
+apiVersion: fettle/v1
+kind: Calendar
+metadata: {name: change-freeze}
+spec: {freezes: [{name: all, from: "2020-01-01", to: "2099-12-31"}]}
+---
+apiVersion: fettle/v1
+kind: Calendar
+metadata: {name: db-freeze}
+spec: {assets: 'asset.labels.role == "db"', freezes: [{name: books, from: "2020-01-01", to: "2099-12-31"}]}
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata: {name: frozen}
+spec: {runbook: patch, cron: "0 5 * * *", calendars: [change-freeze], whenClosed: refuse, inputs: {site: lon}}
+`);
+    const found = await ask('days=1');
+    expect(of(found, 'frozen')).toMatchObject([
+      {
+        outcome: 'refused',
+        startsAt: null,
+        findings: [
+          { kind: 'closed', calendar: 'change-freeze', message: expect.stringMatching(/^frozen by the calendar/) },
+        ],
+      },
+    ]);
+    expect(of(found, 'patch-all')[0]).toMatchObject({ outcome: 'starts' });
+    expect(of(found, 'patch-all')[0]!.findings).toContainEqual(
+      expect.objectContaining({
+        kind: 'closed',
+        calendar: 'db-freeze',
+        message: expect.stringMatching(/^db-1 waits: frozen/),
+      }),
+    );
+    expect(JSON.stringify(of(found, 'patch-web'))).not.toContain('db-freeze');
+  });
+
   it('is a table with what to look at below, and its JSON is the same as that of the API', async () => {
     const env = { FETTLE_URL: api.url, FETTLE_TOKEN: api.adminToken, TZ: 'Europe/Berlin' };
     const { stdout, exitCode } = await capture(['forecast', '--days', '2'], { env });

@@ -22,6 +22,8 @@ const timings: Readonly<Record<string, string>> = {
   rule: 'rrule: "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=22;BYMINUTE=30;BYSECOND=0", timeZone: Europe/Berlin',
   once: 'at: "2027-03-28T02:30", timeZone: Europe/Berlin',
   excluding: 'cron: "0 4 * * *", exclude: [{cron: "* * * * 0"}]',
+  rolled: 'cron: "0 4 1 * *", roll: next',
+  'close-books': 'monthly: {businessDay: [-1], time: "18:00"}, timeZone: Europe/Berlin',
   'lord-howe': 'cron: "15 2 * * *", timeZone: Australia/Lord_Howe',
 };
 

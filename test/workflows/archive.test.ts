@@ -27,7 +27,10 @@ describe('the archive of histories', () => {
   let folder: string;
 
   beforeAll(async () => {
-    server = await startTemporal({ dynamicConfig: ['limit.historyCount.suggestContinueAsNew=12'] });
+    server = await startTemporal({
+      // Each history comes in several pages.
+      dynamicConfig: ['limit.historyCount.suggestContinueAsNew=12', 'frontend.historyMaxPageSize=5'],
+    });
     stack = await TestStack.create({ temporalAddress: server.address });
     folder = await mkdtemp(join(tmpdir(), 'fettle-archive-'));
     const taskQueue = stack.environment.FETTLE_TASK_QUEUE!;
@@ -159,6 +162,27 @@ describe('the archive of histories', () => {
       stderr: expect.stringContaining('no such workflow'),
     });
     worker = await stack.startWorker();
+  }, 120_000);
+
+  it('is told to have been dropped where it was removed, and not archived again; its digest stays in the audit log', async () => {
+    const { id } = await stack.start('short');
+    await stack.ended(id);
+    await archived(id);
+    // As the how-to says.
+    await stack.dataSource.query(
+      `DELETE FROM run_history WHERE run_id IN (SELECT id FROM run WHERE ended_at < now() - interval '0 days' AND id = $1)`,
+      [id],
+    );
+    await round();
+    expect(await history(id)).toMatchObject({ state: 'dropped', executions: [], audit: [] });
+    expect(await recordsOf(id)).toMatchObject([
+      { detail: { archived: 1, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+    ]);
+    expect((await fettle('run', 'history', id)).stdout).toMatch(/^State +dropped$/m);
+    await expect(fettle('run', 'history', id, '--events')).rejects.toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('it was dropped from the archive; its digest stands in the audit log'),
+    });
   }, 120_000);
 
   it('tells what was changed in the database', async () => {

@@ -218,4 +218,38 @@ describe('undo of called runs by the run that called them', () => {
     expect((await called(id)).rollback).toEqual({ undone: ['one', 'first'], failed: [] });
     expect(callsOf(log)).toEqual(['first', 'fails', 'first-back']);
   }, 150_000);
+
+  it('leaves what a called run did on a target of which nobody knows what came after', async () => {
+    const log = 'unknown';
+    const hold = home(`hold-${log}`);
+    await writeFile(hold, '');
+    const swap = {
+      uses: 'ssh.script',
+      with: { script: 'echo swap >> "$HOME/$1"; while [ -e "$HOME/hold-$1" ]; do sleep 0.1; done', arguments: [log] },
+    };
+    await stack.addRunbook('base', { targets, steps: [place(log, 'one')] });
+    await stack.addRunbook('swaps', {
+      targets,
+      steps: [
+        call('base', { targets: 'inherit' }),
+        place(log, 'two'),
+        fails(log),
+        { id: 'swap', ...swap, timeout: '20s' },
+      ],
+    });
+    service.script(`/${log}-fails`, () => ({ status: 200 }));
+    const { id } = await stack.start('swaps');
+    await until('both swap', async () => (await linesOf(log)).filter((line) => line === 'swap').length === 2);
+    await worker.stop('SIGKILL');
+    worker = await stack.startWorker();
+    const run = await stack.ended(id, 90_000);
+    await rm(hold);
+    expect(run.targets.map(({ state, rollback }) => [state, rollback])).toEqual([
+      ['unknown', 'incomplete'],
+      ['unknown', 'incomplete'],
+    ]);
+    expect(run.rollback).toEqual({ undone: [], failed: ['two', 'go'] });
+    expect((await called(id)).targets.map(({ rollback }) => rollback)).toEqual(['incomplete', 'incomplete']);
+    expect((await linesOf(log)).filter((line) => line.includes('back'))).toEqual([]);
+  }, 120_000);
 });

@@ -17,6 +17,8 @@ import { NativeConnection, Runtime, Worker, type WorkerDeploymentOptions } from 
 import type { Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
+import { followSchedules } from './background/follow-schedules.js';
+import { watchDeadlines } from './background/watch-deadlines.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { compareSchedules } from './background/compare-schedules.js';
 import { keepPartitions } from './background/keep-partitions.js';
@@ -152,6 +154,8 @@ async function startBackground(
     startLoop(dataSource, sweepRuns(dataSource, temporal, logger), logger),
     startLoop(dataSource, sealAudit(signer, config.dataDir), logger),
     startLoop(dataSource, settleSchedules(dataSource, logger), logger),
+    startLoop(dataSource, followSchedules(dataSource, logger), logger),
+    startLoop(dataSource, watchDeadlines(dataSource, logger), logger),
     startLoop(dataSource, compareSchedules(dataSource, temporal, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
     startLoop(dataSource, notifications.task, logger),

@@ -55,9 +55,9 @@ export interface RuleRecurrence extends RecurrenceBase {
   readonly rule: RuleSchedule;
 }
 
-/** Once: at a local time (milliseconds as if the clock were UTC), or at an instant. */
+/** Once, or never (it has no instants of its own): at a local time (milliseconds as if the clock were UTC), or at an instant. */
 export interface OnceRecurrence extends RecurrenceBase {
-  readonly once: { readonly localMs: number } | { readonly atMs: number };
+  readonly once: { readonly localMs: number } | { readonly atMs: number } | { readonly never: true };
 }
 
 /** Business days of months, by their number. */

@@ -1,4 +1,4 @@
-import { durationMs, FettleError, type ScheduleSpec } from '@fettle/contracts';
+import { afterText, durationMs, FettleError, type ScheduleSpec } from '@fettle/contracts';
 import { businessDaysOf, monthlyOf, monthlyText, rollOf } from './schedule-business-days.js';
 import { parseCron } from './cron.js';
 import { DAY_MS } from './days.js';
@@ -18,6 +18,7 @@ export type ScheduleTiming = Pick<
   | 'rrule'
   | 'at'
   | 'monthly'
+  | 'after'
   | 'dst'
   | 'start'
   | 'end'
@@ -59,7 +60,8 @@ export function scheduleRecurrence(timing: ScheduleTiming, seed: string): Recurr
   if (timing.rrule !== undefined) return { ...base, rule: ruleOf(timing.rrule, timing) };
   if (timing.at !== undefined) return { ...base, once: onceOf(timing.at) };
   if (timing.monthly !== undefined) return { ...base, monthly: monthlyOf(timing.monthly, timing.businessDays) };
-  throw invalidTiming('a schedule has one of cron, every, rrule, at, monthly; none is given');
+  if (timing.after !== undefined) return { ...base, once: { never: true } };
+  throw invalidTiming('a schedule has one of cron, every, rrule, at, monthly, or after; none is given');
 }
 
 /** Everything in a timing that can be wrong, piece by piece, so that one mistake hides no other. */
@@ -163,7 +165,15 @@ function timeOf(text: string): ParsedTime {
 }
 
 /** What a person reads of a timing in one line. */
-export function timingText({ cron, every, phase, rrule, at, monthly }: ScheduleTiming): string {
+export function timingText(timing: ScheduleTiming): string {
+  const { after } = timing;
+  const isDue = [timing.cron, timing.every, timing.rrule, timing.at, timing.monthly].some((one) => one !== undefined);
+  const own = isDue ? recurrenceText(timing) : '';
+  if (after === undefined) return own;
+  return own === '' ? afterText(after) : `${own}, and ${afterText(after)}`;
+}
+
+function recurrenceText({ cron, every, phase, rrule, at, monthly }: ScheduleTiming): string {
   if (cron !== undefined) return cron;
   const text = (duration: Duration): string => (typeof duration === 'number' ? `${duration}s` : duration);
   if (every !== undefined) return `every ${text(every)}${phase === undefined ? '' : ` plus ${text(phase)}`}`;

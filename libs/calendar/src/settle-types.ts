@@ -12,8 +12,8 @@ export type FireOutcome = 'fired' | 'caught-up' | 'skipped' | 'missed' | 'refuse
  */
 export type FireCode = '' | 'paused' | 'overlap' | 'queue-full' | 'late' | 'superseded' | CalendarClosure;
 
-/** What made a fire: an instant of the schedule, a person now, or a person for an instant that had no run. */
-export type FireSource = 'nominal' | 'trigger' | 'backfill';
+/** What made a fire: an instant of the schedule, a person now, a person for an instant that had no run, or the end of another schedule's run. */
+export type FireSource = 'nominal' | 'trigger' | 'backfill' | 'after';
 
 /** What stands beside an outcome. */
 export interface FireVerdict {

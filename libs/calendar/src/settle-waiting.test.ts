@@ -122,7 +122,10 @@ describe('an instant while a calendar is closed', () => {
     expect(settled(next)).toEqual(['(00:10 fired)']);
     const later = { watermark: at('03:09'), now: at('03:09') };
     expect(settled({ ...next, ...later })).toEqual(['(00:10 fired)']);
-    expect(settled({ ...next, watermark: at('03:11'), now: at('03:11') })).toEqual(['(00:10 missed late)']);
+    const over = { watermark: at('03:11'), now: at('03:11') };
+    expect(settled({ ...next, ...over })).toEqual(['(00:10 missed late)']);
+    // Nor does it wait for the opening after that.
+    expect(settled({ ...next, ...over, gate: closed('09:00') })).toEqual(['(00:10 missed late)']);
   });
 
   it('queues one whose opening comes while a run is under way, where the schedule queues', () => {

@@ -177,6 +177,9 @@ class Settling {
     const say = (outcome: FireOutcome, code: FireCode): FireVerdict => ({ outcome, code, latenessMs, ...openVerdict });
     // What a person triggers starts while the schedule is paused, too.
     if (fire.source !== 'trigger' && isWithin(this.#paused, nowMs)) return say('skipped', 'paused');
+    // Its opening came and went, and nobody was there: the next one may be a month away.
+    const isOver = fire.outcome === 'deferred' && fire.source !== 'backfill' && latenessMs > input.catchUpMs;
+    if (isOver) return say('missed', 'late');
     if (!this.#gate.isOpen) return this.#closedWaiting(fire, latenessMs);
     if (this.#isRunning && input.overlap !== 'allow') return this.#overlappingWaiting(fire, say);
     // Lateness counts from when it could have started; a backfill is of the past by its nature.

@@ -43,6 +43,8 @@ describe('wakingSpec', () => {
       { cron: '0 4 * * 2#1' },
       { cron: '0 4 * * *', jitter: '10m' },
       { every: '1h', jitter: '10m' },
+      { cron: '0 4 1 * *', roll: 'next' },
+      { monthly: { businessDay: [1, -1], time: '04:00' } },
       { rrule: 'FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=4;BYMINUTE=0;BYSECOND=0' },
     ] satisfies Partial<ScheduleTiming>[]) {
       const { waking, placedUntil } = spec(timing);

@@ -46,7 +46,7 @@ export function wakingSpec(
 }
 
 function isPlainCron(recurrence: Recurrence): recurrence is CronRecurrence {
-  if (!('cron' in recurrence) || recurrence.jitter !== undefined) return false;
+  if (!('cron' in recurrence) || recurrence.jitter !== undefined || recurrence.roll !== undefined) return false;
   const { lastDays, nearestWeekdays, lastWeekdays, nthDaysOfWeek } = recurrence.cron;
   return [lastDays, nearestWeekdays, lastWeekdays, nthDaysOfWeek].every((special) => special === undefined);
 }

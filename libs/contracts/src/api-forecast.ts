@@ -37,9 +37,9 @@ export const forecastFindingSchema = z.object({
   /**
    * `asset`: another run changes the same assets then. `capacity`: a key has not enough units for all who want it then. `overlap`: the
    * run before of the same schedule is expected to be under way. `closed`: a calendar is closed. `closes`: a calendar closes before
-   * the expected end. `no-targets`: the selector matches nothing now. `broken`: the start would be refused as things are.
+   * the expected end. `deadline`: it is expected to start or finish later than it must. `no-targets`: the selector matches nothing now. `broken`: the start would be refused as things are.
    */
-  kind: z.enum(['asset', 'capacity', 'overlap', 'closed', 'closes', 'no-targets', 'broken']),
+  kind: z.enum(['asset', 'capacity', 'overlap', 'closed', 'closes', 'deadline', 'no-targets', 'broken']),
   message: z.string(),
   with: forecastOtherSchema.nullable(),
   /** Of `asset`: how many both change, and the first of them. */

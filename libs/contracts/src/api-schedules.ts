@@ -19,7 +19,7 @@ export const fireSchema = z.object({
   code: z.string(),
   /** Why, for people. */
   reason: z.string(),
-  source: z.enum(['nominal', 'trigger', 'backfill']),
+  source: z.enum(['nominal', 'trigger', 'backfill', 'after']),
   /** It had to wait before: in the queue behind another run, or for an opening. */
   waited: z.enum(['queued', 'deferred']).nullable(),
   /** Of a deferred one: when it starts. */

@@ -1,4 +1,5 @@
 import { scheduleConductShape } from './schedule-conduct.js';
+import { scheduleDeadlineShape } from './schedule-deadlines.js';
 import { checkOneTiming, scheduleTimingShape } from './schedule-timing.js';
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
@@ -45,6 +46,8 @@ export const waveGateSchema = z.strictObject({
   timeout: durationSchema.default('5m'),
   /** How many looks in a row it must hold. */
   consecutive: z.int().min(1).max(100).default(1),
+  /** Where it stays closed; absent: `stop`. */
+  onFailure: z.enum(['stop', 'continue', 'rollback']).optional(),
 });
 export type WaveGate = z.infer<typeof waveGateSchema>;
 
@@ -146,6 +149,7 @@ export const scheduleSpecSchema = z
     /** Instead of what the runbook says. */
     onClose: onCloseSchema.optional(),
     ...scheduleConductShape,
+    ...scheduleDeadlineShape,
   })
   .superRefine(checkOneTiming);
 export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;

@@ -29,3 +29,4 @@ export * from './calendar-spec.js';
 export * from './calendar-views.js';
 export * from './api-forecast.js';
 export * from './api-feeds.js';
+export * from './schedule-after.js';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { capacityKeySchema } from './capacity.js';
 import { API_VERSION, metadataSchema } from './documents.js';
 import { durationSchema } from './duration.js';
 import { assetNameSchema, labelsSchema, nameSchema } from './ids.js';
@@ -82,6 +83,15 @@ export const rehearsedSignalSchema = z.strictObject({
   after: durationSchema.default('1s'),
 });
 
+/** All of a capacity, held by runs that are not rehearsed. */
+export const heldCapacitySchema = z.strictObject({
+  key: capacityKeySchema,
+  /** Simulated time after the start of the run. */
+  from: durationSchema.default('0s'),
+  /** For so long; absent: for ever. */
+  for: durationSchema.optional(),
+});
+
 /** Text: the start of a step of that path. Otherwise an entry that has all the members given. */
 export const entryPatternSchema = z.union([
   stepPatternSchema,
@@ -144,6 +154,8 @@ export const rehearsalCaseSchema = z.strictObject({
   faults: z.array(faultSchema).max(100).default([]),
   approvals: z.array(decisionSchema).max(100).default([]),
   signals: z.array(rehearsedSignalSchema).max(100).default([]),
+  /** What others hold: whoever asks for it waits. */
+  capacity: z.array(heldCapacitySchema).max(100).default([]),
   expects: expectationSchema,
 });
 export type RehearsalCase = z.infer<typeof rehearsalCaseSchema>;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
+import { scheduleAfterSchema } from './schedule-after.js';
 
 const cronText = z.string().min(1).max(200);
 const ruleText = z.string().min(1).max(4000);
@@ -40,6 +41,7 @@ export const scheduleTimingShape = {
       time: z.union([timeOfDay, z.array(timeOfDay).min(1).max(100)]),
     })
     .optional(),
+  after: scheduleAfterSchema.optional(),
   /** What a business day is; absent: Monday to Friday. */
   businessDays: z
     .strictObject({
@@ -76,14 +78,18 @@ const kinds = ['cron', 'every', 'rrule', 'at', 'monthly'] as const;
 
 /** For `superRefine`: exactly one kind of timing, and `phase` only with `every`. */
 export function checkOneTiming(
-  spec: Readonly<Partial<Record<(typeof kinds)[number] | 'phase', unknown>>>,
+  spec: Readonly<Partial<Record<(typeof kinds)[number] | 'phase' | 'after', unknown>>>,
   context: z.RefinementCtx,
 ): void {
   const given = kinds.filter((kind) => spec[kind] !== undefined);
-  if (given.length !== 1) {
+  if (given.length > 1 || (given.length === 0 && spec.after === undefined)) {
     const found = given.length === 0 ? 'none is given' : `${given.join(' and ')} are given`;
     const path = given.length === 0 ? [] : [given[1] ?? ''];
-    context.addIssue({ code: 'custom', path, message: `a schedule has one of ${kinds.join(', ')}; ${found}` });
+    context.addIssue({
+      code: 'custom',
+      path,
+      message: `a schedule has one of ${kinds.join(', ')}, or after; ${found}`,
+    });
   }
   if (spec.phase !== undefined && spec.every === undefined)
     context.addIssue({ code: 'custom', path: ['phase'], message: 'phase goes with every' });

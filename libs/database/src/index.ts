@@ -70,3 +70,5 @@ export * from './repositories/asset-holders.js';
 export * from './repositories/run-histories.js';
 export * from './repositories/forecast.js';
 export * from './repositories/schedule-feeds.js';
+export * from './repositories/schedule-follows.js';
+export * from './repositories/schedule-deadlines.js';

@@ -10,6 +10,7 @@ import {
 import { diffDocuments, formatDiffLine } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
 import { checkNamedCalendars, wakeClosedRuns } from './apply-calendar.js';
+import { checkAfters } from './check-afters.js';
 import { checkDocuments, type CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
@@ -54,6 +55,7 @@ export async function applyDocuments(context: OperationContext, request: ApplyRe
   const apply = request.dryRun ? previewOne : applyOne;
   const items: ApplyItem[] = [];
   for (const plan of planned) items.push(await apply(context, plan, planned));
+  await checkAfters(context.transaction, documents);
   return { items, findings: warnings.map((finding) => ({ ...finding })) };
 }
 

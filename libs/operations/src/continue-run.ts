@@ -10,7 +10,6 @@ import {
   appendEntries,
   findOpenBelow,
   listCalls,
-  listUnfinishedCalls,
   listUnsettledSteps,
   lockContinuableRun,
   lockRun,
@@ -120,12 +119,14 @@ export async function unsettledBelow(
     },
   );
   if (depth >= MAX_DEPTH) return unsettled;
-  // A run that is made again calls all of them again, those that succeeded included.
-  const calls =
-    forResume === null ? await listCalls(transaction, runId) : await listUnfinishedCalls(transaction, runId);
-  for (const { path, childRunId } of calls) {
+  for (const { path, childRunId, hasSucceeded, isSettled } of await listCalls(transaction, runId)) {
     if (Object.hasOwn(known, path)) continue;
-    const child = { runId: childRunId, states: targetStates, known: {}, findsDetached, forResume };
+    // A run that is made again calls all of them again. One that is taken up calls those again of which it forgets that they ended
+    // well, and goes by what came of one that succeeded while nobody was there. (What runs below know is not looked at here.)
+    const isCalledAnew = forResume === null || (hasSucceeded && isSettled && depth === 0);
+    if (hasSucceeded && !isCalledAnew) continue;
+    const how = isCalledAnew ? { findsDetached: false, forResume: null } : { findsDetached, forResume };
+    const child = { runId: childRunId, states: targetStates, known: {}, ...how };
     unsettled.push(...(await unsettledBelow(context, child, depth + 1)));
   }
   return unsettled;

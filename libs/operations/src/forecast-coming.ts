@@ -2,9 +2,9 @@ import { FettleError, runbookDocumentSchema, type ForecastRun, type RunbookSpec 
 import { findDocument, findPrincipalById, type EndedDuration } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { demandOf, type Demand } from './forecast-demand.js';
-import type { GateOfSchedule } from './forecast-gate.js';
+import type { ForecastCalendars } from './forecast-gate.js';
 import type { OpenOccupation } from './forecast-open-runs.js';
-import { expectedDuration, expectedOutcomes, type ForecastOutcome } from './forecast-outcomes.js';
+import { expectedDuration, expectedOutcomes, withAssetGates, type ForecastOutcome } from './forecast-outcomes.js';
 import type { ComingInstants } from './forecast-schedules.js';
 import { MAX_ASSETS_EACH, type ForecastTargets, type SelectedAssets } from './forecast-targets.js';
 
@@ -30,7 +30,7 @@ interface ReadingInput {
   readonly targets: ForecastTargets;
   readonly durations: readonly EndedDuration[];
   readonly open: readonly OpenOccupation[];
-  readonly gateOf: GateOfSchedule;
+  readonly calendars: ForecastCalendars;
   readonly limits: string[];
 }
 
@@ -48,21 +48,21 @@ export class ForecastReading {
 
   async comingOf(one: ComingInstants): Promise<Coming> {
     const { schedule, instants } = one;
-    const { limits, open, gateOf, targets } = this.input;
+    const { limits, open, calendars, targets } = this.input;
     const { spec } = schedule.document;
     const duration = this.#durationOf(schedule.id, spec.runbook);
+    const runbook = await this.#specOf(spec.runbook);
     const opens = open.filter(({ scheduleId }) => scheduleId === schedule.id).map(({ endMs }) => endMs);
     const outcomes = expectedOutcomes(
       instants.map(({ at }) => Date.parse(at)),
       {
         overlap: spec.overlap,
-        ...(await gateOf(this.context, schedule)),
+        ...(await calendars.gateOf(schedule)),
         duration,
         openUntilMs: opens.length === 0 ? null : Math.max(...opens),
       },
     );
     const base = { ...one, ...nothing, outcomes, duration };
-    const runbook = await this.#specOf(spec.runbook);
     if (typeof runbook === 'string') return { ...base, broken: runbook };
     const broken = (await this.#ownerStands(schedule.createdBy)) ? null : 'the owner of the schedule has been revoked';
     const demand = demandOf(runbook, spec.inputs);
@@ -72,7 +72,8 @@ export class ForecastReading {
       const selected = await targets.of(runbook, spec.runbook, spec.targets);
       if (selected?.more === true)
         limits.push(`${schedule.name} selects more than ${MAX_ASSETS_EACH} assets: the first by name were looked at`);
-      return { ...base, targets: selected, demand, broken };
+      const gates = await calendars.gatesOf(runbook, selected?.assets ?? new Map());
+      return { ...base, outcomes: withAssetGates(outcomes, gates), targets: selected, demand, broken };
     } catch (error) {
       if (!(error instanceof FettleError)) throw error;
       return { ...base, broken: error.message };

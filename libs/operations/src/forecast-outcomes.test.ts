@@ -1,6 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { alwaysOpen, type CalendarGate } from '@fettle/calendar';
-import { ASSUMED_MS, expectedDuration, expectedOutcomes, type OutcomeRules } from './forecast-outcomes.js';
+import {
+  ASSUMED_MS,
+  deadlineFindings,
+  expectedDuration,
+  expectedOutcomes,
+  type OutcomeRules,
+} from './forecast-outcomes.js';
 
 const minute = 60_000;
 const base = Date.UTC(2026, 10, 23);
@@ -33,6 +39,30 @@ describe('expected durations', () => {
       p90Ms: null,
       expectedMs: ASSUMED_MS,
     });
+  });
+});
+
+describe('deadlines', () => {
+  it('are told where what is expected comes later than it must', () => {
+    const outcome = {
+      outcome: 'queued' as const,
+      startMs: base + 20 * minute,
+      endMs: base + 50 * minute,
+      findings: [],
+    };
+    const kinds = (startBy: number | null, finishBy: number | null, hasHistory = true): string[] =>
+      deadlineFindings(
+        base,
+        outcome,
+        { startMs: startBy === null ? null : startBy * minute, finishMs: finishBy === null ? null : finishBy * minute },
+        hasHistory,
+      ).map(({ message }) => message.replace(/^it must have (\w+) by .*/, '$1'));
+    expect(kinds(null, null)).toEqual([]);
+    expect(kinds(20, 50)).toEqual([]);
+    expect(kinds(19, 49)).toEqual(['started', 'finished']);
+    expect(kinds(19, 49, false)).toEqual(['started']);
+    const skipped = { outcome: 'skipped' as const, startMs: null, endMs: null, findings: [] };
+    expect(deadlineFindings(base, skipped, { startMs: minute, finishMs: null }, true)).toHaveLength(1);
   });
 });
 

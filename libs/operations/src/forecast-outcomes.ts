@@ -1,5 +1,6 @@
-import type { CalendarGate } from '@fettle/calendar';
+import type { CalendarGate, GateClosed } from '@fettle/calendar';
 import type { ForecastDuration, ForecastFinding, ForecastRun } from '@fettle/contracts';
+import type { AssetGate } from './forecast-gate.js';
 
 /** A run with no history is reckoned to take so long. */
 export const ASSUMED_MS = 600_000;
@@ -77,17 +78,39 @@ function overlapText(overlap: string, isQueued: boolean): string {
   return 'this one would wait for its end';
 }
 
-function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): ForecastOutcome {
-  const state = gate(atMs);
-  if (state.isOpen) return { outcome: 'starts', startMs: atMs, endMs: null, findings: [] };
-  const { calendar, nextOpenMs, reason } = state;
+/** Adds which assets have to wait at the start, because calendars that select them are closed then. */
+export function withAssetGates(
+  outcomes: readonly ForecastOutcome[],
+  gates: readonly AssetGate[],
+): readonly ForecastOutcome[] {
+  if (gates.length === 0) return outcomes;
+  return outcomes.map((outcome) => {
+    const { startMs } = outcome;
+    if (startMs === null) return outcome;
+    const closed = gates.flatMap(({ gate, count, example }) => {
+      const state = gate(startMs);
+      if (state.isOpen) return [];
+      const which = count === 1 ? `${example} waits` : `${count} assets, ${example} among them, wait`;
+      return [{ ...plain('closed', `${which}: ${closureText(state)}`), calendar: state.calendar }];
+    });
+    return closed.length === 0 ? outcome : { ...outcome, findings: [...outcome.findings, ...closed] };
+  });
+}
+
+function closureText({ calendar, nextOpenMs, reason }: GateClosed): string {
   const why = {
     window: `outside of the windows of the calendar ${calendar}`,
     freeze: `frozen by the calendar ${calendar}`,
     holiday: `a holiday of the calendar ${calendar}`,
   }[reason];
-  const opens = nextOpenMs === null ? 'no opening is known' : `it opens at ${utcMinute(nextOpenMs)}`;
-  const findings = [{ ...plain('closed', `${why}; ${opens}`), calendar }];
+  return `${why}; ${nextOpenMs === null ? 'no opening is known' : `it opens at ${utcMinute(nextOpenMs)}`}`;
+}
+
+function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): ForecastOutcome {
+  const state = gate(atMs);
+  if (state.isOpen) return { outcome: 'starts', startMs: atMs, endMs: null, findings: [] };
+  const { calendar, nextOpenMs } = state;
+  const findings = [{ ...plain('closed', closureText(state)), calendar }];
   if (whenClosed === 'defer' && nextOpenMs !== null)
     return { outcome: 'deferred', startMs: nextOpenMs, endMs: null, findings };
   return { outcome: whenClosed === 'refuse' ? 'refused' : 'skipped', startMs: null, endMs: null, findings };
@@ -104,6 +127,40 @@ function closingFindings(startMs: number, endMs: number, { gate, duration }: Out
       `nothing starts on further targets after ${utcMinute(state.closesAtMs)}, and it may take until ${utcMinute(endMs)}`,
     ),
   ];
+}
+
+/** By when it must have started and finished, after its instant; null: it need not. */
+export interface Deadlines {
+  readonly startMs: number | null;
+  readonly finishMs: number | null;
+}
+
+/** What is expected to come later than it must; without a history nothing is known of the end. */
+export function deadlineFindings(
+  atMs: number,
+  { startMs, endMs }: ForecastOutcome,
+  must: Deadlines,
+  hasHistory: boolean,
+): ForecastFinding[] {
+  if (must.startMs === null && must.finishMs === null) return [];
+  if (startMs === null || endMs === null)
+    return [plain('deadline', 'it must start or finish by a time, and does not start')];
+  const found: ForecastFinding[] = [];
+  if (must.startMs !== null && startMs > atMs + must.startMs)
+    found.push(
+      plain(
+        'deadline',
+        `it must have started by ${utcMinute(atMs + must.startMs)}, and is expected to at ${utcMinute(startMs)}`,
+      ),
+    );
+  if (must.finishMs !== null && hasHistory && endMs > atMs + must.finishMs)
+    found.push(
+      plain(
+        'deadline',
+        `it must have finished by ${utcMinute(atMs + must.finishMs)}, and may take until ${utcMinute(endMs)}`,
+      ),
+    );
+  return found;
 }
 
 export function plain(kind: ForecastFinding['kind'], message: string): ForecastFinding {

@@ -1,5 +1,5 @@
 import { nextInstants, instants, scheduleRecurrence, type Instant, type Recurrence } from '@fettle/calendar';
-import { FettleError, type Forecast } from '@fettle/contracts';
+import { afterText, FettleError, type Forecast } from '@fettle/contracts';
 import type { StoredSchedule } from '@fettle/database';
 
 /** Instants of one schedule that are looked at; what a schedule by the minute has beyond is said. */
@@ -41,6 +41,9 @@ export function comingInstants(
     return { schedule, instants: found.slice(0, MAX_INSTANTS_EACH) };
   }
   if (found.length > 0) return { schedule, instants: found };
+  const { after, cron, every, rrule, at, monthly } = document.spec;
+  if (after !== undefined && [cron, every, rrule, at, monthly].every((one) => one === undefined))
+    return { schedule: name, state: 'after', reason: `it is due ${afterText(after)}`, instants: null };
   const [next] = nextInstants({ ...recurrence, after: range.fromMs, count: 1 });
   const reason = next === undefined ? 'it is never due again' : `it is due next at ${next.at}`;
   return { schedule: name, state: 'not-due', reason, instants: 0 };

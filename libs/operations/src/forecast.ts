@@ -1,13 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Forecast, ForecastFinding, ForecastQuery, ForecastRun } from '@fettle/contracts';
+import {
+  durationMs,
+  type Forecast,
+  type ForecastFinding,
+  type ForecastQuery,
+  type ForecastRun,
+} from '@fettle/contracts';
 import { listCapacityLimits, listEndedDurations, listScheduleRows } from '@fettle/database';
 import { DEFAULT_LIMIT } from '@fettle/runbook';
 import type { OperationContext } from './context.js';
 import { findCollisions, MAX_PAIRS, type Occupation } from './forecast-collisions.js';
 import { DURATIONS_AMONG, DURATIONS_EACH, ForecastReading, type Coming } from './forecast-coming.js';
-import { calendarsOfSchedule, type GateOfSchedule } from './forecast-gate.js';
+import { ForecastCalendars } from './forecast-gate.js';
 import { openOccupations } from './forecast-open-runs.js';
-import { plain, type ForecastOutcome } from './forecast-outcomes.js';
+import { deadlineFindings, plain, type ForecastOutcome } from './forecast-outcomes.js';
 import { comingInstants, type ComingInstants } from './forecast-schedules.js';
 import { ForecastTargets, targetsView } from './forecast-targets.js';
 import { requireAsset } from './read-assets.js';
@@ -27,7 +33,7 @@ const DAY_MS = 86_400_000;
 export async function forecast(
   context: OperationContext,
   query: ForecastQuery,
-  options: { readonly gateOf?: GateOfSchedule; readonly now?: Date } = {},
+  options: { readonly now?: Date } = {},
 ): Promise<Forecast> {
   const { transaction } = context;
   const { space, days, asset = null } = query;
@@ -44,7 +50,7 @@ export async function forecast(
     targets,
     durations,
     open,
-    gateOf: options.gateOf ?? calendarsOfSchedule,
+    calendars: await ForecastCalendars.read(context, space),
     limits,
   });
   const known: Coming[] = [];
@@ -137,7 +143,13 @@ function runView(
 ): ForecastRun {
   const { schedule, targets, duration, broken } = coming;
   const { spec } = schedule.document;
-  const findings = [...(expected?.findings ?? []), ...collisions];
+  const { mustStartBy, mustFinishBy } = spec;
+  const must = {
+    startMs: mustStartBy === undefined ? null : durationMs(mustStartBy),
+    finishMs: mustFinishBy === undefined ? null : durationMs(mustFinishBy),
+  };
+  const late = expected ? deadlineFindings(Date.parse(at), expected, must, duration.basis !== 'none') : [];
+  const findings = [...(expected?.findings ?? []), ...late, ...collisions];
   const starts = broken === null && expected !== undefined && expected.startMs !== null;
   if (broken !== null) findings.unshift(plain('broken', broken));
   if (targets !== null && targets.assets.size === 0)

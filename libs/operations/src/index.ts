@@ -86,6 +86,7 @@ export * from './run-gate.js';
 export { calendarStatus, showCalendar } from './read-calendars.js';
 export { checkNamedCalendars } from './apply-calendar.js';
 export { forecast, MAX_RUNS as MAX_FORECAST_RUNS } from './forecast.js';
-export type { ForecastGate, GateOfSchedule } from './forecast-gate.js';
 export { createFeed, listFeeds, revokeFeed, MAX_FEEDS_EACH } from './schedule-feeds.js';
 export * from './read-feed.js';
+export { followRun } from './follow-run.js';
+export { watchDeadline } from './watch-deadline.js';

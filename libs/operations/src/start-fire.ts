@@ -9,7 +9,7 @@ import {
 import { decide } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
-import { startRun } from './start-run.js';
+import { startRun, type StartOptions } from './start-run.js';
 
 /** A fire that is to start a run now. */
 export interface StartingFire {
@@ -27,6 +27,12 @@ export function scheduledRequest({ space, name, document }: StoredSchedule, sour
   return source === 'nominal' ? request : { ...request, reason: `schedule ${name}` };
 }
 
+/** What a schedule says of calendars: it holds for its runs. */
+export function calendarOptions({ document }: StoredSchedule): Pick<StartOptions, 'schedule'> {
+  const { calendars, onClose } = document.spec;
+  return { schedule: { calendars, onClose } };
+}
+
 /**
  * Starts the run of a fire on behalf of the schedule's owner, or of who asked for it, with the rights that he has now.
  * @throws FettleError as `startRun`, and `denied` where he has been revoked
@@ -38,19 +44,19 @@ export async function startFire(
 ): Promise<string> {
   const context = await contextOf(transaction, schedule, fire.requestedBy ?? schedule.createdBy);
   const { nominalAt, source, requestKey } = fire;
-  const { document } = schedule;
   const request = scheduledRequest(schedule, source);
+  const options = calendarOptions(schedule);
   if (source === 'trigger') {
     const key = requestKey === null ? {} : { idempotencyKey: requestKey };
-    const run = await startRun(context, request, { ...key, schedule: document.spec });
+    const run = await startRun(context, request, { ...options, ...key });
     await setRunSchedule(transaction, run.id, schedule.id);
     return run.id;
   }
   const run = await startRun(context, request, {
+    ...options,
     // Keys that begin with `fire:` are taken from nobody else.
-    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : ':backfill'}`,
+    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : `:${source}`}`,
     fire: { scheduleId: schedule.id, at: new Date(nominalAt) },
-    schedule: document.spec,
   });
   return run.id;
 }

@@ -44,8 +44,6 @@ export interface StartOptions {
   readonly parent?: CallingStep | undefined;
   /** What the schedule that it is of says of calendars. */
   readonly schedule?: CalendarSubject['schedule'];
-  /** Instead of what the request says. */
-  readonly calendar?: CalendarChoice | undefined;
 }
 
 /** A step that calls a runbook, and what the called run has from the run around it. */
@@ -81,7 +79,7 @@ export async function startRun(
     action: 'run.start',
     requestDigest: digestOf(request),
     options,
-    calendar: options.calendar ?? request,
+    calendar: request,
   });
 }
 

@@ -19,7 +19,7 @@ import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { settlePending } from './resume-schedule.js';
 import { readScheduleGate, type ReadScheduleGate } from './schedule-gate.js';
-import { scheduledRequest } from './start-fire.js';
+import { calendarOptions, scheduledRequest } from './start-fire.js';
 import { findAccepted, startRun, type StartOptions } from './start-run.js';
 
 /**
@@ -39,10 +39,9 @@ export async function triggerSchedule(
   const known = await findKnown(context, schedule, options);
   if (known) return known;
   const openRunIds = await openRunsOf(context, schedule);
-  const gate = await (options.readGate ?? readScheduleGate)(transaction, schedule);
   const now = new Date();
-  const waits =
-    override === undefined ? await waitingVerdict(context, schedule, gate(now.getTime()), openRunIds) : null;
+  const gate = (await (options.readGate ?? readScheduleGate)(transaction, schedule))(now.getTime());
+  const waits = override === undefined ? await waitingVerdict(context, schedule, gate, openRunIds) : null;
   const fire: NewFire = {
     ...{ nominalAt: now.toISOString(), source: 'trigger', instants: 1, lastNominalAt: null, runId: null },
     outcome: waits?.outcome ?? 'fired',
@@ -58,12 +57,11 @@ export async function triggerSchedule(
     requestKey: idempotencyKey ?? null,
   };
   if (waits !== null) return wait(context, schedule, fire, openRunIds);
-  const isClosed = !gate(now.getTime()).isOpen;
-  const run = await startRun(context, scheduledRequest(schedule, 'trigger'), {
-    idempotencyKey,
-    schedule: schedule.document.spec,
-    ...(override === undefined || !isClosed ? {} : { calendar: { overrideCalendar: override.reason } }),
-  });
+  const run = await startRun(
+    context,
+    { ...scheduledRequest(schedule, 'trigger'), ...(gate.isOpen ? {} : { overrideCalendar: override?.reason }) },
+    { ...calendarOptions(schedule), idempotencyKey },
+  );
   await setRunSchedule(transaction, run.id, schedule.id);
   await insertFires(transaction, schedule.id, [{ ...fire, runId: run.id }]);
   await audit(context, schedule, {

@@ -1,7 +1,19 @@
-import { FettleError, InvalidDocumentError, type RunbookDocument, type ScheduleDocument } from '@fettle/contracts';
+import {
+  durationMs,
+  FettleError,
+  InvalidDocumentError,
+  type RunbookDocument,
+  type ScheduleDocument,
+} from '@fettle/contracts';
 import { isDeepStrictEqual } from 'node:util';
 import { nextInstants, previousInstant, type ScheduleTiming } from '@fettle/calendar';
-import { findDocument, saveScheduleOwner, saveScheduleTimes } from '@fettle/database';
+import {
+  findDocument,
+  saveScheduleAfter,
+  saveScheduleDeadlines,
+  saveScheduleOwner,
+  saveScheduleTimes,
+} from '@fettle/database';
 import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
 import { checkSecretInputs } from './check-input-names.js';
@@ -45,11 +57,20 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
   const { space, name } = metadata;
   const pauseOnFailure = spec.pauseOnFailure === true;
   await saveScheduleOwner(transaction, { id, space, name, createdBy: actor.principalId, pauseOnFailure });
+  await saveScheduleAfter(transaction, id, spec.after?.schedule ?? null);
+  await saveScheduleDeadlines(transaction, id, {
+    startMs: spec.mustStartBy === undefined ? null : durationMs(spec.mustStartBy),
+    finishMs: spec.mustFinishBy === undefined ? null : durationMs(spec.mustFinishBy),
+  });
   if (previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document))) return;
   const now = new Date();
   const nextAt = nextFireAt(document, now);
   await saveScheduleTimes(transaction, { id, watermark: now, nextAt });
-  if (nextAt === null && previousInstant({ ...recurrenceOf(document), before: now }) === null) {
+  if (
+    nextAt === null &&
+    spec.after === undefined &&
+    previousInstant({ ...recurrenceOf(document), before: now }) === null
+  ) {
     const reason = 'it is never due: by its rule, bounds and exclusions there is no instant';
     return quarantine(transaction, { id, space, name }, 'invalid-schedule', reason);
   }

@@ -1,8 +1,8 @@
 import { instants, nextInstants, previewInstants, previousInstant, type Recurrence } from '@fettle/calendar';
-import type { ScheduleWhy } from '@fettle/contracts';
+import { afterText, type ScheduleWhy } from '@fettle/contracts';
 import {
   findFireAt,
-  findLastFire,
+  findNewestFire,
   findRunRow,
   type StoredFire,
   type StoredSchedule,
@@ -27,7 +27,9 @@ export async function whySchedule(
     const answer = `${key.name} is quarantined and starts nothing: ${schedule.quarantineReason}.`;
     return { schedule: key.name, at: at?.toISOString() ?? null, answer, fire: null };
   }
-  const fire = await (at === null ? findLastFire(transaction, schedule.id) : findFireAt(transaction, schedule.id, at));
+  const fire = await (at === null
+    ? findNewestFire(transaction, schedule.id)
+    : findFireAt(transaction, schedule.id, at));
   if (fire && (at === null || covers(fire, at))) {
     const asked = at ?? fire.lastNominalAt ?? fire.nominalAt;
     const answer = await fireSentence(transaction, schedule, fire, asked);
@@ -52,7 +54,9 @@ async function fireSentence(
   const what =
     source === 'trigger'
       ? `${name} was triggered at ${at.toISOString()} by ${textOf(fire.evidence['triggeredBy'])}`
-      : `${name} was due at ${localText(at, schedule)}`;
+      : source === 'after'
+        ? `${name} was due at ${localText(at, schedule)}, when run ${textOf(fire.evidence['followedRun'])} of ${textOf(fire.evidence['followedSchedule'])} had ended,`
+        : `${name} was due at ${localText(at, schedule)}`;
   const filled = source === 'backfill' ? ', was filled in later' : '';
   const stretch = count > 1 ? `; the same holds for ${count} instants in a row, ${span(fire)}` : '';
   if (runId !== null) {
@@ -91,8 +95,9 @@ function openRunsText({ evidence }: StoredFire): string {
 function momentSentence(schedule: StoredSchedule, recurrence: Recurrence, at: Date | null): string {
   const { name, countedFrom, watermark } = schedule;
   const [next] = nextInstants({ ...recurrence, after: at ?? watermark, count: 1 });
-  const nextText =
-    next === undefined ? 'it is never due again' : `the next instant is ${localText(new Date(next.at), schedule)}`;
+  const { after } = schedule.document.spec;
+  const never = after === undefined ? 'it is never due again' : `it is due ${afterText(after)}`;
+  const nextText = next === undefined ? never : `the next instant is ${localText(new Date(next.at), schedule)}`;
   if (at === null) return `${name} has not been due yet; ${nextText}.`;
   const skipped = skippedText(schedule, recurrence, at);
   if (skipped !== null) return skipped;

@@ -3,6 +3,7 @@ import { readSystemGauges } from '@fettle/database';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { DataSource } from 'typeorm';
 import { registerCapacityGauges } from './capacity-gauges.js';
+import { registerDeadlineGauge } from './deadline-gauge.js';
 import { registerScheduleGauges } from './schedule-gauges.js';
 import { registerUnservedGauge } from './unserved-gauge.js';
 import type { FettleRequest, FettleResponse, Next } from '../common/request.js';
@@ -33,6 +34,7 @@ export class Metrics {
     });
     this.#registerGauges(registers);
     registerCapacityGauges(registers, dataSource, this.#failures);
+    registerDeadlineGauge(registers, dataSource, this.#failures);
     registerScheduleGauges(registers, dataSource, this.#failures);
     registerUnservedGauge(registers, dataSource, this.#failures);
   }

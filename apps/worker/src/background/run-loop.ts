@@ -12,6 +12,8 @@ export const backgroundLocks = {
   'send-notifications': 7_070_018,
   'free-capacity': 7_070_015,
   'archive-histories': 7_070_019,
+  'follow-schedules': 7_070_020,
+  'watch-deadlines': 7_070_021,
   'compare-schedules': 7_070_053,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;

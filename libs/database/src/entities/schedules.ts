@@ -31,10 +31,16 @@ export class ScheduleEntity {
   @Column('timestamptz', { name: 'placed_until', nullable: true }) placedUntil!: Date | null;
   @Column('integer') differences!: number;
   @Column('text', { name: 'last_difference', nullable: true }) lastDifference!: string | null;
+  /** The schedule of the same space that it follows, and since when. */
+  @Column('text', { name: 'after_name', nullable: true }) afterName!: string | null;
+  @Column('timestamptz', { name: 'after_from', nullable: true }) afterFrom!: Date | null;
+  /** So long after an instant its run must have started, and finished. */
+  @Column('bigint', { name: 'must_start_ms', nullable: true }) mustStartMs!: number | null;
+  @Column('bigint', { name: 'must_finish_ms', nullable: true }) mustFinishMs!: number | null;
 }
 
 export type FireOutcome = (typeof fireOutcomes)[number];
-export type FireSource = 'nominal' | 'trigger' | 'backfill';
+export type FireSource = 'nominal' | 'trigger' | 'backfill' | 'after';
 
 @Entity('fire')
 export class FireEntity {

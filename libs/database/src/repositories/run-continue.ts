@@ -160,15 +160,23 @@ export async function listUnfinishedCalls(
   );
 }
 
+/** A run that a step called. */
+export interface CallRow {
+  readonly path: string;
+  readonly childRunId: string;
+  readonly hasSucceeded: boolean;
+  /** The step has ended well with it: should it be come to again, it calls anew. */
+  readonly isSettled: boolean;
+}
+
 /** Runs that steps of a run called, whatever became of them. */
-export async function listCalls(
-  transaction: Transaction,
-  runId: string,
-): Promise<{ readonly path: string; readonly childRunId: string }[]> {
+export async function listCalls(transaction: Transaction, runId: string): Promise<CallRow[]> {
   return transaction.query(
-    `SELECT path, child_run_id AS "childRunId" FROM run_wait
-     WHERE run_id = $1 AND kind = 'call' AND child_run_id IS NOT NULL ORDER BY path`,
-    [runId],
+    `SELECT w.path, w.child_run_id AS "childRunId", c.state = 'succeeded' AS "hasSucceeded",
+       EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = $2 AND s.step = w.path AND s.phase = 'do'
+         AND s.state = 'succeeded') AS "isSettled"
+     FROM run_wait w JOIN run c ON c.id = w.child_run_id WHERE w.run_id = $1 AND w.kind = 'call' ORDER BY w.path`,
+    [runId, NIL_ASSET_ID],
   );
 }
 

@@ -28,11 +28,18 @@ export interface DoneStep {
   readonly state: StepState;
   readonly outputs: Readonly<Record<string, unknown>>;
   readonly error: StoredError | null;
-  /** Something of its target could not be undone: what was done before that stays. */
+  /** Something of its target could not be undone, or nobody knows of a later step: what was done before that stays. */
   readonly isRollbackIncomplete: boolean;
   /** The last attempt to undo it; null: none was made. */
   readonly undo: { readonly generation: number; readonly state: StepState; readonly effect: JournaledEffect } | null;
 }
+
+/** A step of another segment of which nobody knows whether it happened: a target goes no further after it, so it is a later one. */
+const unknownElsewhere = `EXISTS (
+       SELECT 1 FROM run_step x WHERE x.run_id = t.run_id AND x.asset_id = t.asset_id AND x.phase = 'do' AND x.effect <> 'none'
+         AND x.state IN ('started', 'unknown') AND x.step <> ALL ($2) AND NOT EXISTS (
+           SELECT 1 FROM run_step y WHERE y.run_id = x.run_id AND y.asset_id = x.asset_id AND y.step = x.step AND y.phase = 'do'
+             AND y.generation > x.generation))`;
 
 /**
  * Steps of a run that may have to be undone, by target: those of these paths whose action was dispatched. Targets in the order of
@@ -57,7 +64,7 @@ export async function readDoneSteps(
     undo_effect: JournaledEffect | null;
   }[] = await transaction.query(
     `SELECT t.asset_id, t.asset_name, done.step, done.state, t.outputs, t.error,
-       t.rollback IS NOT DISTINCT FROM 'incomplete' AS is_incomplete, undo.generation AS undo_generation,
+       coalesce(t.rollback = 'incomplete' OR above.rollback = 'incomplete' OR above.state = 'unknown', false) OR ${unknownElsewhere} AS is_incomplete, undo.generation AS undo_generation,
        undo.state AS undo_state, undo.effect AS undo_effect
      FROM run_target t
      CROSS JOIN LATERAL (

@@ -30,6 +30,11 @@ describe('the gate between waves', () => {
     expect(findings(gate)).toEqual([]);
   });
 
+  it('must not look for longer than the run may take', () => {
+    const gate = `{ uses: http.request, with: { url: x }, condition: 'true', timeout: 100h }`;
+    expect(findings(gate)).toEqual([expect.stringContaining('the gate may look for 360000 s')]);
+  });
+
   it.each([
     [`{}`, '9:11', 'nothing has to hold'],
     [`{ every: 1s }`, '9:11', 'nothing has to hold'],

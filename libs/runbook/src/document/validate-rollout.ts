@@ -16,6 +16,7 @@ export function validateRollout(spec: RunbookSpec, places: DocumentPlaces, findi
   };
   if (waves !== undefined) checkWaves(waves, report);
   if (soak !== undefined) checkSoak(spec, durationMs(soak), report);
+  else checkGateTime(spec, 0, report);
   if (strict === true && maxFailures === undefined) {
     const message = '"strict" has no effect without "maxFailures"';
     report('rollout-unused', message, [...base, 'strict'], { severity: 'warning' });
@@ -56,7 +57,18 @@ function checkSoak(spec: RunbookSpec, soakMs: number, report: Report): void {
   }
   const waitMs = (waves.length - 1) * soakMs;
   const timeoutMs = durationMs(spec.timeout);
+  checkGateTime(spec, soakMs, report);
   if (waitMs < timeoutMs) return;
   const message = `the waits between ${waves.length} waves come to ${waitMs / 1000} s, and the run may take ${timeoutMs / 1000} s`;
   report('soak-too-long', message, path);
+}
+
+/** A gate that may look for longer than the run may take never stays closed: the run times out before. */
+function checkGateTime({ rollout, timeout }: RunbookSpec, soakMs: number, report: Report): void {
+  const { gate, waves = [] } = rollout;
+  if (gate?.uses === undefined || waves.length < 2) return;
+  const [gateMs, timeoutMs] = [durationMs(gate.timeout), durationMs(timeout)];
+  if (soakMs + gateMs < timeoutMs || soakMs >= timeoutMs) return;
+  const message = `the gate may look for ${gateMs / 1000} s after a wait of ${soakMs / 1000} s, and the run may take ${timeoutMs / 1000} s: it would time out before the gate is found closed`;
+  report('gate-too-long', message, [...base, 'gate', 'timeout'], { severity: 'warning' });
 }

@@ -48,7 +48,7 @@ export function advance(program: Program, state: EngineState, event: EngineEvent
 function finished(program: Program, walk: Walk, outcome: Outcome): Advance {
   const { draft } = walk;
   const end = ending(program, walk, outcome);
-  draft.unwinding = { ending: end, left: toUndo(program, draft.undo, end), undone: [], failed: [] };
+  draft.unwinding = { ending: end, left: toUndo(program, draft, end), undone: [], failed: [] };
   return unwound(program, draft, walk.commands);
 }
 

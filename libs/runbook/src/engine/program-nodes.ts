@@ -161,6 +161,8 @@ export interface ProgramGate {
   readonly require: string | null;
   /** Repeated until its condition has held so many times in a row; null: `require` is all. */
   readonly look: PolledAction | null;
+  /** What the run does where it stays closed; absent: it fails, and undoes what its runbook says. */
+  readonly onFailure?: 'continue' | 'rollback' | undefined;
 }
 
 /** The run level of one runbook version: JSON, small, and the same for the same version and actions. */

@@ -238,12 +238,13 @@ class Compiler {
   gate(): ProgramGate | null {
     const { gate } = this.#spec.rollout;
     if (gate === undefined) return null;
-    const { require = null, uses, with: input = {}, condition = 'true', every, timeout, consecutive } = gate;
-    if (uses === undefined) return { require, look: null };
+    const { require = null, uses, with: input = {}, condition = 'true', every, timeout, consecutive, onFailure } = gate;
+    const closed = onFailure === undefined || onFailure === 'stop' ? {} : { onFailure };
+    if (uses === undefined) return { require, look: null, ...closed };
     // Nothing reads its output: only the condition does.
     const step = this.#control('gate', { id: 'gate', uses, with: input, outputs: {}, onError: 'fail' });
     const look = { step, condition, everyMs: durationMs(every), timeoutMs: durationMs(timeout), consecutive };
-    return { require, look };
+    return { require, look, ...closed };
   }
 
   #control(id: string, step: ActionStep): ControlStep {

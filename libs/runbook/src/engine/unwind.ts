@@ -3,16 +3,21 @@ import type { StepError } from './decide-step.js';
 import type { Program } from './program-nodes.js';
 import type { Draft, EngineState, Ending } from './state.js';
 import { undoneBy, type Undo, type UndoReach } from './undo.js';
+import { UNDOES_ALL } from './walk-targets.js';
 
 /** What a run that did not succeed undoes, in the order in which it was begun. */
-export function toUndo(program: Program, undo: readonly Undo[], ending: Ending): readonly Undo[] {
+export function toUndo(
+  program: Program,
+  { undo, marks }: Pick<Draft, 'undo' | 'marks'>,
+  ending: Ending,
+): readonly Undo[] {
   if (ending.state === 'succeeded' || program.rollback === 'nothing') return [];
-  return undoneBy(reachOf(program, ending), undo);
+  return undoneBy(reachOf(program, marks, ending), undo);
 }
 
 /** Where the way was gone to its end, only targets failed. */
-function reachOf({ rollback }: Program, { isComplete }: Ending): UndoReach {
-  if (rollback === 'all') return 'all';
+function reachOf({ rollback }: Program, marks: Draft['marks'], { isComplete }: Ending): UndoReach {
+  if (rollback === 'all' || marks[UNDOES_ALL] === true) return 'all';
   return isComplete ? 'failed' : 'unfinished';
 }
 
@@ -49,7 +54,7 @@ export function unwind(program: Program, draft: Draft): readonly EngineCommand[]
   while (draft.unwinding !== null && draft.unwinding.left.length > 0) {
     const { left, ending } = draft.unwinding;
     const next = left.at(-1)!;
-    const command = undoCommand(next, reachOf(program, ending));
+    const command = undoCommand(next, reachOf(program, draft.marks, ending));
     if ('kind' in command) {
       draft.open[command.path] = {};
       return [...commands, command];

@@ -2,9 +2,11 @@ import type { JsonObject } from '../json.js';
 import type { WaveReference } from './commands.js';
 import { compileStep, decideStep } from './decide-step.js';
 import type { PolledAction, TargetsNode } from './program-nodes.js';
-import type { Outcome } from './state.js';
 import { failureError, firstWave } from './targets.js';
 import { cancelled, ok, WalkBase, type Place, type Result } from './walk-base.js';
+
+/** Mark of a run whose gate says that all of it is undone. */
+export const UNDOES_ALL = '#undoes-all';
 
 /** Code of a run that stopped between two waves, because what has to hold there did not. */
 export const GATE_CLOSED = 'gate-closed';
@@ -112,7 +114,7 @@ export abstract class WalkTargets extends WalkBase {
     const wave = { number: next.number - 1, of: next.of };
     draft.segment = { path, wave, isAtGate: true };
     const reason = gate.require === null ? null : this.#refusal(gate.require, place);
-    return reason === null ? this.#atGate(node, place, path, wave) : this.#closed(path, wave, reason);
+    return reason === null ? this.#atGate(node, place, path, wave) : this.#closed(node, place, path, { wave, reason });
   }
 
   /** Looks until the gate opens, and goes on with the next wave; where it stays closed, no further wave begins. */
@@ -127,7 +129,9 @@ export abstract class WalkTargets extends WalkBase {
     delete draft.marks[at];
     delete draft.outputs[at];
     if (result.state === 'cancelled') return this.leave(cancelled, null);
-    if (result.state !== 'ok') return this.#closed(path, wave, result.error?.message ?? 'it cannot be looked at');
+    if (result.state !== 'ok') {
+      return this.#closed(node, place, path, { wave, reason: result.error?.message ?? 'it cannot be looked at' });
+    }
     this.note(at, 'gate-passed', { wave: wave.number, of: wave.of });
     return this.dispatch(node, place, path, { number: wave.number + 1, of: wave.of });
   }
@@ -140,15 +144,24 @@ export abstract class WalkTargets extends WalkBase {
     return decision.kind === 'fail' ? decision.error.message : `\`${require}\` is false`;
   }
 
-  #closed(path: string, wave: WaveReference, reason: string): Outcome {
+  /** The gate stays closed: the end of the segment, unless the runbook says that it is only told. */
+  #closed(
+    node: TargetsNode,
+    place: Place,
+    path: string,
+    { wave, reason }: { readonly wave: WaveReference; readonly reason: string },
+  ): Result {
     const at = gatePath(path, wave);
-    this.note(at, 'gate-closed', { wave: wave.number, of: wave.of, reason });
+    const onFailure = this.program.rollout?.gate?.onFailure ?? 'stop';
+    this.note(at, 'gate-closed', { wave: wave.number, of: wave.of, reason, onFailure });
+    if (onFailure === 'continue') return this.dispatch(node, place, path, { number: wave.number + 1, of: wave.of });
+    if (onFailure === 'rollback') this.draft.marks[UNDOES_ALL] = true;
     const message = `the gate after wave ${wave.number} of ${wave.of} did not open, so no further wave was dispatched: ${reason}`;
     // Where targets stand differs: those of later waves did not even begin.
     return this.leave({ state: 'failed', error: { code: GATE_CLOSED, message, stepId: at } }, null);
   }
 
-  protected leave(outcome: Outcome, position: number | null): Outcome {
+  protected leave<Left extends Result>(outcome: Left, position: number | null): Left {
     this.draft.segment = null;
     this.draft.position = position;
     return outcome;

@@ -13,6 +13,13 @@ export function* effectRules(context: LintContext): Generator<Draft> {
       const message = `"${id}" is ${effect} and says nothing of how it is undone; give it \`rollback\`, or \`rollback: {none: <why>}\``;
       yield { code: 'mutating-without-rollback', message, path };
     }
+    const own = context.reads.find(
+      (one) => one.keys[0] === 'steps' && one.keys[1] === id && startsWith(one.path, [...path, 'rollback']),
+    );
+    if (own !== undefined) {
+      const message = `the rollback of "${id}" reads what "${id}" yields, which is nothing where it failed half-way`;
+      yield { code: 'rollback-reads-own-output', message, path: own.path };
+    }
     if (changes && step.retry !== undefined && step.retry.maxAttempts > 1) {
       const message = `"${id}" is ${effect} and is tried up to ${step.retry.maxAttempts} times`;
       yield { code: 'retried-mutation', message, path: [...path, 'retry'], atKey: true };

@@ -36,6 +36,13 @@ export const lintRules = {
     bad: '- {id: stop, uses: ssh.run, with: {argv: [systemctl, stop, app]}}',
     good: '- id: stop\n  uses: ssh.run\n  with: {argv: [systemctl, stop, app]}\n  rollback: {uses: ssh.run, with: {argv: [systemctl, start, app]}}',
   },
+  'rollback-reads-own-output': {
+    level: 'warning',
+    title: 'a rollback that reads the output of the very step that it undoes',
+    why: 'A step that failed half-way, or whose worker was lost, has left no output: just then its rollback cannot be carried out. Undo by what was known before the step.',
+    bad: "- id: snapshot\n  uses: ssh.run\n  with: {argv: [lvcreate, -s, vg/data]}\n  outputs: {name: result.stdout}\n  rollback: {uses: ssh.run, with: {argv: [lvremove, '${{ steps.snapshot.name }}']}}",
+    good: "- id: snapshot\n  uses: ssh.run\n  with: {argv: [lvcreate, -s, -n, '${{ run.id }}', vg/data]}\n  rollback: {uses: ssh.run, with: {argv: [lvremove, '-f', 'vg/${{ run.id }}']}}",
+  },
   'retried-mutation': {
     level: 'warning',
     title: 'a retry of a step that may have changed something before it failed',

@@ -56,6 +56,10 @@ export const findingCodes: Readonly<Record<string, FindingCode>> = {
     'the waits between waves take as long as the run may',
     'shorten `soak`, or give the run more time',
   ),
+  'gate-too-long': warning(
+    'a gate that may look for longer than the run may take',
+    'shorten its `timeout`, or lengthen that of the runbook',
+  ),
   'gate-incomplete': error(
     'a gate between waves of which something is missing',
     'give `require`, or `uses` with its `condition`',

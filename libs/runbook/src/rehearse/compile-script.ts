@@ -70,6 +70,10 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
       payload: payload as JsonValue,
       afterMs: durationMs(after),
     })),
+    held: one.capacity.map(({ key, from, for: held }) => {
+      const fromMs = Date.parse(spec.startAt) + durationMs(from);
+      return { key, fromMs, toMs: held === undefined ? null : fromMs + durationMs(held) };
+    }),
   };
 }
 

@@ -4,13 +4,13 @@ import { undoOf } from '../engine/step-undo.js';
 import type { JsonPath } from '../json.js';
 import type { RehearsedEntry } from './journal.js';
 
-export const coverageKinds = ['step', 'branch', 'catch', 'finally', 'handler', 'rollback'] as const;
+export const coverageKinds = ['step', 'branch', 'gate', 'catch', 'finally', 'handler', 'rollback'] as const;
 export type CoverageKind = (typeof coverageKinds)[number];
 
 /** Something in a runbook that a rehearsal can come to. */
 export interface CoveragePoint {
   readonly kind: CoverageKind;
-  /** Id of the step; of a handler, its name. */
+  /** Id of the step; of a handler, its name; `rollout` of the gate between waves. */
   readonly step: string;
   /** Which branch: its name or number from 1. */
   readonly branch?: string | undefined;
@@ -25,7 +25,7 @@ export interface CoverageShare {
 
 export interface Coverage {
   readonly runbook: string;
-  /** Steps and branches. */
+  /** Steps, branches, and the gate between waves, which a rehearsal has looked at. */
   readonly steps: CoverageShare;
   /** What is there for the case that something fails: `catch`, `finally`, handlers and rollbacks. */
   readonly compensation: CoverageShare;
@@ -47,6 +47,7 @@ export function coverageOf(
   const undone = idsOf(own.filter(({ kind }) => kind === 'undo-started'));
   const isReached = (step: Step): boolean =>
     seen.has(step.id) || nestedSteps(step).some(({ steps }) => steps.some(isReached));
+  const gates = gatePoints(spec, own);
   const points = pointsOf(spec, actions).map(({ step, block, ...point }): CoveragePoint => {
     if (point.kind === 'rollback') return { ...point, step: step.id, isTaken: undone.has(step.id) };
     if (block !== undefined) return { ...point, step: point.name ?? step.id, isTaken: block.some(isReached) };
@@ -54,15 +55,15 @@ export function coverageOf(
     return { ...point, step: step.id, isTaken: isPlain ? executed.has(step.id) : isReached(step) };
   });
   const share = (kinds: readonly CoverageKind[]): CoverageShare => {
-    const of = points.filter(({ kind }) => kinds.includes(kind));
+    const of = [...points, ...gates].filter(({ kind }) => kinds.includes(kind));
     return { taken: of.filter(({ isTaken }) => isTaken).length, total: of.length };
   };
   return {
     runbook,
-    steps: share(['step', 'branch']),
+    steps: share(['step', 'branch', 'gate']),
     compensation: share(['catch', 'finally', 'handler', 'rollback']),
     rollbacks: share(['rollback']),
-    points: points.map(({ kind, step, branch, path, isTaken }) => ({
+    points: [...points, ...gates].map(({ kind, step, branch, path, isTaken }) => ({
       kind,
       step,
       ...(branch === undefined ? {} : { branch }),
@@ -70,6 +71,13 @@ export function coverageOf(
       isTaken,
     })),
   };
+}
+
+/** A gate opens, or stays closed, by what it looks at: a rehearsal that never comes to it says nothing of that. */
+function gatePoints({ rollout }: RunbookSpec, entries: readonly RehearsedEntry[]): readonly CoveragePoint[] {
+  if (rollout.gate === undefined || rollout.waves === undefined) return [];
+  const isTaken = entries.some(({ kind }) => kind === 'gate-passed' || kind === 'gate-closed');
+  return [{ kind: 'gate', step: 'rollout', path: ['spec', 'rollout', 'gate'], isTaken }];
 }
 
 /** From 0 to 1; nothing to come to is all of it. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { failuresOf, rehearseText } from './testing.js';
 
-const documents = `
+const documentsOf = (onFailure: string, rollback: string, cases: string): string => `
 apiVersion: fettle/v1
 kind: Runbook
 metadata: {name: rolling}
@@ -9,8 +9,8 @@ spec:
   targets: asset.kind == "server"
   rollout:
     waves: [1, 2, "100%"]
-    gate: {uses: http.request, with: {url: "http://health"}, condition: result.status == 200, every: 10s, timeout: 1m}
-  rollback: all
+    gate: {uses: http.request, with: {url: "http://health"}, condition: result.status == 200, every: 10s, timeout: 1m${onFailure}}
+  rollback: ${rollback}
   steps:
     - {id: restart, uses: ssh.run, with: {argv: [restart]}, rollback: {uses: ssh.run, with: {argv: [back]}}}
 ---
@@ -21,6 +21,13 @@ spec:
   runbook: rolling
   estate: [{name: web1}, {name: web2}, {name: web3}]
   cases:
+${cases}
+`;
+
+const documents = documentsOf(
+  '',
+  'all',
+  `
     - name: well after a while
       mocks: [{step: "restart#gate1", attempt: 1, output: {status: 503}}]
       expects:
@@ -43,11 +50,53 @@ spec:
         absent:
           - {entry: step-started, target: web3}
         rollbacks: [{step: restart, target: web1}, {step: restart, target: web2}]
-        within: 90s
-`;
+        within: 90s`,
+);
 
 describe('a rehearsal of a gate between waves', () => {
   it('mocks what it looks at, by the wave that it comes after', () => {
     expect(failuresOf(rehearseText(documents))).toEqual([]);
+  });
+
+  const closed = "mocks: [{step: 'restart#gate1', output: {status: 503}}]";
+
+  it('only tells of it where the runbook goes on', () => {
+    const cases = `
+    - name: ill
+      ${closed}
+      expects:
+        state: succeeded
+        sequence: [{entry: gate-closed, step: 'restart#gate1'}, {entry: gate-passed, step: 'restart#gate2'}]`;
+    expect(failuresOf(rehearseText(documentsOf(', onFailure: continue', 'unfinished', cases)))).toEqual([]);
+  });
+
+  it('undoes what came through where the runbook wants that, and not otherwise', () => {
+    const cases = (rollbacks: string): string => `
+    - name: ill
+      ${closed}
+      expects: {state: failed, error: gate-closed, targets: {web1: succeeded}, rollbacks: ${rollbacks}}`;
+    const all = cases('[{step: restart, target: web1}]');
+    expect(failuresOf(rehearseText(documentsOf(', onFailure: rollback', 'unfinished', all)))).toEqual([]);
+    expect(failuresOf(rehearseText(documentsOf(', onFailure: stop', 'unfinished', cases('[]'))))).toEqual([]);
+    expect(failuresOf(rehearseText(documentsOf(', onFailure: rollback', 'nothing', cases('[]'))))).toEqual([]);
+  });
+
+  it('is something that a rehearsal has to come to', () => {
+    const report = rehearseText(
+      documentsOf(
+        '',
+        'all',
+        `
+    - name: it fails before
+      faults: [{step: restart, kind: fail}]
+      estate: [{name: web1}]
+      expects: {state: failed}`,
+      ),
+    );
+    const gate = report.coverage[0]!.points.filter(({ kind }) => kind === 'gate');
+    expect(gate).toEqual([{ kind: 'gate', step: 'rollout', path: ['spec', 'rollout', 'gate'], isTaken: false }]);
+    const taken = rehearseText(documents).coverage[0]!;
+    expect(taken.points.find(({ kind }) => kind === 'gate')?.isTaken).toBe(true);
+    expect(taken.steps).toEqual({ taken: 2, total: 2 });
   });
 });

@@ -50,6 +50,14 @@ export interface ScriptedSignal {
   readonly afterMs: number;
 }
 
+/** All of a key, in simulated time since 1970. */
+export interface HeldCapacity {
+  readonly key: string;
+  readonly fromMs: number;
+  /** Null: for ever. */
+  readonly toMs: number | null;
+}
+
 /** The world outside of a rehearsed run. */
 export interface Script {
   attempt(call: ScriptedCall): ScriptedEnd;
@@ -57,6 +65,8 @@ export interface Script {
   decisions(question: { readonly runbook: string; readonly path: string }): readonly ScriptedDecision[];
   /** What comes from outside to the rehearsed run itself. */
   readonly signals: readonly ScriptedSignal[];
+  /** What runs hold that are not rehearsed; absent: nothing. */
+  readonly held?: readonly HeldCapacity[] | undefined;
 }
 
 /** Id of the step that a path is an instance of: `each[ber]/deploy!recover/undo` -> `undo`. */

@@ -4,7 +4,7 @@ import { undoneBy, type Undo, type UndoReach } from '../engine/undo.js';
 import { undoCommand } from '../engine/unwind.js';
 import { SimulatedControl } from './simulated-control.js';
 import type { SimulatedRun } from './simulated-run.js';
-import { isWanted, undoSegment } from './simulated-undo.js';
+import { isWanted, undoSegment, type UndoAbove } from './simulated-undo.js';
 import type { TargetRow } from './targets.js';
 
 type UndoCall = Extract<EngineCommand, { kind: 'undo-call' }>;
@@ -18,15 +18,18 @@ export function undoCall(run: SimulatedRun, command: UndoCall, answer: (event: E
     const own = targets.get(name);
     return own === undefined ? which !== 'failed' : isWanted(own, which);
   };
-  undoCalled({ which, isMeant }, run, path.replace(/#undo$/, ''), (state, error) =>
+  const isKept = ({ name }: TargetRow): boolean => {
+    const own = targets.get(name);
+    return own !== undefined && (own.isRollbackIncomplete || own.state === 'unknown');
+  };
+  undoCalled({ which, isMeant, isKept }, run, path.replace(/#undo$/, ''), (state, error) =>
     answer({ kind: 'ended', path, state, ...(error === null ? {} : { error }) }),
   );
 }
 
 /** What the run that rolls back says of those that it called. */
-interface Scope {
+interface Scope extends UndoAbove {
   readonly which: UndoReach;
-  readonly isMeant: (target: TargetRow) => boolean;
 }
 
 function undoCalled(
@@ -84,7 +87,7 @@ function undoOne(scope: Scope, called: SimulatedRun, one: Undo, onEnd: (state: U
         called,
         command,
         (event) => (count === 0 ? onEnd('skipped') : ended(event)),
-        scope.isMeant,
+        scope,
       );
       return;
     }

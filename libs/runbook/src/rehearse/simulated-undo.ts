@@ -11,18 +11,19 @@ type UndoSegment = Extract<EngineCommand, { kind: 'undo-segment' }>;
 
 /**
  * Undoes what was begun in a segment, on all its targets beside each other and on each the last step first. Where something of a later
- * segment could not be undone, all of this one stays. `isMeant`: which targets, where another run says so.
+ * segment could not be undone, or nobody knows of it, all of this one stays. `above`: what the run says that rolls back, where it is not
+ * this one.
  * @returns the number of targets
  */
 export function undoSegment(
   host: SegmentHost,
   command: UndoSegment,
   answer: (event: EngineEvent) => void,
-  isMeant?: (target: TargetRow) => boolean,
+  above?: UndoAbove,
 ): number {
   const { path, which } = command;
   const targets = host.targets
-    .filter((target) => (isMeant === undefined ? isWanted(target, which) : isMeant(target)))
+    .filter((target) => (above === undefined ? isWanted(target, which) : above.isMeant(target)))
     .map((target) => ({ target, done: doneSteps(host, command, target) }))
     .filter(({ done }) => done.length > 0);
   let left = targets.length;
@@ -37,7 +38,8 @@ export function undoSegment(
     return 0;
   }
   for (const { target, done } of targets) {
-    const undo = new TargetUndo(host, command, target, done, (isComplete) => {
+    const isKept = isUnknownElsewhere(target, done) || above?.isKept(target) === true;
+    const undo = new TargetUndo(host, command, { target, done, isKept }, (isComplete) => {
       if (!isComplete) incomplete.push(target.name);
       left -= 1;
       if (left === 0) end();
@@ -81,6 +83,19 @@ function doneSteps(
     });
 }
 
+/** What the run that rolls back says of a target of one below it. */
+export interface UndoAbove {
+  readonly isMeant: (target: TargetRow) => boolean;
+  /** What is not undone yet stays. */
+  readonly isKept: (target: TargetRow) => boolean;
+}
+
+/** Of a step of another segment nobody knows: a target goes no further after it, so it is a later one. */
+function isUnknownElsewhere(target: TargetRow, done: readonly Done[]): boolean {
+  const here = new Set(done.map(({ path }) => path));
+  return [...target.begun].some(([path, step]) => step.isExecuted && isUncertain(step.state) && !here.has(path));
+}
+
 /** Nobody knows whether it happened: a person decides. */
 function isUncertain(state: StepState | null): boolean {
   return state === 'unknown' || state === null;
@@ -94,12 +109,13 @@ class TargetUndo {
   readonly #onEnd: (isComplete: boolean) => void;
   /** What is still to be undone, the next one last. */
   readonly #left: Done[];
+  /** Nobody knows of a later step on it: what is not undone yet stays. */
+  readonly #isKept: boolean;
 
   constructor(
     host: SegmentHost,
     command: UndoSegment,
-    target: TargetRow,
-    done: readonly Done[],
+    { target, done, isKept }: { readonly target: TargetRow; readonly done: readonly Done[]; readonly isKept: boolean },
     onEnd: (isComplete: boolean) => void,
   ) {
     this.#host = host;
@@ -107,6 +123,7 @@ class TargetUndo {
     this.#target = target;
     this.#onEnd = onEnd;
     this.#left = [...done];
+    this.#isKept = isKept;
   }
 
   next(): void {
@@ -116,7 +133,7 @@ class TargetUndo {
       this.#left.pop();
       return this.next();
     }
-    if (this.#target.isRollbackIncomplete) return this.#end();
+    if (this.#target.isRollbackIncomplete || this.#isKept) return this.#end();
     this.#attempt(done, done.undo, 1);
   }
 

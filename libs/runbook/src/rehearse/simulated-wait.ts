@@ -4,6 +4,7 @@ import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import { stepOutputs, type StepError } from '../engine/decide-step.js';
 import type { JsonObject, JsonValue } from '../json.js';
 import type { ScriptedDecision } from './script.js';
+import { takeCapacity } from './simulated-capacity.js';
 import type { OpenWork, SimulatedRun } from './simulated-run.js';
 
 type Kind = 'wait' | 'wait-until' | 'ask-approval' | 'await-signal' | 'take-capacity';
@@ -165,21 +166,6 @@ function awaitSignal(run: SimulatedRun, command: Wait<'await-signal'>, answer: A
       stop();
       run.listeners.delete(path);
       end('cancelled');
-    },
-  };
-}
-
-/** Nobody else takes any in a rehearsal. */
-function takeCapacity(run: SimulatedRun, { path, wants }: Wait<'take-capacity'>, answer: Answer): OpenWork {
-  const step = path.replace(/#capacity$/, '') || null;
-  const stop = run.clock.after(0, () => {
-    run.append({ kind: 'capacity-granted', step, data: { wants: wants.map((want) => ({ ...want })) } });
-    answer({ kind: 'ended', path, state: 'succeeded' });
-  });
-  return {
-    cancel: () => {
-      stop();
-      answer({ kind: 'ended', path, state: 'cancelled' });
     },
   };
 }

@@ -82,4 +82,28 @@ describe('a target of which something could not be undone', () => {
       'web2 {"state":"undone","left":[]}',
     ]);
   });
+
+  it('keeps what stands before a later segment without any undo, of which nobody knows', () => {
+    const steps = `
+    - {id: keep, uses: ssh.run, with: {argv: [copy]}, ${undone}}
+    - {id: tell, uses: http.request, with: {url: "http://lb/told"}}
+    - {id: swap, uses: ssh.run, with: {argv: [swap]}}`;
+    const report = rehearseText(
+      documents(
+        steps,
+        `
+    - name: the worker is lost while it swaps
+      faults: [{step: swap, target: web1, kind: crash}, {step: swap, target: web2, kind: fail}]
+      expects:
+        state: failed
+        targets: {web1: unknown, web2: failed}
+        rollbacks: [{step: keep, target: web2}]`,
+      ),
+    );
+    expect(failuresOf(report)).toEqual([]);
+    expect(rollbacks(report)).toEqual([
+      'web1 {"state":"incomplete","left":["keep"]}',
+      'web2 {"state":"undone","left":[]}',
+    ]);
+  });
 });

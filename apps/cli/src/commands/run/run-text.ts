@@ -66,9 +66,11 @@ function lastStepText({ steps }: RunTarget): string {
   return last.attempt > 1 ? `${last.step} (attempt ${last.attempt})` : last.step;
 }
 
+/** Of what was done in this run: a resumed one knows steps that were done long before. */
 function tookOf({ steps }: RunTarget): string {
-  const first = steps[0]?.startedAt;
-  const last = steps.at(-1)?.endedAt;
+  const own = steps.filter(({ carriedFrom }) => carriedFrom === undefined);
+  const first = own[0]?.startedAt;
+  const last = own.at(-1)?.endedAt;
   return first === undefined || last === undefined || last === null
     ? ''
     : duration(Date.parse(last) - Date.parse(first));
@@ -82,7 +84,9 @@ function detailOf(target: RunTarget): string {
   const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
   const settled = resolutionText(target.steps.findLast((step) => step.resolution !== undefined));
   const said = error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
-  return [said, rollback.trim(), settled].filter((part) => part !== '').join(' ');
+  const isBefore = target.steps.length > 0 && target.steps.every(({ carriedFrom }) => carriedFrom !== undefined);
+  const before = isBefore ? '(in the run before)' : '';
+  return [said, rollback.trim(), settled, before].filter((part) => part !== '').join(' ');
 }
 
 /** What a person found of a step that was unknown. */
