@@ -97,7 +97,8 @@ class Generator extends StepGenerator {
     const known = [...place.known];
     return Array.from({ length: 1 + this.next(max) }, () => {
       const step = this.step({ ...place, known });
-      if (step['uses'] === 'http.request') known.push(step['id'] as string);
+      const isOfRun = step['uses'] === 'http.request' || 'wait' in step;
+      if (isOfRun && 'code' in ((step['outputs'] ?? {}) as object)) known.push(step['id'] as string);
       return step;
     });
   }

@@ -1,7 +1,5 @@
-import { FettleError, isActionStep, walkSteps, type RunbookSpec, type Step } from '@fettle/contracts';
-import { actionContracts } from '@fettle/activities/contracts';
-import type { NewRun } from '@fettle/database';
-import { undoOf } from '@fettle/runbook';
+import { FettleError, walkSteps, type RunbookSpec } from '@fettle/contracts';
+import { isOnTargets } from './rollback-of.js';
 import { targetSelector } from './select-targets.js';
 
 /** The targets that a run is asked for; null: its steps act on none. @throws FettleError `invalid-request` */
@@ -19,21 +17,4 @@ export function selectorOf(request: {
     message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
     remedy: 'Leave --on out.',
   });
-}
-
-/** What is undone of a run that does not succeed, and whether anything of it could be. */
-export function rollbackOf({ steps, handlers = {}, rollback = 'unfinished' }: RunbookSpec): NewRun['rollback'] {
-  const isUndone = (step: Step): boolean =>
-    isActionStep(step) && isOnTargets(step) && undoOf(step, actionContracts) !== null;
-  const hasUndo = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isUndone));
-  return { policy: rollback, hasUndo };
-}
-
-function isOnTargets(step: Step): boolean {
-  if (isActionStep(step)) {
-    if (!Object.hasOwn(actionContracts, step.uses)) return false;
-    return actionContracts[step.uses as keyof typeof actionContracts].scope === 'target';
-  }
-  // Its own targets are among those that the called run inherits.
-  return 'call' in step && step.call.targets === 'inherit';
 }

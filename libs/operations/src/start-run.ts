@@ -33,7 +33,8 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { rollbackOf, selectorOf } from './run-selector.js';
+import { rollbackOf } from './rollback-of.js';
+import { selectorOf } from './run-selector.js';
 import { checkAllowed, selectTargets } from './select-targets.js';
 
 export interface StartOptions {
