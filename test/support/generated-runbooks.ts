@@ -98,7 +98,7 @@ class Generator extends StepGenerator {
     return Array.from({ length: 1 + this.next(max) }, () => {
       const step = this.step({ ...place, known });
       const isOfRun = step['uses'] === 'http.request' || 'wait' in step;
-      if (isOfRun && 'code' in ((step['outputs'] ?? {}) as object)) known.push(step['id'] as string);
+      if (isOfRun && 'code' in (step['outputs'] ?? {})) known.push(step['id'] as string);
       return step;
     });
   }
