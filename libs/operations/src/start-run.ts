@@ -1,20 +1,16 @@
 import {
   durationMs,
   FettleError,
-  isActionStep,
   walkSteps,
   runbookDocumentSchema,
   notFoundError,
   type RunbookSpec,
   type RunSummary,
-  type Step,
   type StartRunRequest,
 } from '@fettle/contracts';
-import { actionContracts } from '@fettle/activities/contracts';
 import {
   completeNewRun,
   type NewContinuation,
-  type NewRun,
   type NewTargets,
   enqueueCommand,
   findDocument,
@@ -25,7 +21,7 @@ import {
   type StoredDocument,
   saveNotifiedStates,
 } from '@fettle/database';
-import { digestOf, undoOf } from '@fettle/runbook';
+import { digestOf } from '@fettle/runbook';
 import { validateInputs } from '@fettle/runbook/source';
 import type { Permission } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
@@ -38,6 +34,7 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
+import { isOnTargets, rollbackOf } from './rollback-of.js';
 import { checkAllowed, selectTargets, targetSelector } from './select-targets.js';
 
 export interface StartOptions {
@@ -337,20 +334,4 @@ export function selectorOf(
     message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
     remedy: 'Leave --on out.',
   });
-}
-
-function rollbackOf({ steps, handlers = {}, rollback = 'unfinished' }: RunbookSpec): NewRun['rollback'] {
-  const isUndone = (step: Step): boolean =>
-    isActionStep(step) && isOnTargets(step) && undoOf(step, actionContracts) !== null;
-  const hasUndo = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isUndone));
-  return { policy: rollback, hasUndo };
-}
-
-function isOnTargets(step: Step): boolean {
-  if (isActionStep(step)) {
-    if (!Object.hasOwn(actionContracts, step.uses)) return false;
-    return actionContracts[step.uses as keyof typeof actionContracts].scope === 'target';
-  }
-  // Its own targets are among those that the called run inherits.
-  return 'call' in step && step.call.targets === 'inherit';
 }
