@@ -193,6 +193,7 @@ export function openState(state: GateState): OpenState {
   return {
     isOpen: true,
     ...(state.closesAtMs === undefined ? {} : { closesAt: new Date(state.closesAtMs).toISOString() }),
+    ...(state.isCut === true ? { isCut: true } : {}),
   };
 }
 
