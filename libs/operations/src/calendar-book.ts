@@ -138,7 +138,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function closedFor(name: string): ReadCalendar {
-  const always = { name: 'unreadable', at: () => ({ fromMs: 0, toMs: 8.64e15 }), after: () => null };
+  const always = { name: 'unreadable', cost: 1, at: () => ({ fromMs: 0, toMs: 8.64e15 }), after: () => null };
   return { name, timeZone: 'UTC', windows: [], freezes: [always], holidays: [] };
 }
 
