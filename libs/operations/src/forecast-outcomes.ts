@@ -118,9 +118,9 @@ function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): Forecast
 
 /** A window that is too short for what usually happens in it. */
 function closingFindings(startMs: number, endMs: number, { gate, duration }: OutcomeRules): ForecastFinding[] {
-  const state = gate(startMs);
-  if (!state.isOpen || state.closesAtMs === undefined || state.closesAtMs >= endMs || duration.basis === 'none')
-    return [];
+  if (duration.basis === 'none') return [];
+  const state = gate(startMs, { closes: true });
+  if (!state.isOpen || state.isCut === true || state.closesAtMs === undefined || state.closesAtMs >= endMs) return [];
   return [
     plain(
       'closes',
