@@ -1,4 +1,3 @@
-export { countInstants } from './count-instants.js';
 export {
   alwaysOpen,
   type CalendarClosure,
@@ -11,6 +10,7 @@ export { parseCron, type CronSchedule } from './cron.js';
 export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
   instants,
+  iterateInstants,
   MAX_INSTANTS,
   nextInstants,
   previewInstants,
