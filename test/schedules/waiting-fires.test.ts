@@ -217,6 +217,27 @@ describe('fires that wait, end and are explained', () => {
     await expect(fill({ to: '2099-01-01T00:00:00Z' })).rejects.toMatchObject({ code: 'invalid-request' });
   });
 
+  it('reads its calendars only where there is something to decide', async () => {
+    const id = await schedule('calm', 'overlap: queue-one');
+    await since(id);
+    let reads = 0;
+    const settleAt = (minutes: number) =>
+      stack.dataSource.transaction((transaction) =>
+        settleFire(transaction, id, at(minutes), () => {
+          reads += 1;
+          return Promise.resolve<CalendarGate>(() => ({ isOpen: true, closesAtMs: undefined }));
+        }),
+      );
+    const counts: number[] = [];
+    // 01:00 starts, 02:00 is queued and looked at again.
+    for (const minutes of [30, 60, 61, 120, 121]) {
+      await settleAt(minutes);
+      counts.push(reads);
+    }
+    expect(counts).toEqual([0, 1, 1, 2, 3]);
+    expect(await fires('calm')).toEqual(['01:00 fired', '02:00 queued overlap']);
+  });
+
   it('a pause has an end, ends what waits, and one row tells of it', async () => {
     const id = await schedule('rest', 'overlap: queue-all, catchUp: 30d');
     await since(id);

@@ -11,6 +11,7 @@ export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
   instants,
   iterateInstants,
+  localTime,
   MAX_INSTANTS,
   nextInstants,
   previewInstants,
