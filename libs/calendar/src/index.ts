@@ -61,7 +61,7 @@ export {
   type WaitingEnd,
   type WaitingFire,
 } from './settle-types.js';
-export type { Time } from './time.js';
+export { MAX_TIME_MS, type Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
 export { calendarChecks } from './window-checks.js';
