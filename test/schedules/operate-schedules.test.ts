@@ -152,8 +152,14 @@ describe('what is done to schedules', () => {
     const task = settleSchedules(stack.dataSource, { warn: () => undefined } as never);
     jest.useFakeTimers({
       now: Date.now() + 30 * 24 * HOUR_MS,
-      doNotFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate']
-        .concat(['nextTick', 'queueMicrotask', 'performance', 'hrtime']) as never,
+      doNotFake: [
+        'setTimeout',
+        'clearTimeout',
+        'setInterval',
+        'clearInterval',
+        'setImmediate',
+        'clearImmediate',
+      ].concat(['nextTick', 'queueMicrotask', 'performance', 'hrtime']) as never,
     });
     try {
       await stack.dataSource.transaction((transaction) => task.round(transaction));

@@ -12,9 +12,7 @@ export function scheduleActivities(services: { readonly dataSource: DataSource }
     /** Local activity. Twice is the same as once. */
     async settleSchedule(scheduleId: string): Promise<void> {
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
-        const settled = await services.dataSource.transaction((transaction) =>
-          settleFire(transaction, scheduleId),
-        );
+        const settled = await services.dataSource.transaction((transaction) => settleFire(transaction, scheduleId));
         if (!settled.more) return;
       }
     },

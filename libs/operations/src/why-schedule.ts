@@ -40,7 +40,11 @@ export async function whySchedule(
 }
 
 /** A stretch stands for its instants, not for the moments between them; of one from an earlier timing it cannot be told any more. */
-function isOf({ countedFrom, quarantineReason, document }: StoredSchedule, { nominalAt }: StoredFire, at: Date): boolean {
+function isOf(
+  { countedFrom, quarantineReason, document }: StoredSchedule,
+  { nominalAt }: StoredFire,
+  at: Date,
+): boolean {
   if (nominalAt.getTime() === at.getTime() || (countedFrom !== null && nominalAt <= countedFrom)) return true;
   if (quarantineReason !== null) return true;
   return instants({ ...recurrenceOf(document), from: at, to: at.getTime() + 1 }).length > 0;

@@ -62,10 +62,7 @@ export async function saveScheduleOwner(
  * quarantined one from now, because nobody settled it meanwhile. Ends a quarantine.
  * @returns from when on
  */
-export async function restartSchedule(
-  transaction: Transaction,
-  id: string,
-): Promise<{ readonly watermark: Date }> {
+export async function restartSchedule(transaction: Transaction, id: string): Promise<{ readonly watermark: Date }> {
   const rows: { watermark: Date }[] = await transaction.query(
     `WITH restarted AS (
        UPDATE schedule s SET watermark = b.watermark, counted_from = b.watermark, quarantine_reason = NULL, compared_at = NULL
