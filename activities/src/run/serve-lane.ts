@@ -43,10 +43,8 @@ const LANE_LIFETIME_MS = 55_000;
 const LANE_CLAIMS_MS = 12 * 3_600_000;
 /** A credential that was changed is opened anew after at most this. */
 const SECRETS_LIFETIME_MS = 60_000;
-/** A target that waits for a calendar may wait for weeks: meanwhile somebody may change that calendar. */
-const MAX_REST_MS = 600_000;
-/** Waits longer than this are left to a timer of the workflow. */
-const LONG_WAIT_MS = 2_000;
+/** Waits longer than this are left to a timer of the workflow, and no timer is longer than that. */
+const [LONG_WAIT_MS, MAX_REST_MS] = [2_000, 3_600_000];
 /** While nothing happens, a lane looks for due targets, cancels and logs this often. */
 const TICK_MS = 200;
 /** A lane that claims nothing (any more) looks this often whether the run goes on. */

@@ -4,10 +4,14 @@ import type { CheckedDocument } from './check-documents.js';
 
 /** By which path the workflow of a run is woken that waits whole for a calendar. */
 const CALENDAR_PATH = '#calendar';
+/** By which path its lanes are woken. */
+const TARGETS_PATH = '#targets';
 
 /** A calendar was changed: what waits for one looks at once whether it may go on. */
 export async function wakeClosedRuns(transaction: Transaction, space: string): Promise<void> {
-  for (const runId of await lookAtClosedNow(transaction, space)) await wakeRun(transaction, runId, CALENDAR_PATH);
+  const { withTargets, whole } = await lookAtClosedNow(transaction, space);
+  for (const runId of withTargets) await wakeRun(transaction, runId, TARGETS_PATH);
+  for (const runId of whole) await wakeRun(transaction, runId, CALENDAR_PATH);
   await attendWaiting(transaction, space);
 }
 

@@ -160,7 +160,8 @@ async function claimDue(
      UPDATE run_target t
      SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error`,
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
+       t.closed IS NOT NULL AS was_closed`,
     [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
   );
 }

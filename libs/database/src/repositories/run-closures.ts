@@ -179,21 +179,32 @@ export async function readTimeLeft(transaction: Transaction, runId: string): Pro
   return Math.ceil(rows[0]?.ms ?? 0);
 }
 
-/** Has targets look at once that wait for a calendar, in all open runs of a space: a calendar was changed. Ids of runs that wait whole. */
-export async function lookAtClosedNow(transaction: Transaction, space: string): Promise<string[]> {
+/** Runs that a changed calendar concerns. */
+export interface ClosedRuns {
+  /** Those with targets that look again now. */
+  readonly withTargets: readonly string[];
+  /** Those that wait whole. */
+  readonly whole: readonly string[];
+}
+
+/** Has targets look at once that wait for a calendar, in all open runs of a space: a calendar was changed. */
+export async function lookAtClosedNow(transaction: Transaction, space: string): Promise<ClosedRuns> {
   // Two that change calendars at once would come to the rows in different orders.
   await transaction.query(`SELECT pg_advisory_xact_lock(7073)`);
-  await transaction.query(
-    `UPDATE run_target t SET due_at = clock_timestamp() FROM run r
-     WHERE r.space = $1 AND r.ended_at IS NULL AND t.run_id = r.id AND t.closed IS NOT NULL AND t.lane IS NULL
-       AND t.state IN ('pending', 'running') AND t.due_at > clock_timestamp()`,
+  const due: { id: string }[] = await transaction.query(
+    `WITH due AS (
+       UPDATE run_target t SET due_at = clock_timestamp() FROM run r
+       WHERE r.space = $1 AND r.ended_at IS NULL AND t.run_id = r.id AND t.closed IS NOT NULL AND t.lane IS NULL
+         AND t.state IN ('pending', 'running') AND t.due_at > clock_timestamp()
+       RETURNING t.run_id)
+     SELECT DISTINCT run_id AS id FROM due`,
     [space],
   );
-  const rows: { id: string }[] = await transaction.query(
-    `SELECT id FROM run WHERE space = $1 AND ended_at IS NULL AND opens_at IS NOT NULL ORDER BY id LIMIT 1000`,
+  const whole: { id: string }[] = await transaction.query(
+    `SELECT id FROM run WHERE space = $1 AND ended_at IS NULL AND opens_at IS NOT NULL ORDER BY id`,
     [space],
   );
-  return rows.map((row) => row.id);
+  return { withTargets: due.map((row) => row.id), whole: whole.map((row) => row.id) };
 }
 
 /** How a run is shown to stand to calendars. */

@@ -26,6 +26,8 @@ export interface ClaimedTarget {
   readonly failing: number;
   /** The last one; null: none. */
   readonly error: StoredError | null;
+  /** It was put off for a calendar before. */
+  readonly wasClosed?: true | undefined;
 }
 
 export interface LaneClaim {
@@ -122,6 +124,7 @@ interface TargetRow {
   was_parked?: boolean;
   failing: number;
   error: StoredError | null;
+  was_closed?: boolean;
 }
 
 /** Updates targets and gives those that changed. */
@@ -141,6 +144,7 @@ export async function updateTargets(
     isParked: row.was_parked === true,
     failing: row.failing,
     error: row.error,
+    ...(row.was_closed === true ? { wasClosed: true as const } : {}),
   }));
 }
 
