@@ -27,6 +27,7 @@ describe('rolePermissions', () => {
       'document:read': 'viewer auditor operator responder author admin',
       'document:write': 'author admin',
       'schedule:operate': 'operator responder admin',
+      'schedule:override': 'responder admin',
       'principal:read': 'auditor admin',
       'principal:write': 'admin',
       'token:write': 'admin',
