@@ -21,6 +21,8 @@ export interface ContinuableRun {
   readonly selector: string | null;
   readonly targetCount: number;
   readonly parentRunId: string | null;
+  /** The schedule that it is a run of. */
+  readonly scheduleId: string | null;
   readonly closure: Readonly<Record<string, string>> | null;
   readonly memo: unknown;
   /** The run that called it undid it, if only in part. */
@@ -33,7 +35,7 @@ export interface ContinuableRun {
 export async function lockContinuableRun(transaction: Transaction, runId: string): Promise<ContinuableRun | null> {
   const rows: ContinuableRun[] = await transaction.query(
     `SELECT r.id, r.space, r.runbook, r.version, r.version_id AS "versionId", v.document_id IS NULL AS "isOneOff", r.state, r.error,
-       r.inputs, r.selector, r.target_count AS "targetCount", r.parent_run_id AS "parentRunId", r.closure, r.memo,
+       r.inputs, r.selector, r.target_count AS "targetCount", r.parent_run_id AS "parentRunId", r.schedule_id AS "scheduleId", r.closure, r.memo,
        r.undone_at IS NOT NULL AS "isUndone", v.parsed AS document
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1 FOR UPDATE OF r`,
     [runId],
