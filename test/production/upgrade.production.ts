@@ -105,6 +105,10 @@ describe('an upgrade in the production layout', () => {
     await until('it ends', async () => ((await detail(before)).endedAt === null ? null : true));
     expect((await detail(before)).state).toBe('succeeded');
     await finish(between);
+    // Back, for new runs, and forth again.
+    expect(await layout.deployment('promote', old)).toEqual({ exitCode: 0, output: `new runs begin on ${old}\n` });
+    expect((await finish(await waiting())).engineVersion).toBe(old);
+    expect(await layout.deployment('promote', 'next')).toMatchObject({ exitCode: 0 });
     await until('the old build is drained', async () => {
       const { exitCode } = await layout.deployment('drained', old);
       return exitCode === 0 ? true : null;

@@ -134,8 +134,9 @@ describe('the end of a run with steps in flight', () => {
 
   describe('that was undoing a run that it, or one that it takes up, had called', () => {
     /** A run that takes up one whose call succeeded; it undoes that call, and does not come to the end of it. */
-    async function lost(output: object | null, state = 'started'): Promise<{ id: string; called: string }> {
-      const [before, called, id] = await Promise.all([1, 2, 3].map(async () => (await stack.start('touch')).id));
+    async function loseUndoing(output: object | null, state = 'started'): Promise<{ id: string; called: string }> {
+      const started = (): Promise<string> => stack.start('touch').then((run) => run.id);
+      const [before, called, id] = [await started(), await started(), await started()];
       await stack.dataSource.query(`UPDATE run SET state = 'running', started_at = now() WHERE id = ANY ($1)`, [
         [before, called, id],
       ]);
@@ -166,13 +167,13 @@ describe('the end of a run with steps in flight', () => {
         await stack.dataSource.query(`UPDATE run SET state = 'succeeded', ended_at = now() WHERE id = $1`, [ended]);
       }
       await stack.dataSource.transaction((own) => endRun(own, id, 'failed', { code: 'workflow-closed', message: 'm' }));
-      return { id: id!, called: called! };
+      return { id, called };
     }
     const isUndone = async (id: string): Promise<(readonly [string, boolean])[]> =>
       (await listControlJournal(stack.dataSource.manager, id)).map((row) => [row.path, row.isUndone] as const);
 
     it('tells that some of it may be undone, and of which undos nobody knows', async () => {
-      const { id, called } = await lost(null);
+      const { id, called } = await loseUndoing(null);
       expect(await isUndone(id)).toEqual([['go', true]]);
       const rows: { effect: string; state: string }[] = await stack.dataSource.query(
         `SELECT effect, state FROM run_step WHERE run_id = $1 AND phase = 'undo'`,
@@ -200,7 +201,7 @@ describe('the end of a run with steps in flight', () => {
     });
 
     it('leaves the call whole where it says itself that nothing was undone', async () => {
-      const { id } = await lost({ undone: false }, 'failed');
+      const { id } = await loseUndoing({ undone: false }, 'failed');
       expect(await isUndone(id)).toEqual([['go', false]]);
     });
   });

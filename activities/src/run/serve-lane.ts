@@ -200,12 +200,8 @@ export class Lane {
     const settled = [...turn.ends, ...turn.parked, ...this.#ended, ...this.#parked];
     const known = new Set([...this.#inFlight.keys(), ...settled.map((end) => end.assetId)]);
     const held = await readClaims(transaction, this.#claim);
-    await releaseClaims(
-      transaction,
-      run,
-      this.#claim,
-      held.filter((assetId) => !known.has(assetId)),
-    );
+    const unstarted = held.filter((assetId) => !known.has(assetId));
+    await releaseClaims(transaction, run, this.#claim, unstarted);
     await saveLockedRun(transaction, run);
   }
 
