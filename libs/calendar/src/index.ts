@@ -4,6 +4,7 @@ export {
   type CalendarGate,
   type GateClosed,
   type GateOpen,
+  type GateQuestion,
   type GateState,
 } from './calendar-gate.js';
 export { parseCron, type CronSchedule } from './cron.js';
@@ -65,7 +66,7 @@ export {
 export type { Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
-export { calendarChecks } from './window-checks.js';
+export { calendarChecks, MAX_RECURRING_SPANS } from './window-checks.js';
 export {
   anyGate,
   bothGates,

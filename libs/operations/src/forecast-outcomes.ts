@@ -170,9 +170,9 @@ function throughGate({ atMs, waits }: Expected, { gate, whenClosed: rule }: Outc
 
 /** A window that is too short for what usually happens in it. */
 function closingFindings(startMs: number, endMs: number, { gate, duration }: OutcomeRules): ForecastFinding[] {
-  const state = gate(startMs);
-  if (!state.isOpen || state.closesAtMs === undefined || state.closesAtMs >= endMs || duration.basis === 'none')
-    return [];
+  if (duration.basis === 'none') return [];
+  const state = gate(startMs, { closes: true });
+  if (!state.isOpen || state.isCut === true || state.closesAtMs === undefined || state.closesAtMs >= endMs) return [];
   return [
     plain(
       'closes',
