@@ -229,10 +229,10 @@ describe('targets of one run', () => {
     const told = await entries(run.id, 'run-closed', 'run-reopened');
     expect(told.map(({ kind }) => kind)).toEqual(['run-closed', 'run-reopened']);
     // How long the runbook takes is told without the time that it stood still.
-    const [row] = (await stack.dataSource.query(
+    const [row]: [{ closedMs: number; tookMs: number }] = await stack.dataSource.query(
       `SELECT closed_ms::float8 AS "closedMs", (extract(epoch FROM ended_at - started_at) * 1000)::float8 AS "tookMs" FROM run WHERE id = $1`,
       [run.id],
-    )) as [{ closedMs: number; tookMs: number }];
+    );
     expect(Math.abs(row.closedMs - Number(told[1]?.data['waitedMs']))).toBeLessThan(50);
     expect(row.closedMs).toBeGreaterThan(2 * SECOND);
     const expectedMs = await readExpectedMs(stack.dataSource.manager, 'default', 'partly');
