@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { settleFire, applyDocuments, readScheduleGate, triggerSchedule } from '@fettle/operations';
-import { findSchedule } from '@fettle/database';
+import { applyDocuments, backfillSchedule, readScheduleGate, settleFire, triggerSchedule } from '@fettle/operations';
+import { findSchedule, listDueSchedules } from '@fettle/database';
 import { TestStack } from '../support/stack.js';
 
 let stack: TestStack;
@@ -150,5 +150,66 @@ describe('fires of schedules whose calendars are closed', () => {
       onClose: 'park',
       override: { by: 'tester', reason: 'it burns' },
     });
+  });
+
+  it('are filled in at the opening, and refused where none is known', async () => {
+    const opensMs = Math.ceil(Date.now() / 1000) * 1000 + 30 * minute;
+    const fill = (name: string) =>
+      stack.inTransaction((context) =>
+        backfillSchedule(
+          context,
+          { space: 'default', name },
+          { from: iso(Date.now() - 5 * minute), to: iso(Date.now()), reason: 'nobody was there', dryRun: false },
+        ),
+      );
+    const schedule = (name: string, calendar: string): string =>
+      document('Schedule', name, { runbook: 'plain', cron: '*/2 * * * *', calendars: [calendar] });
+    await apply(
+      document('Calendar', 'opens', { windows: [{ from: iso(opensMs), to: iso(opensMs + 60 * minute) }] }),
+      document('Calendar', 'over', { windows: [{ from: '2020-01-01', to: '2020-01-02' }] }),
+      runbook('plain', { targets: 'asset.name == "free1"' }),
+      schedule('filled', 'opens'),
+      schedule('in-vain', 'over'),
+    );
+    const { queued } = await fill('filled');
+    expect(queued.length).toBeGreaterThanOrEqual(2);
+    const rows: unknown[] = await stack.dataSource.query(
+      `SELECT DISTINCT f.outcome, f.due_at FROM fire f JOIN schedule s ON s.id = f.schedule_id
+       WHERE s.name = 'filled' AND f.source = 'backfill'`,
+    );
+    expect(rows).toEqual([{ outcome: 'deferred', due_at: new Date(opensMs) }]);
+    await expect(fill('in-vain')).rejects.toMatchObject({ code: 'calendar-closed', detail: { calendar: 'over' } });
+  });
+
+  it('are looked at again at once when a calendar is applied', async () => {
+    const schedule = await findSchedule(stack.dataSource.manager, { space: 'default', name: 'filled' });
+    const due = () => listDueSchedules(stack.dataSource.manager, 24 * 60 * minute, [], 1000);
+    expect(await due()).not.toContain(schedule!.id);
+    await apply(document('Calendar', 'opens', {}));
+    expect(await due()).toContain(schedule!.id);
+    await stack.dataSource.transaction((transaction) => settleFire(transaction, schedule!.id));
+    const [fired]: { count: number }[] = await stack.dataSource.query(
+      `SELECT count(*)::integer AS count FROM fire WHERE schedule_id = $1 AND source = 'backfill' AND run_id IS NOT NULL`,
+      [schedule!.id],
+    );
+    expect(fired?.count).toBe(1);
+  });
+
+  it('let none of their targets wait when they are triggered with a reason, also where one is open', async () => {
+    await apply(
+      document('Calendar', 'prod-only', {
+        assets: 'asset.name == "ber1"',
+        windows: [{ from: '2020-01-01', to: '2020-01-02' }],
+      }),
+      runbook('both', { targets: 'asset.name in ["ber1", "free1"]' }),
+      document('Schedule', 'all-of-it', { runbook: 'both', cron: '0 0 1 1 *' }),
+    );
+    const key = { space: 'default', name: 'all-of-it' };
+    expect((await gateOf('all-of-it'))(Date.now()).isOpen).toBe(true);
+    const run = await stack.inTransaction((context) =>
+      triggerSchedule(context, key, { override: { reason: 'it burns' } }),
+    );
+    if (!('id' in run)) throw new Error('it waits');
+    expect((await stack.run(run.id)).calendar).toMatchObject({ override: { reason: 'it burns' } });
   });
 });

@@ -87,6 +87,10 @@ describe('a schedule that follows another', () => {
     expect((await ledger('report')).map(({ followed }) => followed)).toEqual([good, bad, cancelled]);
     const why = await api.call<{ answer: string }>('GET', '/api/v1/schedules/repair/why');
     expect(why.body.answer).toMatch(/^repair was due .*, when run .* of backup had ended, .*was cancelled/);
+    const [fired] = await api.sql<{ reason: string }>(
+      `SELECT f.reason FROM fire f JOIN schedule s ON s.id = f.schedule_id WHERE s.name = 'verify' AND f.outcome = 'fired'`,
+    );
+    expect(fired?.reason).toBe(`run ${good} of backup succeeded`);
     const list = await api.call<{ when: string }>('GET', '/api/v1/schedules/verify');
     expect(list.body.when).toBe('after backup succeeds');
   });

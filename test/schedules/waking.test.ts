@@ -14,6 +14,8 @@ const timings: Readonly<Record<string, string>> = {
   'seconds-field': 'cron: "15 */5 6-18 * * MON-FRI", timeZone: America/New_York',
   'either-day': 'cron: "0 4 13 * 5", timeZone: Europe/Berlin',
   'sunday-seven': 'cron: "0 4 * * 0,7"',
+  // An end that would be an instant itself, if it were not exclusive.
+  'ends-soon': `cron: "* * * * *", end: "${new Date(Date.now() + 4 * 60_000).toISOString().slice(0, 16)}:59"`,
   'last-day': 'cron: "0 4 L * *", timeZone: Europe/Berlin',
   'nth-weekday': 'cron: "0 4 * * 2#2", timeZone: Asia/Tokyo',
   interval: 'every: 7m, phase: 90s',
@@ -93,7 +95,7 @@ describe('what Temporal is told of a schedule', () => {
       const wakings = await readNextWakings(temporal, id);
       expect({ name: metadata.name, count: wakings?.length }).toEqual({
         name: metadata.name,
-        count: metadata.name === 'once' ? 1 : TOLD_INSTANTS,
+        count: metadata.name === 'once' ? 1 : metadata.name === 'ends-soon' ? expect.any(Number) : TOLD_INSTANTS,
       });
       const difference = compareWaking(recurrence, wakings ?? [], { now: new Date(), told: TOLD_INSTANTS });
       expect({ name: metadata.name, difference }).toEqual({ name: metadata.name, difference: null });
@@ -138,6 +140,23 @@ describe('what Temporal is told of a schedule', () => {
       `SELECT object_name FROM audit_record WHERE action = 'schedule.mend' ORDER BY object_name`,
     );
     expect(records).toEqual([{ object_name: 'nightly' }, { object_name: 'once' }]);
+  }, 60_000);
+
+  it('is mended where somebody paused it in Temporal itself', async () => {
+    const id = await apply('nightly', timings['nightly']!);
+    const handle = temporal.client.schedule.getHandle(`schedule-${id}`);
+    await handle.pause('by hand');
+    await patiently(async () => {
+      if (!(await handle.describe()).state.paused) throw new Error('it is not paused yet');
+    });
+    await compare();
+    expect(warnings).toMatchObject([{ schedule: 'nightly', difference: expect.stringContaining('would not wake it') }]);
+    await relay();
+    await patiently(async () => {
+      if ((await handle.describe()).state.paused) throw new Error('it is paused still');
+    });
+    await compare();
+    expect(warnings).toEqual([]);
   }, 60_000);
 
   it('wakes a schedule that Temporal has no rule for, and is given further instants in time', async () => {

@@ -12,9 +12,7 @@ export function scheduleActivities(services: { readonly dataSource: DataSource }
     /** Local activity. Twice is the same as once. */
     async settleSchedule(scheduleId: string): Promise<void> {
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
-        const settled = await services.dataSource.transaction((transaction) =>
-          settleFire(transaction, scheduleId, new Date()),
-        );
+        const settled = await services.dataSource.transaction((transaction) => settleFire(transaction, scheduleId));
         if (!settled.more) return;
       }
     },
@@ -34,7 +32,7 @@ export async function settleAfterRun(
   try {
     const scheduleId = await scheduleWaitingForRun(dataSource.manager, runId);
     if (scheduleId === null) return;
-    await dataSource.transaction((transaction) => settleFire(transaction, scheduleId, new Date()));
+    await dataSource.transaction((transaction) => settleFire(transaction, scheduleId));
   } catch (error) {
     logger.warn({ err: error, runId }, 'what waits for the end of this run could not be settled yet');
   }

@@ -63,7 +63,7 @@ export {
   type WaitingEnd,
   type WaitingFire,
 } from './settle-types.js';
-export type { Time } from './time.js';
+export { MAX_TIME_MS, type Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
 export { calendarChecks, MAX_RECURRING_SPANS } from './window-checks.js';

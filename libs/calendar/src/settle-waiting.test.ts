@@ -128,6 +128,19 @@ describe('an instant while a calendar is closed', () => {
     expect(settled({ ...next, ...over, gate: closed('09:00') })).toEqual(['(00:10 missed late)']);
   });
 
+  it('lets what is filled in wait for the opening, whatever the schedule says', () => {
+    const past = { ...waiting('00:05', { source: 'backfill' }) };
+    const next = { ...input, watermark: at('00:19'), now: at('00:19'), waiting: [past], whenClosed: 'skip' } as const;
+    expect(settled({ ...next, gate: closed('03:00') })).toEqual(['(00:05 deferred freeze)']);
+    expect(settled({ ...next, gate: closed(null) })).toEqual(['(00:05 refused freeze)']);
+  });
+
+  it('lets the last of those whose opening has come cancel the other', () => {
+    const deferred = ['00:05', '00:10'].map((time) => waiting(time, { outcome: 'deferred', dueAt: at('00:15') }));
+    const next = { watermark: at('00:16'), now: at('00:16'), waiting: deferred, overlap: 'cancel-other' } as const;
+    expect(settled(next)).toEqual(['(00:05 skipped superseded)', '(00:10 queued overlap)']);
+  });
+
   it('queues one whose opening comes while a run is under way, where the schedule queues', () => {
     const deferred = waiting('00:10', { outcome: 'deferred', dueAt: at('00:15') });
     const next = { watermark: at('00:16'), now: at('00:16'), waiting: [deferred] };

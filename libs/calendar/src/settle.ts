@@ -196,6 +196,7 @@ class Settling {
     if (overlap === 'skip') return say('skipped', 'overlap');
     if (overlap === 'cancel-other') this.cancelRunning = overlapRunning;
     if (fire.outcome === 'queued') return null;
+    if (overlap === 'cancel-other') for (const other of this.book.waitingOwn('queued')) this.#supersede(other);
     if (overlap === 'queue-one' && this.book.waitingOwn('queued').length > 0) return say('skipped', 'queue-full');
     return say('queued', 'overlap');
   }
@@ -204,8 +205,9 @@ class Settling {
     const gate = this.#gate;
     if (gate.isOpen) throw new TypeError('the calendar is open');
     const { reason: code, calendar, nextOpenMs } = gate;
-    // One that waits for an opening already goes on waiting whatever the document says by now.
-    const policy = fire.outcome === 'deferred' ? 'defer' : (this.input.whenClosed ?? 'skip');
+    // One that waits for an opening already goes on waiting whatever the document says by now; what a person fills in always does.
+    const waits = fire.outcome === 'deferred' || fire.source === 'backfill';
+    const policy = waits ? 'defer' : (this.input.whenClosed ?? 'skip');
     if (policy === 'skip') return { outcome: 'skipped', code, latenessMs, dueAt: null, calendar };
     if (policy === 'refuse' || nextOpenMs === null)
       return { outcome: 'refused', code, latenessMs, dueAt: null, calendar };

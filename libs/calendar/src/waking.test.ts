@@ -20,6 +20,11 @@ describe('wakingSpec', () => {
     expect(spec({ every: '90s', phase: '5s' }).waking).toMatchObject({ interval: { everyMs: 90_000, phaseMs: 5_000 } });
   });
 
+  it('ends before its end, which here is exclusive and there inclusive', () => {
+    const { waking } = spec({ cron: '0 0 * * *', timeZone: 'UTC', end: '2026-04-01' });
+    expect(waking.end).toBe('2026-04-01T23:59:59Z');
+  });
+
   it('makes two rules of days that are either-or', () => {
     expect(spec({ cron: '0 4 13 * 5' }).waking.times).toMatchObject([
       { daysOfMonth: [13], daysOfWeek: null },

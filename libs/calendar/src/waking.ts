@@ -24,8 +24,8 @@ export function wakingSpec(
   const nowMs = timeMs(now);
   const bounds = {
     start: recurrence.start === undefined ? null : utcText(timeMs(recurrence.start)),
-    // Exclusive here, inclusive there; a second more wakes once in vain.
-    end: recurrence.end === undefined ? null : utcText(timeMs(recurrence.end)),
+    // Exclusive here, inclusive there: the last whole second before it.
+    end: recurrence.end === undefined ? null : utcText(timeMs(recurrence.end) - 1),
   };
   const none = { times: [], interval: null, entries: [] } as const;
   if (recurrence.jitter === undefined && 'interval' in recurrence) {

@@ -1,5 +1,5 @@
 import { InvalidDocumentError, type DocumentKind } from '@fettle/contracts';
-import { listCalendarVersions, lookAtClosedNow, wakeRun, type Transaction } from '@fettle/database';
+import { attendWaiting, listCalendarVersions, lookAtClosedNow, wakeRun, type Transaction } from '@fettle/database';
 import type { CheckedDocument } from './check-documents.js';
 
 /** By which path the workflow of a run is woken that waits whole for a calendar. */
@@ -12,6 +12,7 @@ export async function wakeClosedRuns(transaction: Transaction, space: string): P
   const { withTargets, whole } = await lookAtClosedNow(transaction, space);
   for (const runId of withTargets) await wakeRun(transaction, runId, TARGETS_PATH);
   for (const runId of whole) await wakeRun(transaction, runId, CALENDAR_PATH);
+  await attendWaiting(transaction, space);
 }
 
 /** A document among those that are applied together. */

@@ -18,7 +18,7 @@ import { requireUnnarrowed } from './require-unnarrowed.js';
 import { checkCapacityKey, setCapacityLimit } from './set-capacity-limit.js';
 import { settlePending } from './resume-schedule.js';
 import { splitSource } from './split-source.js';
-import { checkScheduleRunbook, upsertSchedule } from './upsert-schedule.js';
+import { checkScheduleRunbook, rejudgeSchedule, upsertSchedule } from './upsert-schedule.js';
 
 export interface ApplyRequest {
   readonly source: string;
@@ -73,7 +73,10 @@ async function applyOne(context: OperationContext, plan: Planned, all: readonly 
   const current = await findDocument(transaction, key);
   const isUnchanged = current?.version === checked.digest;
   const previewed = await previewOne(context, plan, all, current);
-  if (isUnchanged) return previewed;
+  if (isUnchanged) {
+    if (checked.document.kind === 'Schedule') await applyAgain(context, documentId, checked.document);
+    return previewed;
+  }
   if (current && key.kind === 'Schedule') await settlePending(transaction, documentId);
   const number = await addDocumentVersion(transaction, {
     ...key,
@@ -96,6 +99,19 @@ async function applyOne(context: OperationContext, plan: Planned, all: readonly 
     detail: { version: checked.digest, number, previous: current?.version ?? null },
   });
   return { ...previewed, number };
+}
+
+/** The same document once more: what it makes no difference to stays as it is, but a quarantine is judged anew. */
+async function applyAgain(context: OperationContext, id: string, document: ScheduleDocument): Promise<void> {
+  const quarantineReason = await rejudgeSchedule(context.transaction, id, document);
+  if (quarantineReason === null) return;
+  const { space, name } = document.metadata;
+  await recordAudit(context, {
+    action: 'document.apply',
+    space,
+    object: { kind: 'Schedule', name, id },
+    detail: { isUnchanged: true, quarantineReason },
+  });
 }
 
 async function previewOne(

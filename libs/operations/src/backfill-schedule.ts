@@ -1,17 +1,27 @@
 import { instants } from '@fettle/calendar';
 import { FettleError, MAX_BACKFILL, type Backfill, type BackfillRequest } from '@fettle/contracts';
-import { deleteVainBackfills, insertFires, listTaken, countWaiting, type StoredSchedule } from '@fettle/database';
+import {
+  countWaiting,
+  deleteVainBackfills,
+  insertFires,
+  listTaken,
+  type StoredSchedule,
+  type Transaction,
+} from '@fettle/database';
 import type { OperationContext } from './context.js';
-import { requireSchedule, type ScheduleKey } from './list-schedules.js';
+import { requireSchedule, requireUnquarantined, type ScheduleKey } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
 import { recurrenceOf } from './recurrence-of.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { settlePending } from './resume-schedule.js';
+import { readScheduleGate, scheduleClosedError } from './schedule-gate.js';
 
 /**
  * Queues a run for each instant in [from, to) that has had none, on behalf of whoever asks: one after the other, and after what the
- * schedule itself has waiting, unless it allows overlap. Asked again, it adds nothing.
- * @throws FettleError `not-found`, `denied`, `invalid-request`, `limit-exceeded`, `conflict` where it is paused or quarantined
+ * schedule itself has waiting, unless it allows overlap; while its calendars are closed they wait for the opening. Asked again, it adds
+ * nothing.
+ * @throws FettleError `not-found`, `denied`, `invalid-request`, `limit-exceeded`, `conflict` where it is paused or quarantined,
+ *   `calendar-closed` where no opening is known
  */
 export async function backfillSchedule(
   context: OperationContext,
@@ -20,10 +30,12 @@ export async function backfillSchedule(
 ): Promise<Backfill> {
   const { transaction, actor } = context;
   requireUnnarrowed(context, 'schedule:operate', key.space);
-  const schedule = await requireSchedule(transaction, key, { lock: !request.dryRun });
-  requireReady(schedule);
+  const { dryRun } = request;
   const [from, to] = [new Date(request.from), new Date(request.to)];
-  const all = instantsOf(schedule, from, to);
+  const schedule = await readySchedule(context, key, { lock: !dryRun, from, to });
+  // What is not settled yet is still to have its own row. A clock ahead of the database's takes nothing away from it.
+  const all = instantsOf(schedule, from, to).filter((at) => dryRun || Date.parse(at) <= schedule.watermark.getTime());
+  await requireOpening(transaction, schedule);
   const found = await listTaken(transaction, schedule.id, from, to);
   const taken = new Set(found.filter((one) => one.isTaken).map((one) => one.nominalAt.getTime()));
   const queued = all.filter((at) => !taken.has(Date.parse(at)));
@@ -55,12 +67,35 @@ export async function backfillSchedule(
   return result;
 }
 
-function requireReady({ name, pausedAt, quarantineReason }: StoredSchedule): void {
-  if (pausedAt === null && quarantineReason === null) return;
+/** Not to be written down, as it is; else settled up to now first: what is due gets its own row, and is not filled in besides. */
+async function readySchedule(
+  { transaction }: OperationContext,
+  key: ScheduleKey,
+  { lock, from, to }: { readonly lock: boolean; readonly from: Date; readonly to: Date },
+): Promise<StoredSchedule> {
+  const before = await requireSchedule(transaction, key, { lock });
+  requireReady(before);
+  if (!lock) return before;
+  instantsOf(before, from, to);
+  await settlePending(transaction, before.id);
+  const schedule = await requireSchedule(transaction, key);
+  requireReady(schedule);
+  return schedule;
+}
+
+/** Fires that are filled in wait for the opening of their calendars; where none is known they could only be refused. */
+async function requireOpening(transaction: Transaction, schedule: StoredSchedule): Promise<void> {
+  const gate = (await readScheduleGate(transaction, schedule))(schedule.readAt.getTime());
+  if (!gate.isOpen && gate.nextOpenMs === null) throw scheduleClosedError(schedule.name, gate);
+}
+
+function requireReady(schedule: StoredSchedule): void {
+  requireUnquarantined(schedule);
+  if (schedule.pausedAt === null) return;
   throw new FettleError({
     code: 'conflict',
-    message: `Schedule "${name}" is ${pausedAt === null ? 'quarantined' : 'paused'}, so it starts nothing.`,
-    remedy: pausedAt === null ? 'Mend it and apply it again.' : `Resume it first: fettle schedule resume ${name}`,
+    message: `Schedule "${schedule.name}" is paused, so it starts nothing.`,
+    remedy: `Resume it first: fettle schedule resume ${schedule.name}`,
   });
 }
 

@@ -18,14 +18,15 @@ import { settleFire } from './settle-fire.js';
 /**
  * Decides what a schedule makes of the end of a run that it follows: one row of the ledger for each such end, whoever comes first. What
  * is to start becomes a fire that waits, due now, so that overlap, closed calendars and a pause are decided where they always are.
- * False: it has been decided already.
+ * False: it has been decided already. Now is by the clock of the database; another is for tests.
  */
-export async function followRun(transaction: Transaction, follow: OpenFollow, now: Date): Promise<boolean> {
+export async function followRun(transaction: Transaction, follow: OpenFollow, givenNow?: Date): Promise<boolean> {
   const { scheduleId, runId } = follow;
   const key = await lockScheduleById(transaction, scheduleId);
   const schedule = key ? await findSchedule(transaction, key) : null;
   const run = await takeFollow(transaction, follow);
   if (!schedule || !run) return false;
+  const now = givenNow ?? schedule.readAt;
   const nominalAt = await freeFireTime(transaction, scheduleId, new Date(Math.floor(run.endedAt.getTime())));
   const against = reasonAgainst(schedule, runId, run, now) ?? (await closedNow(transaction, schedule, now));
   const fire: NewFire = {

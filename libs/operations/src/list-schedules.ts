@@ -1,4 +1,4 @@
-import { notFoundError, type Page, type PageQuery, type Schedule } from '@fettle/contracts';
+import { FettleError, notFoundError, type Page, type PageQuery, type Schedule } from '@fettle/contracts';
 import { findSchedule, listLastFires, listScheduleRows, type StoredSchedule, type Transaction } from '@fettle/database';
 import { decodeCursor, pageFrom } from './cursor.js';
 import { scheduleView, shownLastFires } from './schedule-view.js';
@@ -38,6 +38,16 @@ export async function requireSchedule(
   const schedule = await findSchedule(transaction, key, options);
   if (schedule) return schedule;
   throw notFoundError('Schedule', key.name, { space: key.space, remedy: 'See `fettle schedule list`.' });
+}
+
+/** @throws FettleError `conflict` where it was put aside. */
+export function requireUnquarantined({ name, quarantineReason }: StoredSchedule): void {
+  if (quarantineReason === null) return;
+  throw new FettleError({
+    code: 'conflict',
+    message: `Schedule "${name}" is quarantined, so it starts nothing: ${quarantineReason}.`,
+    remedy: 'Mend it and apply it again.',
+  });
 }
 
 async function viewOf(transaction: Transaction, schedule: StoredSchedule): Promise<Schedule> {

@@ -46,13 +46,21 @@ export async function compareSchedule(
   transaction: Transaction,
   id: string,
   wakings: readonly number[] | null,
-  query: { readonly now: Date; readonly told: number; readonly soonMs: number },
+  query: {
+    /** After Temporal was asked. */
+    readonly now: Date;
+    /** How long ago Temporal was begun to be asked. */
+    readonly askedMs: number;
+    readonly told: number;
+    readonly soonMs: number;
+  },
 ): Promise<Placing> {
   const nothing: Placing = { isPlaced: false, difference: null };
   const key = await lockScheduleById(transaction, id);
   const schedule = key ? await findSchedule(transaction, key) : null;
   // Settled, changed or told anew meanwhile: what Temporal said is of before.
-  if (!schedule || schedule.quarantineReason !== null || (await isPlacing(transaction, id))) return nothing;
+  if (!schedule || schedule.quarantineReason !== null || (await isPlacing(transaction, id, query.askedMs)))
+    return nothing;
   const { placedUntil } = schedule;
   const found = compareWaking(recurrenceOf(schedule.document), wakings ?? [], { ...query, until: placedUntil });
   const isDue = found?.isDue === true && wakings !== null;

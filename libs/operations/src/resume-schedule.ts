@@ -1,5 +1,5 @@
 import { FettleError, type Schedule } from '@fettle/contracts';
-import { resumeScheduleRow, type Transaction } from '@fettle/database';
+import { forgetFailures, resumeScheduleRow, type Transaction } from '@fettle/database';
 import type { OperationContext } from './context.js';
 import { getSchedule, requireSchedule, type ScheduleKey } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
@@ -20,6 +20,7 @@ export async function resumeSchedule(context: OperationContext, key: ScheduleKey
   if (schedule.pausedAt !== null) {
     await settlePending(transaction, schedule.id);
     await resumeScheduleRow(transaction, schedule.id);
+    await forgetFailures(transaction, schedule.id);
     await recordAudit(context, {
       action: 'schedule.resume',
       space: key.space,
@@ -35,9 +36,8 @@ export async function resumeSchedule(context: OperationContext, key: ScheduleKey
  * where that is more than `maxPages`: what is left would be settled under the new state.
  */
 export async function settlePending(transaction: Transaction, scheduleId: string): Promise<void> {
-  const now = new Date();
   for (let page = 0; page < maxPages; page += 1) {
-    const { more } = await settleFire(transaction, scheduleId, now);
+    const { more } = await settleFire(transaction, scheduleId);
     if (!more) return;
   }
   throw new FettleError({

@@ -1,5 +1,5 @@
-import { alwaysOpen, type CalendarGate } from '@fettle/calendar';
-import { runbookDocumentSchema } from '@fettle/contracts';
+import { alwaysOpen, type CalendarGate, type GateState } from '@fettle/calendar';
+import { FettleError, runbookDocumentSchema } from '@fettle/contracts';
 import { findDocument, type StoredSchedule, type Transaction } from '@fettle/database';
 import { readCalendars } from './calendar-book.js';
 import { gateOfRequest } from './run-gate.js';
@@ -23,3 +23,15 @@ export const readScheduleGate: ReadScheduleGate = async (transaction, { space, d
   if (!parsed.success) return alwaysOpen;
   return gateOfRequest(transaction, { space, spec: parsed.data.spec, on: targets, calendars });
 };
+
+/** A schedule is asked to start while a calendar of it is closed. */
+export function scheduleClosedError(name: string, gate: Extract<GateState, { isOpen: false }>): FettleError {
+  const { calendar, reason, nextOpenMs } = gate;
+  const next = nextOpenMs === null ? '' : ` It opens at ${new Date(nextOpenMs).toISOString()}.`;
+  return new FettleError({
+    code: 'calendar-closed',
+    message: `Calendar "${calendar}" is closed (${reason}), so schedule "${name}" starts nothing.${next}`,
+    remedy: 'Wait for the opening, or start it all the same: --override REASON, which needs schedule:override.',
+    detail: { calendar, reason, nextOpen: nextOpenMs === null ? null : new Date(nextOpenMs).toISOString() },
+  });
+}

@@ -1,5 +1,6 @@
 import {
   alwaysOpen,
+  MAX_TIME_MS,
   MAX_WAITING,
   nextInstants,
   settleInstants,
@@ -51,16 +52,19 @@ const nothing: SettledFires = { fires: [], more: false };
  * Gives every nominal instant between the schedule's watermark and now exactly one row in the ledger, ends those that waited and
  * need not any more, and starts the runs that are to start, in one transaction. Called by each fire of the Temporal Schedule, by the
  * reconciler, at the end of a run that others waited for, and by persons: whoever comes first does it, the others find nothing left.
+ * Now is by the clock of the database, read under the schedule's lock: a watermark never goes back, so that the clock of one worker
+ * must not move it. Another `givenNow` is for tests.
  */
 export async function settleFire(
   transaction: Transaction,
   scheduleId: string,
-  now: Date,
+  givenNow?: Date,
   readGate: ReadScheduleGate = readScheduleGate,
 ): Promise<SettledFires> {
   const key = await lockScheduleById(transaction, scheduleId);
   const stored = key ? await findSchedule(transaction, key) : null;
   if (!stored || stored.quarantineReason !== null) return nothing;
+  const now = givenNow ?? stored.readAt;
   const readable = await readableSchedule(transaction, stored);
   if (readable === null) return nothing;
   const { recurrence } = readable;
@@ -68,7 +72,7 @@ export async function settleFire(
     failuresFrom: stored.failuresFrom,
     withLastEnd: stored.waiting > 0,
   });
-  const schedule = await pausedByFailure(transaction, readable.schedule, runs);
+  const schedule = await pausedByFailure(transaction, readable.schedule, runs, now);
   const waiting =
     schedule.waiting === 0 ? [] : await listWaitingFires(transaction, schedule.id, MAX_WAITING + MAX_BACKFILL);
   const settlement = await settled(transaction, {
@@ -154,7 +158,8 @@ async function settled(transaction: Transaction, situation: Situation): Promise<
       watermark: schedule.watermark,
       now,
       catchUpMs: durationMs(spec.catchUp),
-      paused: from === null ? [] : [{ from, to }],
+      // An end that lies beyond all reckoning is none.
+      paused: from === null ? [] : [{ from, to: to !== null && to.getTime() > MAX_TIME_MS ? null : to }],
       overlapRunning: runs.openRunIds.length > 0,
       freeSince: runs.lastEndedAt,
       overlap: spec.overlap,
@@ -164,12 +169,29 @@ async function settled(transaction: Transaction, situation: Situation): Promise<
       waiting: waiting.map(({ nominalAt, source, outcome, dueAt }) => {
         return { nominalAt, source, outcome: outcome === 'deferred' ? outcome : 'queued', dueAt };
       }),
-      last: from === null ? null : await findLastFire(transaction, schedule.id),
+      last: from === null ? null : await lastOf(transaction, schedule),
     });
   } catch (error) {
-    if (!(error instanceof FettleError)) throw error;
+    // Only what the document says puts a schedule aside: what else went wrong is no fault of it, and may go right the next time.
+    if (!(error instanceof FettleError) || isReckonable(recurrence, schedule.watermark)) throw error;
     await quarantine(transaction, schedule, error.code, error.message);
     return null;
+  }
+}
+
+/** A stretch from before the schedule was due as it is now does not grow: the ledger's check counts from there on. */
+async function lastOf(transaction: Transaction, { id, countedFrom }: StoredSchedule): Promise<StoredFire | null> {
+  const last = await findLastFire(transaction, id);
+  return last === null || (countedFrom !== null && last.nominalAt <= countedFrom) ? null : last;
+}
+
+function isReckonable(recurrence: Recurrence, after: Date): boolean {
+  try {
+    nextInstants({ ...recurrence, after, count: 1 });
+    return true;
+  } catch (error) {
+    if (error instanceof FettleError) return false;
+    throw error;
   }
 }
 
@@ -221,7 +243,7 @@ async function carryOut(
   const { nominalAt, source, outcome, code, dueAt, instants, lastNominalAt, before } = decided;
   const fire: NewFire = {
     ...{ nominalAt, source, outcome, code, instants, dueAt, runId: null },
-    reason: fireReason(decided, outcome === 'fired' && before ? waitedAs(before) : null),
+    reason: reasonOf(decided),
     lastNominalAt: instants === 1 ? null : lastNominalAt,
     evidence: fireEvidence(decided, known),
     requestedBy: before?.requestedBy ?? null,
@@ -242,18 +264,27 @@ async function carryOut(
   }
 }
 
+function reasonOf(decided: DecidedFire): string {
+  const { outcome, before } = decided;
+  if (outcome !== 'fired' || before === undefined) return fireReason(decided);
+  // It did not wait for an opening, but was due at once: by the end of a run, which its row names.
+  return before.code === 'after' ? before.reason : fireReason(decided, waitedAs(before));
+}
+
 function waitedAs({ outcome }: StoredFire): 'queued' | 'deferred' {
   return outcome === 'deferred' ? 'deferred' : 'queued';
 }
 
-/** A run that failed pauses a schedule that wants it, from the end of that run on. */
+/** A run that failed pauses a schedule that wants it, from the end of that run on; a pause that has come to its end goes on with it. */
 async function pausedByFailure(
   transaction: Transaction,
   schedule: StoredSchedule,
   { failed }: ScheduleRuns,
+  now: Date,
 ): Promise<StoredSchedule> {
-  if (failed === null || schedule.pausedAt !== null) return schedule;
-  const from = new Date(failed.endedAt);
+  const { pausedAt, pausedUntil } = schedule;
+  if (failed === null || (pausedAt !== null && (pausedUntil === null || pausedUntil > now))) return schedule;
+  const from = pausedAt ?? new Date(failed.endedAt);
   const reason = `run ${failed.id} ${failed.state === 'failed' ? 'failed' : 'timed out'}`;
   await pauseScheduleRow(transaction, { id: schedule.id, by: 'system', reason, from });
   await recordAudit(systemContext(transaction, uuidv7()), {

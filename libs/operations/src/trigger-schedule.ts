@@ -1,6 +1,7 @@
 import { FettleError, type TriggerRequest, type TriggerResult } from '@fettle/contracts';
 import {
   countWaiting,
+  endWaitingFires,
   findFireByKey,
   insertFires,
   listWaitingFires,
@@ -8,24 +9,25 @@ import {
   setRunSchedule,
   type NewFire,
   type StoredSchedule,
+  type Transaction,
 } from '@fettle/database';
-import { MAX_WAITING, type FireVerdict, type GateState } from '@fettle/calendar';
+import { alwaysOpen, MAX_WAITING, type FireVerdict, type GateState } from '@fettle/calendar';
 import { cancelSubRun } from './cancel-run.js';
 import type { OperationContext } from './context.js';
 import { fireEvidence, fireReason } from './fire-reason.js';
 import { fireView } from './fire-view.js';
-import { requireSchedule, type ScheduleKey } from './list-schedules.js';
+import { requireSchedule, requireUnquarantined, type ScheduleKey } from './list-schedules.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { settlePending } from './resume-schedule.js';
-import { readScheduleGate, type ReadScheduleGate } from './schedule-gate.js';
+import { readScheduleGate, scheduleClosedError, type ReadScheduleGate } from './schedule-gate.js';
 import { calendarOptions, scheduledRequest } from './start-fire.js';
 import { findAccepted, startRun, type StartOptions } from './start-run.js';
 
 /**
  * Starts the schedule's run now, on behalf of whoever asks: a row of the ledger that is no instant. It obeys what the schedule says
  * of overlap and of closed calendars: it may have to wait, or be refused. A paused schedule may be triggered.
- * @throws FettleError `not-found`, `conflict` (a run is under way), `calendar-closed`, `denied`, and as `startRun`
+ * @throws FettleError `not-found`, `conflict` (a run is under way, or it is quarantined), `calendar-closed`, `denied`, and as `startRun`
  */
 export async function triggerSchedule(
   context: OperationContext,
@@ -36,11 +38,13 @@ export async function triggerSchedule(
   const { override, idempotencyKey } = options;
   if (override !== undefined) requireUnnarrowed(context, 'schedule:override', key.space);
   const schedule = await requireSchedule(transaction, key, { lock: true });
+  requireUnquarantined(schedule);
   const known = await findKnown(context, schedule, options);
   if (known) return known;
   const openRunIds = await openRunsOf(context, schedule);
   const now = new Date();
-  const gate = (await (options.readGate ?? readScheduleGate)(transaction, schedule))(now.getTime());
+  const readGate = await (options.readGate ?? readScheduleGate)(transaction, schedule);
+  const gate = readGate(now.getTime());
   const waits = override === undefined ? await waitingVerdict(context, schedule, gate, openRunIds) : null;
   const fire: NewFire = {
     ...{ nominalAt: now.toISOString(), source: 'trigger', instants: 1, lastNominalAt: null, runId: null },
@@ -59,7 +63,11 @@ export async function triggerSchedule(
   if (waits !== null) return wait(context, schedule, fire, openRunIds);
   const run = await startRun(
     context,
-    { ...scheduledRequest(schedule, 'trigger'), ...(gate.isOpen ? {} : { overrideCalendar: override?.reason }) },
+    {
+      ...scheduledRequest(schedule, 'trigger'),
+      // Open where one target is: the others must not wait then either.
+      ...(readGate === alwaysOpen ? {} : { overrideCalendar: override?.reason }),
+    },
     { ...calendarOptions(schedule), idempotencyKey },
   );
   await setRunSchedule(transaction, run.id, schedule.id);
@@ -99,7 +107,7 @@ async function waitingVerdict(
   const { overlap, whenClosed } = document.spec;
   if (!gate.isOpen) {
     const { reason: code, calendar, nextOpenMs } = gate;
-    if (whenClosed !== 'defer' || nextOpenMs === null) throw closedError(name, gate);
+    if (whenClosed !== 'defer' || nextOpenMs === null) throw scheduleClosedError(name, gate);
     const dueAt = new Date(Math.ceil(nextOpenMs / 1000) * 1000).toISOString();
     return { outcome: 'deferred', code, latenessMs: 0, dueAt, calendar };
   }
@@ -120,9 +128,13 @@ async function wait(
   openRunIds: readonly string[],
 ): Promise<TriggerResult> {
   const { transaction } = context;
+  await rehearse(context, schedule);
+  const cancelsOther = fire.outcome === 'queued' && schedule.document.spec.overlap === 'cancel-other';
+  // The newest stands for those that wait for the same end: otherwise each would cancel the one before it.
+  if (cancelsOther) await supersedeQueued(transaction, schedule.id);
   await insertFires(transaction, schedule.id, [fire]);
   await countWaiting(transaction, schedule.id);
-  if (fire.outcome === 'queued' && schedule.document.spec.overlap === 'cancel-other') {
+  if (cancelsOther) {
     for (const runId of openRunIds) await cancelSubRun(transaction, runId, `schedule ${schedule.name} was triggered`);
   }
   await audit(context, schedule, { waits: fire.outcome, code: fire.code });
@@ -139,6 +151,37 @@ async function wait(
   };
 }
 
+/**
+ * Refuses what could not start if it were its turn, before it takes a place in the queue or ends the run of another: the run is
+ * accepted and taken back. @throws FettleError as `startRun`, but for a closed calendar
+ */
+async function rehearse(context: OperationContext, schedule: StoredSchedule): Promise<void> {
+  const takenBack = new Error('only to see whether it would be accepted');
+  try {
+    await context.transaction.transaction(async (transaction) => {
+      await startRun({ ...context, transaction }, scheduledRequest(schedule, 'trigger'), calendarOptions(schedule));
+      throw takenBack;
+    });
+  } catch (error) {
+    const isFine = error === takenBack || (error instanceof FettleError && error.code === 'calendar-closed');
+    if (!isFine) throw error;
+  }
+}
+
+async function supersedeQueued(transaction: Transaction, scheduleId: string): Promise<void> {
+  const waiting = await listWaitingFires(transaction, scheduleId, MAX_WAITING);
+  const queued = waiting.filter(({ outcome, source }) => outcome === 'queued' && source !== 'backfill');
+  await endWaitingFires(
+    transaction,
+    scheduleId,
+    queued.map((fire) => ({
+      ...fire,
+      ...{ nominalAt: fire.nominalAt.toISOString(), lastNominalAt: null, dueAt: null, evidence: {} },
+      ...{ outcome: 'skipped', code: 'superseded', reason: 'a later trigger stands for it' },
+    })),
+  );
+}
+
 async function audit(
   context: OperationContext,
   { id, space, name }: StoredSchedule,
@@ -153,16 +196,5 @@ function overlapError(name: string, what: string): FettleError {
     message: `${what} schedule "${name}" is still under way.`,
     remedy:
       'Wait for it or cancel it; `overlap` in the document lets runs overlap or wait; --override starts it all the same.',
-  });
-}
-
-function closedError(name: string, gate: Extract<GateState, { isOpen: false }>): FettleError {
-  const { calendar, reason, nextOpenMs } = gate;
-  const next = nextOpenMs === null ? '' : ` It opens at ${new Date(nextOpenMs).toISOString()}.`;
-  return new FettleError({
-    code: 'calendar-closed',
-    message: `Calendar "${calendar}" is closed (${reason}), so schedule "${name}" starts nothing.${next}`,
-    remedy: 'Wait for the opening, or start it all the same: --override REASON, which needs schedule:override.',
-    detail: { calendar, reason, nextOpen: nextOpenMs === null ? null : new Date(nextOpenMs).toISOString() },
   });
 }

@@ -9,10 +9,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { nextInstants, previousInstant, type ScheduleTiming } from '@fettle/calendar';
 import {
   findDocument,
+  findSchedule,
+  restartSchedule,
+  saveNextAt,
   saveScheduleAfter,
   saveScheduleDeadlines,
   saveScheduleOwner,
-  saveScheduleTimes,
+  type Transaction,
 } from '@fettle/database';
 import { validateInputs } from '@fettle/runbook/source';
 import type { CheckedDocument } from './check-documents.js';
@@ -62,19 +65,45 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
     startMs: spec.mustStartBy === undefined ? null : durationMs(spec.mustStartBy),
     finishMs: spec.mustFinishBy === undefined ? null : durationMs(spec.mustFinishBy),
   });
-  if (previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document))) return;
-  const now = new Date();
-  const nextAt = nextFireAt(document, now);
-  await saveScheduleTimes(transaction, { id, watermark: now, nextAt });
+  const isSame = previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document));
+  if (!isSame || (await quarantineOf(transaction, document)) !== null) await restart(transaction, id, document);
+}
+
+/**
+ * Judges a quarantined schedule anew whose document is applied once more as it is: what stood against it may be over.
+ * @returns the reason that there was; null: it was not quarantined, nothing is done
+ */
+export async function rejudgeSchedule(
+  transaction: Transaction,
+  id: string,
+  document: ScheduleDocument,
+): Promise<string | null> {
+  const reason = await quarantineOf(transaction, document);
+  if (reason !== null) await restart(transaction, id, document);
+  return reason;
+}
+
+async function quarantineOf(transaction: Transaction, { metadata }: ScheduleDocument): Promise<string | null> {
+  const { space, name } = metadata;
+  return (await findSchedule(transaction, { space, name }))?.quarantineReason ?? null;
+}
+
+/** Counts its instants anew, has Temporal told, and quarantines it where there is none. */
+async function restart(transaction: Transaction, id: string, document: ScheduleDocument): Promise<void> {
+  const { watermark } = await restartSchedule(transaction, id);
+  const nextAt = nextFireAt(document, watermark);
+  await saveNextAt(transaction, id, nextAt);
+  const recurrence = recurrenceOf(document);
   if (
     nextAt === null &&
-    spec.after === undefined &&
-    previousInstant({ ...recurrenceOf(document), before: now }) === null
+    document.spec.after === undefined &&
+    previousInstant({ ...recurrence, before: watermark }) === null
   ) {
+    const { space, name } = document.metadata;
     const reason = 'it is never due: by its rule, bounds and exclusions there is no instant';
     return quarantine(transaction, { id, space, name }, 'invalid-schedule', reason);
   }
-  await placeSchedule(transaction, id, document, now);
+  await placeSchedule(transaction, id, document, watermark);
 }
 
 /**

@@ -30,7 +30,7 @@ export async function whySchedule(
   const fire = await (at === null
     ? findNewestFire(transaction, schedule.id)
     : findFireAt(transaction, schedule.id, at));
-  if (fire && (at === null || covers(fire, at))) {
+  if (fire && (at === null || isOf(schedule, fire, at))) {
     const asked = at ?? fire.lastNominalAt ?? fire.nominalAt;
     const answer = await fireSentence(transaction, schedule, fire, asked);
     return { schedule: key.name, at: asked.toISOString(), answer, fire: fireView(fire) };
@@ -39,8 +39,15 @@ export async function whySchedule(
   return { schedule: key.name, at: at?.toISOString() ?? null, answer, fire: null };
 }
 
-function covers({ nominalAt, lastNominalAt }: StoredFire, at: Date): boolean {
-  return nominalAt.getTime() === at.getTime() || (nominalAt < at && lastNominalAt !== null && at <= lastNominalAt);
+/** A stretch stands for its instants, not for the moments between them; of one from an earlier timing it cannot be told any more. */
+function isOf(
+  { countedFrom, quarantineReason, document }: StoredSchedule,
+  { nominalAt }: StoredFire,
+  at: Date,
+): boolean {
+  if (nominalAt.getTime() === at.getTime() || (countedFrom !== null && nominalAt <= countedFrom)) return true;
+  if (quarantineReason !== null) return true;
+  return instants({ ...recurrenceOf(document), from: at, to: at.getTime() + 1 }).length > 0;
 }
 
 async function fireSentence(

@@ -5,12 +5,16 @@ const CALL_TIMEOUT_MS = 10_000;
 /** Temporal tells no more instants than this. */
 export const TOLD_INSTANTS = 10;
 
-/** When Temporal will wake a schedule next, ascending, at most `TOLD_INSTANTS`; null: it has no such schedule. */
+/**
+ * When Temporal will wake a schedule next, ascending, at most `TOLD_INSTANTS`; none where somebody paused it there; null: it has no
+ * such schedule.
+ */
 export async function readNextWakings(temporal: TemporalClient, scheduleId: string): Promise<readonly number[] | null> {
   try {
-    const { info } = await temporal.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
+    const { info, state } = await temporal.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
       temporal.client.schedule.getHandle(`schedule-${scheduleId}`).describe(),
     );
+    if (state.paused) return [];
     return info.nextActionTimes.map((at) => at.getTime()).sort((a, b) => a - b);
   } catch (error) {
     if (error instanceof ScheduleNotFoundError) return null;

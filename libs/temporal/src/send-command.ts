@@ -107,6 +107,8 @@ async function putSchedule(
       spec: options.spec,
       action: options.action,
       policies: options.policies!,
+      // Pauses are of the ledger's side; one that somebody made with Temporal's own tools would leave it to the reconciler alone.
+      state: { ...previous.state, paused: false },
     }));
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;

@@ -29,10 +29,14 @@ export function compareSchedules(
       const rows = await listToCompare(transaction, every, failed.resting(Date.now()), BATCH);
       for (const { id, space, name } of rows) {
         try {
-          const now = new Date();
+          const askedAtMs = performance.now();
           const wakings = await readNextWakings(temporal, id);
-          const query = { now, told: TOLD_INSTANTS, soonMs: PLACED_MS };
-          const { difference } = await dataSource.transaction((own) => compareSchedule(own, id, wakings, query));
+          const { difference } = await dataSource.transaction((own) =>
+            compareSchedule(own, id, wakings, {
+              ...{ now: new Date(), askedMs: performance.now() - askedAtMs },
+              ...{ told: TOLD_INSTANTS, soonMs: PLACED_MS },
+            }),
+          );
           if (difference !== null)
             logger.warn({ space, schedule: name, difference }, 'Temporal and the calendar differed about a schedule');
           failed.succeed(id);

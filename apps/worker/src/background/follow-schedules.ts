@@ -17,7 +17,7 @@ export function followSchedules(dataSource: DataSource, logger: Pick<Logger, 'wa
       const open = await listOpenFollows(transaction, failed.resting(Date.now()), BATCH);
       for (const follow of open) {
         try {
-          await dataSource.transaction((own) => followRun(own, follow, new Date()));
+          await dataSource.transaction((own) => followRun(own, follow));
           failed.succeed(follow.scheduleId);
         } catch (error) {
           const count = failed.fail(follow.scheduleId, Date.now());

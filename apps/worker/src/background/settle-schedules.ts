@@ -23,7 +23,7 @@ export function settleSchedules(dataSource: DataSource, logger: Pick<Logger, 'wa
       let more = due.length === BATCH;
       for (const scheduleId of due) {
         try {
-          const settled = await dataSource.transaction((own) => settleFire(own, scheduleId, new Date()));
+          const settled = await dataSource.transaction((own) => settleFire(own, scheduleId));
           more ||= settled.more;
           failed.succeed(scheduleId);
         } catch (error) {

@@ -34,11 +34,15 @@ export async function sumOutcomes(
   return Object.fromEntries(rows.map((row) => [row.outcome, Number(row.instants)]));
 }
 
-/** The row that stands for a moment: of an instant, or of the stretch that it lies in; null: none does. */
+/** The row of a moment itself, else the newest of the schedule's own whose stretch it lies in; null: none stands for it. */
 export async function findFireAt(transaction: Transaction, scheduleId: string, at: Date): Promise<StoredFire | null> {
   const rows: StoredFire[] = await transaction.query(
-    `SELECT ${fireColumns} FROM fire WHERE schedule_id = $1 AND nominal_at <= $2
-     ORDER BY nominal_at DESC, source = 'nominal' DESC LIMIT 1`,
+    `SELECT * FROM (
+       (SELECT ${fireColumns} FROM fire WHERE schedule_id = $1 AND nominal_at = $2 ORDER BY source = 'nominal' DESC LIMIT 1)
+       UNION ALL
+       (SELECT ${fireColumns} FROM fire WHERE schedule_id = $1 AND nominal_at < $2 AND source = 'nominal'
+        ORDER BY nominal_at DESC LIMIT 1)) AS f
+     WHERE "nominalAt" = $2 OR "lastNominalAt" >= $2 ORDER BY "nominalAt" DESC LIMIT 1`,
     [scheduleId, at],
   );
   return rows[0] ?? null;

@@ -98,6 +98,15 @@ export async function saveSettled(
   );
 }
 
+/** Has the schedules of a space settled soon of which fires wait: an opening may have come nearer, or gone. In one order of locks. */
+export async function attendWaiting(transaction: Transaction, space: string): Promise<void> {
+  await transaction.query(
+    `UPDATE schedule SET attend_at = clock_timestamp() WHERE id IN (
+       SELECT id FROM schedule WHERE space = $1 AND waiting > 0 ORDER BY name FOR UPDATE)`,
+    [space],
+  );
+}
+
 /** Those that wait, the earlier ones first, at most `limit`. */
 export async function listWaitingFires(
   transaction: Transaction,

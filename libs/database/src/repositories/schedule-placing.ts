@@ -35,11 +35,12 @@ export async function saveCompared(transaction: Transaction, id: string, differe
   );
 }
 
-/** Whether a command to Temporal about this schedule is on its way. */
-export async function isPlacing(transaction: Transaction, id: string): Promise<boolean> {
+/** Whether a command to Temporal about this schedule is on its way, or was sent within the last so many milliseconds. */
+export async function isPlacing(transaction: Transaction, id: string, sentWithinMs: number): Promise<boolean> {
   const rows: unknown[] = await transaction.query(
-    `SELECT 1 FROM outbox WHERE subject = 'schedule-' || $1::text AND sent_at IS NULL LIMIT 1`,
-    [id],
+    `SELECT 1 FROM outbox WHERE subject = 'schedule-' || $1::text
+       AND (sent_at IS NULL OR sent_at > clock_timestamp() - $2 * interval '1 millisecond') LIMIT 1`,
+    [id, sentWithinMs],
   );
   return rows.length > 0;
 }

@@ -26,12 +26,15 @@ export interface StoredSchedule {
   /** The current version of its document. */
   readonly document: ScheduleDocument;
   readonly version: string;
+  /** When this was read, by the clock of the database: no worker's clock decides what is due. */
+  readonly readAt: Date;
 }
 
 const columns = `s.id, s.space, s.name, s.created_by AS "createdBy", s.watermark, s.next_at AS "nextAt",
   s.paused_at AS "pausedAt", s.paused_by AS "pausedBy", s.pause_reason AS "pauseReason",
   s.quarantine_reason AS "quarantineReason", s.paused_until AS "pausedUntil", s.failures_from AS "failuresFrom",
-  s.counted_from AS "countedFrom", s.placed_until AS "placedUntil", s.waiting, v.parsed AS document, v.digest AS version`;
+  s.counted_from AS "countedFrom", s.placed_until AS "placedUntil", s.waiting, v.parsed AS document, v.digest AS version,
+  clock_timestamp() AS "readAt"`;
 const source = `schedule s JOIN document d ON d.id = s.id JOIN document_version v ON v.id = d.current_version_id`;
 
 /** Makes the row of a schedule; of one that exists only the owner changes, and from when on failures pause it. */
@@ -54,16 +57,25 @@ export async function saveScheduleOwner(
   );
 }
 
-/** Starts counting instants from `watermark`: for a new schedule, and where its cron expression or zone changed. */
-export async function saveScheduleTimes(
-  transaction: Transaction,
-  times: { readonly id: string; readonly watermark: Date; readonly nextAt: Date | null },
-): Promise<void> {
-  await transaction.query(
-    `UPDATE schedule SET watermark = greatest(watermark, $2), counted_from = greatest(watermark, $2), next_at = $3,
-       quarantine_reason = NULL, compared_at = NULL WHERE id = $1`,
-    [times.id, times.watermark, times.nextAt],
+/**
+ * Counts instants anew, for a new schedule and where it is due otherwise: from where it is settled up to, so that none is left out; of a
+ * quarantined one from now, because nobody settled it meanwhile. Ends a quarantine.
+ * @returns from when on
+ */
+export async function restartSchedule(transaction: Transaction, id: string): Promise<{ readonly watermark: Date }> {
+  const rows: { watermark: Date }[] = await transaction.query(
+    `WITH restarted AS (
+       UPDATE schedule s SET watermark = b.watermark, counted_from = b.watermark, quarantine_reason = NULL, compared_at = NULL
+       FROM (SELECT id, CASE WHEN quarantine_reason IS NULL THEN watermark ELSE greatest(watermark, clock_timestamp()) END AS watermark
+             FROM schedule WHERE id = $1 FOR UPDATE) AS b WHERE s.id = b.id RETURNING s.watermark)
+     SELECT watermark FROM restarted`,
+    [id],
   );
+  return rows[0]!;
+}
+
+export async function saveNextAt(transaction: Transaction, id: string, nextAt: Date | null): Promise<void> {
+  await transaction.query(`UPDATE schedule SET next_at = $2 WHERE id = $1`, [id, nextAt]);
 }
 
 export async function findSchedule(
@@ -128,11 +140,18 @@ export async function pauseScheduleRow(
   );
 }
 
-/** A failure from before counts no more. */
+/** The pause is over; what failed meanwhile still counts, unless a person resumes it. */
 export async function resumeScheduleRow(transaction: Transaction, id: string): Promise<void> {
   await transaction.query(
-    `UPDATE schedule SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, paused_until = NULL,
-       failures_from = CASE WHEN failures_from IS NOT NULL THEN clock_timestamp() END WHERE id = $1`,
+    `UPDATE schedule SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, paused_until = NULL WHERE id = $1`,
+    [id],
+  );
+}
+
+/** A person has decided on what failed until now: it pauses the schedule no more. */
+export async function forgetFailures(transaction: Transaction, id: string): Promise<void> {
+  await transaction.query(
+    `UPDATE schedule SET failures_from = clock_timestamp() WHERE id = $1 AND failures_from IS NOT NULL`,
     [id],
   );
 }
