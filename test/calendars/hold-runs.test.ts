@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { runSummarySchema, type RunDetail, type RunSummary } from '@fettle/contracts';
+import { readExpectedMs } from '@fettle/database';
 import { applyDocuments, cancelRun, planRun, retryRun, startRun, type OperationContext } from '@fettle/operations';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
@@ -225,10 +226,17 @@ describe('targets of one run', () => {
     await sleep(3 * SECOND);
     await openFor('shut', -60, 3600);
     expect(await stack.ended(run.id, 30_000)).toMatchObject({ state: 'succeeded', counts: { succeeded: 4 } });
-    expect((await entries(run.id, 'run-closed', 'run-reopened')).map(({ kind }) => kind)).toEqual([
-      'run-closed',
-      'run-reopened',
-    ]);
+    const told = await entries(run.id, 'run-closed', 'run-reopened');
+    expect(told.map(({ kind }) => kind)).toEqual(['run-closed', 'run-reopened']);
+    // How long the runbook takes is told without the time that it stood still.
+    const [row]: [{ closedMs: number; tookMs: number }] = await stack.dataSource.query(
+      `SELECT closed_ms::float8 AS "closedMs", (extract(epoch FROM ended_at - started_at) * 1000)::float8 AS "tookMs" FROM run WHERE id = $1`,
+      [run.id],
+    );
+    expect(Math.abs(row.closedMs - Number(told[1]?.data['waitedMs']))).toBeLessThan(50);
+    expect(row.closedMs).toBeGreaterThan(2 * SECOND);
+    const expectedMs = await readExpectedMs(stack.dataSource.manager, 'default', 'partly');
+    expect(Math.abs(row.tookMs - row.closedMs - expectedMs!)).toBeLessThan(2);
   });
 
   it('that have begun go to their end when it closes, or park before their next step', async () => {

@@ -68,6 +68,17 @@ describe('the migration that measures runs of schedules, with rows', () => {
         sql: `SELECT id FROM run WHERE schedule_id = $1 AND state IN ('failed', 'timed-out') AND ended_at > now() - interval '30 days'`,
         index: 'run_schedule_failed',
       },
+      // As the poll asks of each schedule that a failure would pause.
+      {
+        sql: `SELECT id FROM schedule s WHERE failures_from IS NOT NULL AND $1::uuid IS NOT NULL AND EXISTS (SELECT 1 FROM run r
+                WHERE r.schedule_id = s.id AND r.state IN ('failed', 'timed-out') AND r.ended_at > s.failures_from)`,
+        index: 'run_schedule_failed',
+      },
+      {
+        sql: `SELECT id FROM schedule s WHERE queued > 0 AND $1::uuid IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM run r WHERE r.schedule_id = s.id AND r.ended_at IS NULL)`,
+        index: 'run_',
+      },
     ];
     for (const { sql, index } of plans) {
       const rows: { 'QUERY PLAN': [{ Plan: object }] }[] = await dataSource.query(
@@ -75,7 +86,7 @@ describe('the migration that measures runs of schedules, with rows', () => {
         [id(2)],
       );
       const plan = rows[0]!['QUERY PLAN'][0].Plan as { 'Shared Hit Blocks': number; 'Shared Read Blocks': number };
-      expect(JSON.stringify(plan)).toContain(`"Index Name":"${index}"`);
+      expect(JSON.stringify(plan)).toContain(`"Index Name":"${index}`);
       // The table has hundreds of blocks.
       expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks']).toBeLessThan(20);
     }

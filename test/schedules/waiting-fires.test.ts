@@ -287,12 +287,13 @@ describe('fires that wait, end and are explained', () => {
   it('a run that takes up one of its runs, or makes it again, is its run too, though of no instant', async () => {
     const id = await schedule('again', 'overlap: queue-one, pauseOnFailure: true');
     await since(id);
-    const row = async (runId: string): Promise<unknown> =>
-      (
-        (await stack.dataSource.query(`SELECT schedule_id AS of, fire_at AS at FROM run WHERE id = $1`, [
-          runId,
-        ])) as object[]
-      )[0];
+    const row = async (runId: string): Promise<unknown> => {
+      const rows: object[] = await stack.dataSource.query(
+        `SELECT schedule_id AS of, fire_at AS at FROM run WHERE id = $1`,
+        [runId],
+      );
+      return rows[0];
+    };
     const request = { targets: 'unfinished', rerunUnknown: false } as const;
     await settle(id, 60);
     const { items } = await readLedger(stack.dataSource.manager, key('again'), { limit: 1 });
