@@ -1,5 +1,5 @@
 import { InvalidDocumentError, type DocumentKind } from '@fettle/contracts';
-import { listCalendarVersions, lookAtClosedNow, wakeRun, type Transaction } from '@fettle/database';
+import { listCalendarVersions, lookAtClosedNow, TARGETS_WAKE, wakeRun, type Transaction } from '@fettle/database';
 import type { CheckedDocument } from './check-documents.js';
 
 /** By which path the workflow of a run is woken that waits whole for a calendar. */
@@ -7,7 +7,9 @@ const CALENDAR_PATH = '#calendar';
 
 /** A calendar was changed: what waits for one looks at once whether it may go on. */
 export async function wakeClosedRuns(transaction: Transaction, space: string): Promise<void> {
-  for (const runId of await lookAtClosedNow(transaction, space)) await wakeRun(transaction, runId, CALENDAR_PATH);
+  const { whole, ofTargets } = await lookAtClosedNow(transaction, space);
+  for (const runId of whole) await wakeRun(transaction, runId, CALENDAR_PATH);
+  for (const runId of ofTargets) await wakeRun(transaction, runId, TARGETS_WAKE);
 }
 
 /** A document among those that are applied together. */
