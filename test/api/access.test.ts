@@ -19,6 +19,11 @@ afterAll(() => api?.close());
 
 const unknownRun = '01900000-0000-7000-8000-000000000000';
 
+const documentReads =
+  'documents documents/export documents/Runbook/none documents/Runbook/none/versions runbooks/none/inputs capacity capacity/none calendar-status calendars/none'.split(
+    ' ',
+  );
+
 /** One request for each route, with what is harmless where it is allowed, and the permission that the route should need. */
 const routes: readonly (readonly [method: string, path: string, permission: Permission, body?: unknown])[] = [
   ['GET', '/api/v1/principals', 'principal:read'],
@@ -28,11 +33,6 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', '/api/v1/tokens', 'token:write', {}],
   ['POST', `/api/v1/tokens/${unknownRun}/revoke`, 'token:write'],
   ['POST', '/api/v1/documents/apply', 'document:write', {}],
-  ['GET', '/api/v1/documents', 'document:read'],
-  ['GET', '/api/v1/documents/export', 'document:read'],
-  ['GET', '/api/v1/documents/Runbook/none', 'document:read'],
-  ['GET', '/api/v1/documents/Runbook/none/versions', 'document:read'],
-  ['GET', '/api/v1/runbooks/none/inputs', 'document:read'],
   ['GET', '/api/v1/audit', 'audit:read'],
   ['GET', '/api/v1/audit/export', 'audit:read'],
   ['GET', '/api/v1/audit/checkpoints', 'audit:read'],
@@ -58,8 +58,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['GET', `/api/v1/runs/${unknownRun}/history`, 'run:read'],
   ['GET', `/api/v1/runs/${unknownRun}/history/1`, 'run:read'],
   ['POST', `/api/v1/runs/${unknownRun}/free-capacity`, 'run:cancel', {}],
-  ['GET', '/api/v1/capacity', 'document:read'],
-  ['GET', '/api/v1/capacity/none', 'document:read'],
+  ...documentReads.map((path) => ['GET', `/api/v1/${path}`, 'document:read'] as const),
   ['GET', '/api/v1/approvals', 'run:read'],
   ['GET', `/api/v1/approvals/${unknownRun}`, 'run:read'],
   ['POST', `/api/v1/approvals/${unknownRun}/approve`, 'run:read', {}],

@@ -216,6 +216,21 @@ describe('targets of one run', () => {
     }
   });
 
+  it('go on as soon as somebody opens their calendar', async () => {
+    await openFor('shut', 3600, 7200);
+    await stack.addRunbook('partly', { targets: on('shut', 'open'), steps: [change('do')] });
+    const run = await start('partly');
+    await until(async () => (await stack.run(run.id)).calendar?.closedSince != null);
+    // The lane has gone to rest: only a timer of an hour would have it look.
+    await sleep(3 * SECOND);
+    await openFor('shut', -60, 3600);
+    expect(await stack.ended(run.id, 30_000)).toMatchObject({ state: 'succeeded', counts: { succeeded: 4 } });
+    expect((await entries(run.id, 'run-closed', 'run-reopened')).map(({ kind }) => kind)).toEqual([
+      'run-closed',
+      'run-reopened',
+    ]);
+  });
+
   it('that have begun go to their end when it closes, or park before their next step', async () => {
     const steps = [change('one', 4), change('two')];
     await stack.addRunbook('finishes', { targets: on('short'), steps });

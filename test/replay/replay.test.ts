@@ -96,8 +96,8 @@ describe('recorded histories', () => {
     // The first line of what a run does: a timer more.
     [
       'waits',
-      /const begun = input\.resume \?\? /,
-      'await (0,_temporalio_workflow__WEBPACK_IMPORTED_MODULE_1__.sleep)(1000);\nconst begun = input.resume ?? ',
+      /const begun = input\.resume === /,
+      'await (0,_temporalio_workflow__WEBPACK_IMPORTED_MODULE_1__.sleep)(1000);\nconst begun = input.resume === ',
     ],
     // Another activity than the one that stands in the history.
     ['ends by another activity', /\.endRun\(\{ runId: input\.runId/, '.readCounts({ runId: input.runId'],

@@ -1,3 +1,4 @@
+import { isRecord } from '@fettle/runbook';
 import {
   StepGenerator,
   type GeneratedRunbook,
@@ -98,7 +99,7 @@ class Generator extends StepGenerator {
     return Array.from({ length: 1 + this.next(max) }, () => {
       const step = this.step({ ...place, known });
       const isOfRun = step['uses'] === 'http.request' || 'wait' in step;
-      if (isOfRun && 'code' in ((step['outputs'] ?? {}) as object)) known.push(step['id'] as string);
+      if (isOfRun && isRecord(step['outputs']) && 'code' in step['outputs']) known.push(step['id'] as string);
       return step;
     });
   }

@@ -97,7 +97,7 @@ async function closedAmong(
   const ids = targets.map(({ assetId }) => assetId);
   if (covered === null && named.length === 0) {
     // A calendar may have been taken from them since they were put off.
-    await forgetClosures(transaction, loaded.runId, ids);
+    await forget(transaction, loaded, targets);
     return [];
   }
   const ownGate = namedGate(calendars, named);
@@ -116,11 +116,21 @@ async function closedAmong(
     const closure = closureOf(state);
     closed.push({ ...closure, target, lookAgainAt: lookAgainAt(closure, nowMs) });
   }
-  const waits = new Set(closed.map(({ target }) => target.assetId));
-  await forgetClosures(
+  const waits = new Set(closed.map(({ target }) => target));
+  await forget(
     transaction,
-    loaded.runId,
-    ids.filter((id) => !waits.has(id)),
+    loaded,
+    targets.filter((target) => !waits.has(target)),
   );
   return closed;
+}
+
+/** What was put off before goes on. */
+async function forget(
+  transaction: Transaction,
+  { runId }: LoadedRun,
+  targets: readonly ClaimedTarget[],
+): Promise<void> {
+  const ids = targets.filter(({ wasClosed }) => wasClosed).map(({ assetId }) => assetId);
+  if (ids.length > 0) await forgetClosures(transaction, runId, ids);
 }

@@ -43,10 +43,8 @@ const LANE_LIFETIME_MS = 55_000;
 const LANE_CLAIMS_MS = 12 * 3_600_000;
 /** A credential that was changed is opened anew after at most this. */
 const SECRETS_LIFETIME_MS = 60_000;
-/** A target that waits for a calendar may wait for weeks: meanwhile somebody may change that calendar. */
-const MAX_REST_MS = 600_000;
-/** Waits longer than this are left to a timer of the workflow. */
-const LONG_WAIT_MS = 2_000;
+/** Waits longer than this are left to a timer of the workflow, and no timer is longer than that. */
+const [LONG_WAIT_MS, MAX_REST_MS] = [2_000, 3_600_000];
 /** While nothing happens, a lane looks for due targets, cancels and logs this often. */
 const TICK_MS = 200;
 /** A lane that claims nothing (any more) looks this often whether the run goes on. */
@@ -193,7 +191,7 @@ export class Lane {
    */
   async #repeatTurn(transaction: Transaction, turn: Turn): Promise<void> {
     // Waits for that transaction, should the server be at it still.
-    await lockRun(transaction, this.#input.runId);
+    const run = await lockRun(transaction, this.#input.runId);
     if (turn.lastSeq > 0 && (await hasFinished(transaction, this.#input.runId, turn))) {
       turn.ends = [];
       turn.logs = [];
@@ -204,9 +202,11 @@ export class Lane {
     const held = await readClaims(transaction, this.#claim);
     await releaseClaims(
       transaction,
+      run,
       this.#claim,
       held.filter((assetId) => !known.has(assetId)),
     );
+    await saveLockedRun(transaction, run);
   }
 
   #wantsMore(openedAtMs: number): boolean {

@@ -1,4 +1,3 @@
-export { countInstants } from './count-instants.js';
 export {
   alwaysOpen,
   type CalendarClosure,
@@ -12,6 +11,8 @@ export { parseCron, type CronSchedule } from './cron.js';
 export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
   instants,
+  iterateInstants,
+  localTime,
   MAX_INSTANTS,
   nextInstants,
   previewInstants,

@@ -7,9 +7,9 @@ const CALENDAR_PATH = '#calendar';
 
 /** A calendar was changed: what waits for one looks at once whether it may go on. */
 export async function wakeClosedRuns(transaction: Transaction, space: string): Promise<void> {
-  const { whole, ofTargets } = await lookAtClosedNow(transaction, space);
+  const { withTargets, whole } = await lookAtClosedNow(transaction, space);
+  for (const runId of withTargets) await wakeRun(transaction, runId, TARGETS_WAKE);
   for (const runId of whole) await wakeRun(transaction, runId, CALENDAR_PATH);
-  for (const runId of ofTargets) await wakeRun(transaction, runId, TARGETS_WAKE);
 }
 
 /** A document among those that are applied together. */

@@ -9,7 +9,8 @@ import {
 import { assetColumnMap, compileSelector } from '@fettle/expression';
 import { assetCondition } from './asset-scope.js';
 import type { OperationContext } from './context.js';
-import { selectorOf } from './start-run.js';
+import { selectorOf } from './run-selector.js';
+import {} from './start-run.js';
 
 /** Assets of one selector that are compared with those of others. */
 export const MAX_ASSETS_EACH = 5000;

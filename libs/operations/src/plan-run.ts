@@ -9,7 +9,8 @@ import { requireUnnarrowed } from './require-unnarrowed.js';
 import { resolveClosure } from './resolve-closure.js';
 import { noTargets } from './select-targets.js';
 import { withCalendars } from './run-gate.js';
-import { checkedInputs, findRunbook, selectorOf, storedSpec } from './start-run.js';
+import { selectorOf } from './run-selector.js';
+import { checkedInputs, findRunbook, storedSpec } from './start-run.js';
 
 /**
  * What a run of that request would do now: targets are resolved as for a start, with the same permissions, and nothing is started.

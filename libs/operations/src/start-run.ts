@@ -1,7 +1,6 @@
 import {
   durationMs,
   FettleError,
-  walkSteps,
   runbookDocumentSchema,
   notFoundError,
   type RunbookSpec,
@@ -34,8 +33,9 @@ import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { isOnTargets, rollbackOf } from './rollback-of.js';
-import { checkAllowed, selectTargets, targetSelector } from './select-targets.js';
+import { rollbackOf } from './rollback-of.js';
+import { selectorOf } from './run-selector.js';
+import { checkAllowed, selectTargets } from './select-targets.js';
 
 export interface StartOptions {
   readonly idempotencyKey?: string | undefined;
@@ -184,6 +184,8 @@ export interface AcceptRequest {
 /** What a new run has from the ended one that it continues. */
 export interface ContinuedRun extends NewContinuation {
   readonly selector: string | null;
+  /** The new run is a run of this schedule too, though of no instant: overlaps, pauses and followers go by it. */
+  readonly scheduleId: string | null;
   /** Versions of the runbooks that it calls; absent: those that are the newest now. */
   readonly closure?: Readonly<Record<string, string>> | null | undefined;
   /** Instead of selecting: writes the targets of the new run; `within`: only those that are open in that run. */
@@ -216,7 +218,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     idempotencyKey: request.options.idempotencyKey ?? null,
     requestDigest: request.options.idempotencyKey === undefined ? null : request.requestDigest,
     requestedBy: requesterId(context),
-    scheduleId: request.options.fire?.scheduleId ?? null,
+    scheduleId: request.options.fire?.scheduleId ?? continued?.scheduleId ?? null,
     fireAt: request.options.fire?.at ?? null,
     reason: request.reason ?? null,
     timeoutMs,
@@ -320,18 +322,4 @@ export async function checkedInputs(
 
 function fireDetail(options: StartOptions): { scheduleId: string; at: string } | null {
   return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
-}
-
-export function selectorOf(
-  request: Pick<AcceptRequest, 'runbook' | 'spec' | 'on'>,
-): ReturnType<typeof targetSelector> | null {
-  const { steps, handlers = {} } = request.spec;
-  const needsTargets = [steps, ...Object.values(handlers)].some((list) => [...walkSteps(list)].some(isOnTargets));
-  if (request.spec.targets !== undefined && needsTargets) return targetSelector(request.spec.targets, request.on);
-  if (request.on === undefined) return null;
-  throw new FettleError({
-    code: 'invalid-request',
-    message: `Runbook "${request.runbook}" has no targets, so there is nothing that --on could narrow.`,
-    remedy: 'Leave --on out.',
-  });
 }

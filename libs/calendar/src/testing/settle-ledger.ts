@@ -44,7 +44,7 @@ export class SettleLedger {
     );
   }
 
-  last(): SettleInput['last'] {
+  last(): NonNullable<SettleInput['last']> | null {
     const row = this.rows.at(-1);
     return row === undefined ? null : { nominalAt: row.nominalMs, outcome: row.outcome, code: row.code };
   }

@@ -76,6 +76,8 @@ export class RunEntity {
   @Column('integer', { name: 'decision_mark' }) decisionMark!: number;
   /** Of the worker that took it up first. */
   @Column('text', { name: 'engine_version', nullable: true }) engineVersion!: string | null;
+  /** Build of that worker where workers are versioned; null: they are not. */
+  @Column('text', { name: 'worker_build', nullable: true }) workerBuild!: string | null;
   /** The end for which its history is archived. */
   @Column('timestamptz', { name: 'history_ended_at', nullable: true }) historyEndedAt!: Date | null;
   /** Paths of what was undone and of what could not be; null: there was no rollback. */
@@ -99,6 +101,8 @@ export class RunEntity {
   @Column('timestamptz', { name: 'opens_at', nullable: true }) opensAt!: Date | null;
   /** Nothing of it can go on since then, and its deadline stands still. */
   @Column('timestamptz', { name: 'closed_since', nullable: true }) closedSince!: Date | null;
+  /** How long, since it was taken up, nothing of it could go on; without what `closed_since` tells of. */
+  @Column('bigint', { name: 'closed_ms' }) closedMs!: string;
 }
 
 @Entity('run_target')

@@ -1,5 +1,6 @@
 import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { stopWaiting } from './asset-locks.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
 import { moveCount, type LockedRun } from './run-entries.js';
 import { updateTargets, type ClaimedTarget, type LaneClaim } from './run-lanes.js';
@@ -50,6 +51,8 @@ export async function claimTargets(
   const progress = await readProgress(transaction, run, request);
   const { currentStep, claimedCount, parkedCount, nextDueMs, parkedDueMs } = progress;
   const base = { done: currentStep === null, claimedCount, parkedCount, nextDueMs };
+  // Targets that nobody goes on with wait for nothing, and what the run may undo elsewhere stays locked.
+  if (!isOpen) await stopWaiting(transaction, request.runId);
   if (!isRunning) return { ...base, gate: 'ended', targets: [] };
   // What runs detached is in flight already: to look at it needs no room.
   const parked = await claimParked(transaction, request, isOpen);
@@ -160,7 +163,8 @@ async function claimDue(
      UPDATE run_target t
      SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
-     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error`,
+     RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
+       t.closed IS NOT NULL AS was_closed`,
     [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
   );
 }

@@ -197,8 +197,12 @@ export async function reopenCallers(transaction: Transaction, runId: string): Pr
 async function reopen(transaction: Transaction, run: LockedRun): Promise<void> {
   const [row] = await updateRows<{ ms: number }>(
     transaction,
-    `WITH was AS (SELECT id, clock_timestamp() - closed_since AS waited FROM run WHERE id = $1)
-     UPDATE run r SET deadline_at = r.deadline_at + was.waited, closed_since = NULL, opens_at = NULL FROM was WHERE r.id = was.id
+    `WITH was AS (SELECT id, clock_timestamp() - closed_since AS waited,
+         CASE WHEN started_at IS NULL THEN interval '0' ELSE clock_timestamp() - greatest(closed_since, started_at) END AS stood
+       FROM run WHERE id = $1)
+     UPDATE run r SET deadline_at = r.deadline_at + was.waited, closed_since = NULL, opens_at = NULL,
+       closed_ms = r.closed_ms + (extract(epoch FROM was.stood) * 1000)::bigint
+     FROM was WHERE r.id = was.id
      RETURNING (extract(epoch FROM was.waited) * 1000)::float8 AS ms`,
     [run.id],
   );
@@ -255,12 +259,12 @@ export async function readTimeLeft(transaction: Transaction, runId: string): Pro
   return Math.ceil(rows[0]?.ms ?? 0);
 }
 
-/** Runs that a changed calendar may let go on. */
+/** Runs that a changed calendar concerns. */
 export interface ClosedRuns {
+  /** Those with targets that look again now. */
+  readonly withTargets: readonly string[];
   /** Those that wait whole. */
   readonly whole: readonly string[];
-  /** Those of which targets wait. */
-  readonly ofTargets: readonly string[];
 }
 
 /** Has targets look at once that wait for a calendar, in all open runs of a space: a calendar was changed. */
@@ -280,11 +284,11 @@ export async function lookAtClosedNow(transaction: Transaction, space: string): 
        AND t.state IN ('pending', 'running') AND t.due_at > clock_timestamp() RETURNING t.run_id`,
     [locked.map(({ id }) => id)],
   );
-  const rows: { id: string }[] = await transaction.query(
-    `SELECT id FROM run WHERE space = $1 AND ended_at IS NULL AND opens_at IS NOT NULL ORDER BY id LIMIT 1000`,
+  const whole: { id: string }[] = await transaction.query(
+    `SELECT id FROM run WHERE space = $1 AND ended_at IS NULL AND opens_at IS NOT NULL ORDER BY id`,
     [space],
   );
-  return { whole: rows.map((row) => row.id), ofTargets: [...new Set(due.map((row) => row.run_id))] };
+  return { withTargets: [...new Set(due.map((row) => row.run_id))], whole: whole.map((row) => row.id) };
 }
 
 /** How a run is shown to stand to calendars. */
