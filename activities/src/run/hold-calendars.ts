@@ -90,6 +90,11 @@ async function closedAmong(
   const asked = claimed.filter((target) => !target.isParked && mayWait(target));
   const going = asked.length === 0 ? new Set() : await runningOn(asked);
   const targets = asked.filter(({ assetId }) => !going.has(assetId));
+  await forget(
+    transaction,
+    loaded,
+    asked.filter(({ assetId }) => going.has(assetId)),
+  );
   if (targets.length === 0) return [];
   const named = loaded.calendar?.named ?? [];
   const calendars = await readCalendars(transaction, loaded.space);
