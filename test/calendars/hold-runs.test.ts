@@ -66,7 +66,7 @@ const on = (...groups: string[]) => `asset.labels.group in [${groups.map((group)
 beforeAll(async () => {
   [stack, sshd] = await Promise.all([TestStack.create(), startSshd()]);
   let first = 0;
-  for (const prefix of ['shut', 'open', 'soon', 'park', 'short', 'moved', 'late']) {
+  for (const prefix of ['shut', 'open', 'soon', 'park', 'short', 'moved', 'late', 'gone', 'tidy']) {
     await stack.addHosts(sshd, 2, { prefix, first });
     first += 2;
   }
@@ -244,19 +244,49 @@ describe('targets of one run', () => {
     await stack.addRunbook('finishes', { targets: on('short'), steps });
     await stack.addRunbook('parks', { targets: on('park'), onClose: 'park', steps, timeout: '10s' });
     await openFor('short', -60, 3);
-    await openFor('park', -60, 3);
+    const again = { from: iso(3600 * SECOND), to: iso(7200 * SECOND) };
+    const windows = [{ from: iso(-60 * SECOND), to: iso(3 * SECOND) }, again];
+    await apply('of-park', { assets: 'asset.labels.group == "park"', windows });
     const [finishes, parks] = [await start('finishes'), await start('parks')];
     expect(await stack.ended(finishes.id)).toMatchObject({ state: 'succeeded' });
     await until(async () => (await entries(parks.id, 'run-closed')).length === 1);
     const parked = await stack.run(parks.id);
     expect(parked.state).toBe('running');
     for (const target of parked.targets) {
-      expect(target).toMatchObject({ state: 'running', closed: { calendar: 'of-park', nextOpenAt: null } });
+      expect(target).toMatchObject({
+        state: 'running',
+        closed: { calendar: 'of-park', nextOpenAt: again.from.replace('Z', '.000Z') },
+      });
       expect(target.steps.map(({ step }) => step)).toEqual(['one']);
     }
     // Longer than what was left of its time.
     await sleep(8 * SECOND);
     expect((await stack.run(parks.id)).state).toBe('running');
     await cancelAndWait(parks.id);
+  });
+
+  it('do not park while they put in order what they have begun', async () => {
+    const clean = [change('clean', 0), change('swept', 0)];
+    await stack.addRunbook('tidies-alone', {
+      targets: on('tidy'),
+      onClose: 'park',
+      steps: [{ id: 'work', try: [change('one', 4)], finally: clean }, change('more')],
+    });
+    await openFor('tidy', -60, 3);
+    const run = await start('tidies-alone');
+    await until(async () => (await entries(run.id, 'target-closed')).length === 2);
+    for (const { steps } of (await stack.run(run.id)).targets) {
+      expect(steps.map(({ step, state }) => [step, state])).toEqual(
+        ['one', 'clean', 'swept'].map((step) => [step, 'succeeded']),
+      );
+    }
+    await cancelAndWait(run.id);
+  });
+
+  it('do not keep a run for ever where no opening is known', async () => {
+    await openFor('gone', -3600, -60);
+    await stack.addRunbook('never', { targets: on('gone', 'open'), timeout: '6s', steps: [change('do')] });
+    const ended = await stack.ended((await start('never')).id, 40_000);
+    expect(ended).toMatchObject({ state: 'timed-out', counts: { succeeded: 2 } });
   });
 });

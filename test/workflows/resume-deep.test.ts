@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { runbookDocumentSchema, type ResumeRunRequest, type RunDetail } from '@fettle/contracts';
-import { cancelRun, endLostRun, resumeRun } from '@fettle/operations';
+import { applyDocuments, cancelRun, endLostRun, resumeRun } from '@fettle/operations';
 import { digestOf } from '@fettle/runbook';
 import { connectTemporal, terminateWorkflow } from '@fettle/temporal';
 import { uuidv7 } from 'uuidv7';
@@ -284,5 +284,36 @@ describe('what a run is taken up from', () => {
       run.id,
     ]);
     expect(logs.map(({ body }) => body).join('')).toBe('done\n');
+  }, 120_000);
+
+  it('the same while its calendar is closed, which holds what has not begun', async () => {
+    const script = 'echo "begun $1" >> "$HOME/$2"; while [ -e "$HOME/hold-closed" ]; do sleep 0.1; done';
+    const given = { script, arguments: ['${{ asset.name }}', 'closed'], effect: 'mutating' };
+    await stack.addRunbook('apart-closed', {
+      targets: hosts,
+      steps: [
+        { id: 'long', uses: 'ssh.script', timeout: '5m', with: given },
+        { id: 'more', uses: 'ssh.script', with: { script: 'true', effect: 'mutating' } },
+      ],
+    });
+    await writeFile(home('hold-closed'), '');
+    const { id } = await stack.start('apart-closed');
+    await until('both have begun', async () => (await linesOf('closed')).length === 2);
+    await worker.stop('SIGKILL');
+    await lose(id);
+    worker = await stack.startWorker();
+    const freeze = (assets: string, freezes: readonly object[]): Promise<unknown> => {
+      const calendar = { kind: 'Calendar', metadata: { name: 'frozen' }, spec: { assets, freezes } };
+      return stack.inTransaction((context) =>
+        applyDocuments(context, { source: JSON.stringify({ apiVersion: 'fettle/v1', ...calendar }) }),
+      );
+    };
+    await freeze('asset.name == "host-000"', [{ from: '2026-01-01', to: '2099-12-31' }]);
+    const next = await resume(id);
+    await rm(home('hold-closed'));
+    const run = await stack.ended(next.id);
+    await freeze('false', []);
+    expect(run).toMatchObject({ state: 'succeeded', counts: { succeeded: 2 } });
+    expect(await linesOf('closed')).toEqual(['begun host-000', 'begun host-001']);
   }, 120_000);
 });

@@ -42,7 +42,11 @@ export async function claimAttempts(
   request: ClaimRequest,
   { loaded, item, known, needsFacts, pathOf, token }: AttemptClaim,
 ): Promise<Written> {
-  const claim = await claimOpen(transaction, run, request, loaded);
+  const runningOn = async (targets: readonly ClaimedTarget[]): Promise<ReadonlySet<string>> => {
+    const before = await readCarriedOf(transaction, targets, { loaded, pathOf });
+    return new Set([...before].flatMap(([assetId, earlier]) => (mayRunOn(earlier) ? [assetId] : [])));
+  };
+  const claim = await claimOpen(transaction, run, request, loaded, runningOn);
   if (claim.targets.length === 0) return { claim, attempts: [] };
   const ids = claim.targets.map((target) => target.assetId);
   const assets = await readTargetAssets(transaction, ids, { facts: needsFacts });
@@ -52,7 +56,7 @@ export async function claimAttempts(
     const compiled = loaded.compiledSteps[claimed.stepIndex]!;
     const path = pathOf(claimed.stepIndex);
     const earlier = carried.get(claimed.assetId);
-    const isTakenUp = earlier?.detached === true && earlier.state === 'started' && !claimed.isParked;
+    const isTakenUp = earlier !== undefined && mayRunOn(earlier) && !claimed.isParked;
     const target = isTakenUp ? { ...claimed, isParked: true } : claimed;
     const subject = { run: loaded, target, step, path, item, known, compiled, asset: assets.get(target.assetId) };
     const prepared = (earlier === undefined ? null : knownAttempt(earlier)) ?? prepareAttempt(subject);
@@ -81,6 +85,10 @@ export async function claimAttempts(
     logged: logged.get(attempt.target.assetId) ?? nothingLogged,
   }));
   return { claim: held.claim, attempts };
+}
+
+function mayRunOn({ detached, state }: CarriedAttempt): boolean {
+  return detached === true && state === 'started';
 }
 
 /** In a resumed run: what the targets' attempts came to in the run before. */

@@ -16,6 +16,14 @@ import { bothGates, type CalendarGate, type GateState } from '@fettle/calendar';
 import { closureOf, coverOf, groupGate, lookAgainAt, namedGate, readCalendars } from '@fettle/operations';
 import type { LoadedRun } from './load-run.js';
 
+/** Of a resumed run: targets whose detached command of the run before may run on, to be taken up and not begun. */
+export type RunningOn = (targets: readonly ClaimedTarget[]) => Promise<ReadonlySet<string>>;
+
+/** It is in its `finally`, or on the way to one: what it has begun is to be put in order. */
+function isCleaningUp({ failing, stepIndex }: ClaimedTarget, { targetCodes }: LoadedRun): boolean {
+  return failing > 0 || targetCodes[stepIndex]?.isLast === true;
+}
+
 /** Claims that one turn makes at most to come past targets whose calendars are closed. */
 const MAX_ROUNDS = 10;
 
@@ -29,6 +37,7 @@ export async function claimOpen(
   run: LockedRun,
   request: ClaimRequest,
   loaded: LoadedRun,
+  runningOn: RunningOn,
 ): Promise<ClaimResult> {
   let claim = await claimTargets(transaction, run, request);
   if (loaded.calendar?.override || request.shielded === true || claim.gate !== 'open') {
@@ -36,7 +45,7 @@ export async function claimOpen(
   }
   let unchecked = claim.targets;
   for (let round = 1; unchecked.length > 0; round += 1) {
-    const closed = await closedAmong(transaction, loaded, unchecked);
+    const closed = await closedAmong(transaction, loaded, unchecked, runningOn);
     if (closed.length === 0) break;
     await postponeClosed(transaction, run, request, closed);
     const refused = new Set(closed.map(({ target }) => target));
@@ -73,9 +82,19 @@ async function closedAmong(
   transaction: Transaction,
   loaded: LoadedRun,
   claimed: readonly ClaimedTarget[],
+  runningOn: RunningOn,
 ): Promise<ClosedTarget[]> {
   const parks = loaded.calendar?.onClose === 'park';
-  const targets = claimed.filter(({ state, isParked }) => !isParked && (parks || state === 'pending'));
+  const mayWait = (target: ClaimedTarget): boolean =>
+    target.state === 'pending' || (parks && !isCleaningUp(target, loaded));
+  const asked = claimed.filter((target) => !target.isParked && mayWait(target));
+  const going = asked.length === 0 ? new Set() : await runningOn(asked);
+  const targets = asked.filter(({ assetId }) => !going.has(assetId));
+  await forget(
+    transaction,
+    loaded,
+    asked.filter(({ assetId }) => going.has(assetId)),
+  );
   if (targets.length === 0) return [];
   const named = loaded.calendar?.named ?? [];
   const calendars = await readCalendars(transaction, loaded.space);

@@ -4,7 +4,7 @@ export type CalendarClosure = 'window' | 'freeze' | 'holiday';
 export interface GateOpen {
   readonly isOpen: true;
   /** When nothing may start any more (the end of the window less its cutoff, the start of a freeze); absent where that is never, or was not asked. */
-  readonly closesAtMs?: number;
+  readonly closesAtMs?: number | undefined;
   /** It is open until `closesAtMs` at least: the question was too costly to be followed any further. */
   readonly isCut?: true;
 }

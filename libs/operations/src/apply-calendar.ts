@@ -1,16 +1,21 @@
 import { InvalidDocumentError, type DocumentKind } from '@fettle/contracts';
-import { attendWaiting, listCalendarVersions, lookAtClosedNow, wakeRun, type Transaction } from '@fettle/database';
+import {
+  attendWaiting,
+  listCalendarVersions,
+  lookAtClosedNow,
+  TARGETS_WAKE,
+  wakeRun,
+  type Transaction,
+} from '@fettle/database';
 import type { CheckedDocument } from './check-documents.js';
 
 /** By which path the workflow of a run is woken that waits whole for a calendar. */
 const CALENDAR_PATH = '#calendar';
-/** By which path its lanes are woken. */
-const TARGETS_PATH = '#targets';
 
 /** A calendar was changed: what waits for one looks at once whether it may go on. */
 export async function wakeClosedRuns(transaction: Transaction, space: string): Promise<void> {
   const { withTargets, whole } = await lookAtClosedNow(transaction, space);
-  for (const runId of withTargets) await wakeRun(transaction, runId, TARGETS_PATH);
+  for (const runId of withTargets) await wakeRun(transaction, runId, TARGETS_WAKE);
   for (const runId of whole) await wakeRun(transaction, runId, CALENDAR_PATH);
   await attendWaiting(transaction, space);
 }

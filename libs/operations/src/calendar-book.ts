@@ -126,7 +126,7 @@ function selectorOfUnreadable(document: unknown): Selector | null {
   const assets = isRecord(spec) ? spec.assets : undefined;
   if (assets === undefined) return null;
   try {
-    return parseSelector(String(assets), { origin: 'spec.assets' });
+    return parseSelector(typeof assets === 'string' ? assets : '', { origin: 'spec.assets' });
   } catch (error) {
     if (error instanceof FettleError) return parseSelector('true');
     throw error;

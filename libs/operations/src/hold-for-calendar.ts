@@ -1,4 +1,4 @@
-import { holdRun, readOpening, readRunCalendar, findRunRow, type Transaction } from '@fettle/database';
+import { holdRun, readOpening, readRunCalendar, readTimeLeft, findRunRow, type Transaction } from '@fettle/database';
 import { closureOf, readCalendars } from './calendar-book.js';
 import { gatesOfTargets, runGate } from './hold-to-calendars.js';
 
@@ -7,8 +7,13 @@ import { gatesOfTargets, runGate } from './hold-to-calendars.js';
  * @returns milliseconds until its calendars open; null: it goes on, because they have, or because it is to end
  */
 export async function holdForCalendar(transaction: Transaction, runId: string): Promise<number | null> {
-  const { opensAt, isOver } = await readOpening(transaction, runId);
-  if (opensAt === null || isOver) return null;
+  const { waits, hasEnded, isCancelled } = await readOpening(transaction, runId);
+  if (!waits || hasEnded) return null;
+  if (isCancelled) {
+    // Its time goes on, for what it does at its end.
+    await holdRun(transaction, runId, null);
+    return null;
+  }
   const row = await findRunRow(transaction, runId);
   const calendar = await readRunCalendar(transaction, runId);
   if (row === null) return null;
@@ -21,5 +26,10 @@ export async function holdForCalendar(transaction: Transaction, runId: string): 
     return null;
   }
   await holdRun(transaction, runId, closureOf(state));
-  return state.nextOpenMs === null ? Number.MAX_SAFE_INTEGER : Math.max(1, state.nextOpenMs - nowMs);
+  if (state.nextOpenMs !== null) return Math.max(1, state.nextOpenMs - nowMs);
+  const leftMs = await readTimeLeft(transaction, runId);
+  if (leftMs > 0) return leftMs;
+  // Nobody knows when it could begin, and its time is over.
+  await holdRun(transaction, runId, null);
+  return null;
 }

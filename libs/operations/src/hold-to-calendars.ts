@@ -202,16 +202,30 @@ async function storedCalendar(context: OperationContext, subject: CalendarSubjec
   const named = [own, schedule?.calendars ?? [], ...(before?.named.slice(0) ?? [])].filter((names) => names.length > 0);
   const distinct = [...new Map(named.map((names) => [names.join('\n'), [...names]])).values()];
   let override = from?.isCaller === true ? (before?.override ?? null) : null;
+  if (override !== null && !(await mayOverride(context, subject))) override = null;
+  const scheduleOnClose = schedule?.onClose ?? before?.scheduleOnClose;
   if (overrideCalendar !== undefined) {
     await requireRunInScope(context, 'calendar:override', { ...subject });
     override = { by: actor.name, reason: overrideCalendar, at: new Date().toISOString() };
   }
   return {
     named: distinct,
-    onClose: schedule?.onClose ?? spec.onClose ?? 'finish',
+    onClose: scheduleOnClose ?? spec.onClose ?? 'finish',
     override,
     onlyLooks: onlyLooks(spec),
+    scheduleOnClose,
   };
+}
+
+/** Whoever may let a run go on may not let all go on that it calls: that waits, where its targets are others. */
+async function mayOverride(context: OperationContext, subject: CalendarSubject): Promise<boolean> {
+  try {
+    await requireRunInScope(context, 'calendar:override', { ...subject });
+    return true;
+  } catch (error) {
+    if (error instanceof FettleError && error.code === 'denied') return false;
+    throw error;
+  }
 }
 
 /** No step of it changes anything, as far as the document says: then the calendars of its assets, which are for changes, do not hold it. */

@@ -46,15 +46,32 @@ const earlierWaits = `
   WHERE w.asset_id = wanted.asset_id AND w.root <> $2
     AND w.ticket < coalesce((SELECT o.ticket FROM asset_lock_wait o WHERE o.asset_id = w.asset_id AND o.run_id = $1), 9223372036854775807)`;
 
+/** It has not begun, and may wait for days: meanwhile it holds no asset, and has no place in a line. */
+const waitsForCalendar = (target: string): string =>
+  `(${target}.state = 'pending' AND ${target}.closed IS NOT NULL AND ${target}.due_at > statement_timestamp())`;
+
+/**
+ * Others that hold something of what this run wants whole: it leaves them what they wait for a calendar with, or each would hold what
+ * the other one waits for.
+ */
+const rivals = `
+  rivals AS (
+    SELECT DISTINCT h.run_id FROM asset_lock l CROSS JOIN unnest(l.holders, l.roots) AS h (run_id, root)
+      JOIN run_target t ON t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state IN ${open}
+    WHERE $5 <> 'asset' AND l.asset_id IN (SELECT asset_id FROM wanted) AND h.root <> $2)`;
+
 /** Takes locks in the order of the assets, so that two statements that do the same never wait for each other. */
 const takeLocks = `
   WITH wanted AS (
     SELECT unnest($4::uuid[]) AS asset_id
     UNION SELECT asset_id FROM run_target
-      WHERE $5 <> 'asset' AND run_id = $1 AND state IN ${open} AND ($5 = 'run' OR wave = $6)),
+      WHERE $5 <> 'asset' AND run_id = $1 AND state IN ${open} AND ($5 = 'run' OR wave = $6) AND NOT ${waitsForCalendar('run_target')}),
+  ${rivals},
   own AS (SELECT asset_id FROM asset_lock WHERE holders @> ARRAY[$1::uuid] AND asset_id IN (SELECT asset_id FROM wanted)),
   free AS (
-    SELECT wanted.asset_id FROM wanted WHERE wanted.asset_id NOT IN (SELECT asset_id FROM own) AND (NOT EXISTS (${earlierWaits}) OR EXISTS (${familyHolds}))),
+    SELECT wanted.asset_id FROM wanted WHERE wanted.asset_id NOT IN (SELECT asset_id FROM own) AND (NOT EXISTS (${earlierWaits}) OR EXISTS (${familyHolds}))
+      AND NOT EXISTS (SELECT 1 FROM rivals JOIN run_target t ON t.run_id = rivals.run_id AND t.asset_id = wanted.asset_id
+        WHERE ${waitsForCalendar('t')})),
   taken AS (
     INSERT INTO asset_lock AS l (asset_id, mode, holders, roots, taken_at)
     SELECT asset_id, $3, ARRAY[$1::uuid], ARRAY[$2::uuid], clock_timestamp() FROM free ORDER BY asset_id

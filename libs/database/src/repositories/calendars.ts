@@ -144,6 +144,9 @@ export async function closeNewTargets(
   await transaction.query(
     `UPDATE run_target t SET closed = $2, due_at = t.due_at + ($3::timestamptz - clock_timestamp())
      FROM asset a WHERE t.run_id = $1 AND a.id = t.asset_id AND t.state = 'pending'
+       -- What runs on detached is taken up at once.
+       AND NOT EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id
+         AND s.carried_from IS NOT NULL AND s.detached AND s.state = 'started')
        AND ${site} IS NOT DISTINCT FROM $4::text AND ${held} = $5::boolean[]`,
     [runId, JSON.stringify(stored), lookAgainAt, group.site, group.held, ...parameters],
   );

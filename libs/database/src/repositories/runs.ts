@@ -11,6 +11,7 @@ import { stoppedRolloutError } from './failure-limit.js';
 import { appendEntries, lockRun, saveLockedRun } from './run-entries.js';
 import { repeatableEffects } from './run-lanes.js';
 import { wakeRun } from './outbox.js';
+import { reopenCallers } from './run-closures.js';
 import { wakeAssetWaiters } from './wake-waiters.js';
 import { readResumedRuns } from './token-runs.js';
 
@@ -193,6 +194,7 @@ export async function endRun(
   );
   await endCallUndos(transaction, runId);
   await wakeAssetWaiters(transaction, runId, null);
+  if (ended?.parent_run_id) await reopenCallers(transaction, runId);
   if (ended?.parent_run_id) await wakeRun(transaction, ended.parent_run_id, ended.parent_path ?? '');
   return { ended: true, counts: run.counts };
 }

@@ -54,7 +54,14 @@ function head(plan: Plan, output: Output): string {
     ...plan.capacity.conflicts.map(({ key, message }): [string, string] => [`waits for ${key}`, message]),
     ...moreHeld(plan),
     ...plannedCalendarFields(plan.calendar),
+    ...heldWhileClosed(plan),
   ]);
+}
+
+/** Capacity is counted for the whole run, and is not given back while some of its targets wait. */
+function heldWhileClosed({ calendar, capacity }: Plan): [string, string][] {
+  if (calendar === undefined || calendar.closed.length === 0 || capacity.wants.length === 0) return [];
+  return [['note', 'its capacity is held while targets wait for a closed calendar']];
 }
 
 /** What has to hold between two waves. */
