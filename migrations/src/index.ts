@@ -35,6 +35,7 @@ import { CreateScheduleFeeds1790000000057 } from './1790000000057-create-schedul
 import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js';
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
 import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
+import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -75,4 +76,5 @@ export const migrations = [
   AddWorkerBuild1790000000058,
   FollowSchedules1790000000059,
   WatchDeadlines1790000000060,
+  MeasureScheduleRuns1790000000064,
 ];

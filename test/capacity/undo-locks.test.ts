@@ -71,6 +71,32 @@ describe('locks of assets and rollback', () => {
     expect(after.from.getTime()).toBeGreaterThanOrEqual(changed.to.getTime());
   }, 60_000);
 
+  it('a target that failed keeps its asset while it is undone, although another one was waiting when the run was stopped', async () => {
+    await stack.addRunbook('holds-one', { targets, steps: [run('hold', 'sleep 9')] });
+    await stack.addRunbook('gives-up', {
+      targets,
+      rollout: { strategy: 'free', maxFailures: 0 },
+      steps: [
+        run('change', 'true', undone(2)),
+        { id: 'look', ...script('sleep 3; false'), with: { script: 'sleep 3; false', effect: 'read-only' } },
+      ],
+    });
+    const holds = await stack.start('holds-one', { on: 'asset.name == "host-001"' });
+    await until('one is held', async () => (await stack.run(holds.id)).counts.running === 1);
+    const first = await stack.start('gives-up');
+    await until('one waits', async () => (await stack.run(first.id)).targets.some((one) => one.waits));
+    const quick = await stack.start('quick', { on: 'asset.name == "host-000"' });
+    const ended = await stack.ended(first.id);
+    expect(ended.targets.map(({ state, rollback }) => [state, rollback])).toEqual([
+      ['failed', 'undone'],
+      ['cancelled', undefined],
+    ]);
+    expect(await stack.ended(quick.id)).toMatchObject({ state: 'succeeded' });
+    const [changed, after] = [await span([first.id], 'host-000'), await span([quick.id], 'host-000')];
+    expect(after.from.getTime()).toBeGreaterThanOrEqual(changed.to.getTime());
+    await stack.ended(holds.id);
+  }, 60_000);
+
   it('what a called run changed stays locked until the run that called it can undo it no more', async () => {
     await stack.addRunbook('called', { targets, steps: [run('change', 'true', undone(1))] });
     const fails = {

@@ -8,6 +8,8 @@ import {
   getSchedule,
   pauseSchedule,
   readLedger,
+  resumeRun,
+  retryRun,
   settleFire,
   triggerSchedule,
   whySchedule,
@@ -215,6 +217,27 @@ describe('fires that wait, end and are explained', () => {
     await expect(fill({ to: '2099-01-01T00:00:00Z' })).rejects.toMatchObject({ code: 'invalid-request' });
   });
 
+  it('reads its calendars only where there is something to decide', async () => {
+    const id = await schedule('calm', 'overlap: queue-one');
+    await since(id);
+    let reads = 0;
+    const settleAt = (minutes: number) =>
+      stack.dataSource.transaction((transaction) =>
+        settleFire(transaction, id, at(minutes), () => {
+          reads += 1;
+          return Promise.resolve<CalendarGate>(() => ({ isOpen: true, closesAtMs: undefined }));
+        }),
+      );
+    const counts: number[] = [];
+    // 01:00 starts, 02:00 is queued and looked at again.
+    for (const minutes of [30, 60, 61, 120, 121]) {
+      await settleAt(minutes);
+      counts.push(reads);
+    }
+    expect(counts).toEqual([0, 1, 1, 2, 3]);
+    expect(await fires('calm')).toEqual(['01:00 fired', '02:00 queued overlap']);
+  });
+
   it('a pause has an end, ends what waits, and one row tells of it', async () => {
     const id = await schedule('rest', 'overlap: queue-all, catchUp: 30d');
     await since(id);
@@ -258,6 +281,52 @@ describe('fires that wait, end and are explained', () => {
       by: 'system',
       reason: expect.stringMatching(/^run [\w-]+ failed$/),
       since: at(90).toISOString(),
+    });
+  });
+
+  it('a run that takes up one of its runs, or makes it again, is its run too, though of no instant', async () => {
+    const id = await schedule('again', 'overlap: queue-one, pauseOnFailure: true');
+    await since(id);
+    const row = async (runId: string): Promise<unknown> =>
+      (
+        (await stack.dataSource.query(`SELECT schedule_id AS of, fire_at AS at FROM run WHERE id = $1`, [
+          runId,
+        ])) as object[]
+      )[0];
+    const request = { targets: 'unfinished', rerunUnknown: false } as const;
+    await settle(id, 60);
+    const { items } = await readLedger(stack.dataSource.manager, key('again'), { limit: 1 });
+    // Before failures count.
+    await endOpenRuns(id, 'failed', new Date(0));
+    const resumed = await stack.inTransaction((context) => resumeRun(context, items[0]!.runId!, request));
+    expect(await row(resumed.id)).toEqual({ of: id, at: null });
+    // It is in the way of the next one, and its failure pauses the schedule.
+    await settle(id, 120);
+    expect(await fires('again')).toEqual(['01:00 fired', '02:00 queued overlap']);
+    await endOpenRuns(id, 'succeeded', new Date(0));
+    const retried = await stack.inTransaction((context) =>
+      retryRun(context, resumed.id, { ...request, targets: 'all' }),
+    );
+    expect(await row(retried.id)).toEqual({ of: id, at: null });
+    await endOpenRuns(id, 'failed', at(130));
+    await settle(id, 180);
+    expect(await fires('again')).toEqual(['01:00 fired', '02:00 skipped paused', '03:00 skipped paused']);
+    const { paused } = await getSchedule(stack.dataSource.manager, key('again'));
+    expect(paused?.reason).toBe(`run ${retried.id} failed`);
+  });
+
+  it('counts a ledger for its first page only, and says why where it does not', async () => {
+    const id = await schedule('pages');
+    await since(id);
+    await settle(id, 60);
+    await settle(id, 120);
+    const first = await readLedger(stack.dataSource.manager, key('pages'), { limit: 1 });
+    expect([first.check?.isSound, first.unchecked]).toEqual([true, null]);
+    const second = await readLedger(stack.dataSource.manager, key('pages'), { limit: 1, after: first.next! });
+    expect([second.items.length, second.check, second.unchecked]).toEqual([1, null, 'only with the first page']);
+    await stack.dataSource.query(`UPDATE schedule SET counted_from = NULL WHERE id = $1`, [id]);
+    expect(await readLedger(stack.dataSource.manager, key('pages'), { limit: 1 })).toMatchObject({
+      ...{ check: null, unchecked: 'it is not known since when the schedule is due as it is' },
     });
   });
 

@@ -190,6 +190,31 @@ describe('undo of called runs by the run that called them', () => {
     expect(callsOf(log)).toEqual(['first', 'fails', 'first-back']);
   }, 60_000);
 
+  it('says of a called run that kept no list that it may have ended before there were such', async () => {
+    const log = 'early';
+    await stack.addRunbook('early', { targets, steps: [place(log, 'one')] });
+    const pause = { id: 'pause', wait: { duration: '3s' } };
+    await stack.addRunbook('calls-early', { steps: [call('early'), pause, fails(log)] });
+    service.script(`/${log}-fails`, () => ({ status: 500 }));
+    const { id } = await stack.start('calls-early');
+    await until('it has ended', async () => {
+      const rows: unknown[] = await stack.dataSource.query(
+        `UPDATE run SET undo = NULL WHERE parent_run_id = $1 AND ended_at IS NOT NULL RETURNING id`,
+        [id],
+      );
+      return (rows[0] as unknown[]).length === 1;
+    });
+    const run = await stack.ended(id);
+    expect(run).toMatchObject({ state: 'failed', rollback: { undone: [], failed: ['go'] } });
+    const rows: { error: { code: string; message: string } }[] = await stack.dataSource.query(
+      `SELECT error FROM run_step WHERE run_id = $1 AND step = 'go' AND phase = 'undo'`,
+      [id],
+    );
+    expect(rows.map(({ error }) => [error.code, /ended under a version of Fettle/.test(error.message)])).toEqual([
+      ['undo-unknown', true],
+    ]);
+  }, 60_000);
+
   it('goes on when the worker was killed, and is stopped by no cancel', async () => {
     const log = 'killed';
     const undo = { uses: 'ssh.script', with: { ...mark(log, 'one-back').with, effect: 'idempotent' } };

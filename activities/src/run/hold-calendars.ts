@@ -12,7 +12,7 @@ import {
   type LockedRun,
   type Transaction,
 } from '@fettle/database';
-import { bothGates, type CalendarGate } from '@fettle/calendar';
+import { bothGates, type CalendarGate, type GateState } from '@fettle/calendar';
 import { closureOf, coverOf, groupGate, lookAgainAt, namedGate, readCalendars } from '@fettle/operations';
 import type { LoadedRun } from './load-run.js';
 
@@ -88,17 +88,16 @@ async function closedAmong(
   }
   const ownGate = namedGate(calendars, named);
   const cover = covered === null ? null : await readAssetCover(transaction, ids, covered.cover);
-  const gates = new Map<string, CalendarGate>();
+  const states = new Map<string, GateState>();
   const nowMs = Date.now();
   const closed: ClosedTarget[] = [];
   for (const target of targets) {
     const group = cover?.get(target.assetId);
     const key = group === undefined ? '' : JSON.stringify([group.site, group.held]);
-    const gate =
-      gates.get(key) ??
-      (group === undefined || covered === null ? ownGate : bothGates([ownGate, groupGate(covered.selected, group)]));
-    gates.set(key, gate);
-    const state = gate(nowMs);
+    const gateOfGroup = (): CalendarGate =>
+      group === undefined || covered === null ? ownGate : bothGates([ownGate, groupGate(covered.selected, group)]);
+    const state = states.get(key) ?? gateOfGroup()(nowMs);
+    states.set(key, state);
     if (state.isOpen) continue;
     const closure = closureOf(state);
     closed.push({ ...closure, target, lookAgainAt: lookAgainAt(closure, nowMs) });

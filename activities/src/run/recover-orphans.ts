@@ -53,7 +53,7 @@ export async function recoverOrphans(
   await services.dataSource.transaction(async (transaction) => {
     const locked = await lockRunForLane(transaction, claim);
     await finishAttempts(transaction, locked, claim, ends, []);
-    await releaseClaims(transaction, claim, repeatable);
+    await releaseClaims(transaction, locked, claim, repeatable);
     await saveLockedRun(transaction, locked);
     await notifyRun(transaction, claim.runId);
   });

@@ -191,7 +191,7 @@ export class Lane {
    */
   async #repeatTurn(transaction: Transaction, turn: Turn): Promise<void> {
     // Waits for that transaction, should the server be at it still.
-    await lockRun(transaction, this.#input.runId);
+    const run = await lockRun(transaction, this.#input.runId);
     if (turn.lastSeq > 0 && (await hasFinished(transaction, this.#input.runId, turn))) {
       turn.ends = [];
       turn.logs = [];
@@ -202,9 +202,11 @@ export class Lane {
     const held = await readClaims(transaction, this.#claim);
     await releaseClaims(
       transaction,
+      run,
       this.#claim,
       held.filter((assetId) => !known.has(assetId)),
     );
+    await saveLockedRun(transaction, run);
   }
 
   #wantsMore(openedAtMs: number): boolean {

@@ -10,6 +10,7 @@ import {
   type ControlAttempt,
   type ControlEnd,
   type StoredError,
+  type UndoableRun,
 } from '@fettle/database';
 import { undoneBy, type Undo, type UndoReach } from '@fettle/runbook';
 import type { DataSource } from 'typeorm';
@@ -60,7 +61,7 @@ export function callUndoActivities(dataSource: DataSource) {
         if (started.kind === 'ended') return { kind: 'ended', end: endOf(started.end) };
         await markUndone(transaction, childRunId, call);
         if (undo !== null) return { kind: 'begun', childRunId, space, undo, failed };
-        const end = { ...failedWith(lostError(childRunId)), output: null };
+        const end = { ...failedWith(unlistedError(called)), output: { undone: false } };
         await endControlStep(transaction, attemptOf(call), end);
         return { kind: 'ended', end: endOf(end) };
       });
@@ -110,11 +111,13 @@ function endOf({ state, error }: ControlEnd): UndoneCall {
 
 const failedWith = (error: StoredError) => ({ state: 'failed', error }) as const;
 
-function lostError(runId: string): StoredError {
+/** One that came to its end left a list since there are such; of the others nobody can tell. */
+function unlistedError({ id, state }: UndoableRun): StoredError {
+  const early = 'ended under a version of Fettle that did not keep what of a called run can be undone';
   return {
     code: 'undo-unknown',
-    message: `Run ${runId} was lost before it could say what of it can be undone.`,
-    remedy: `See what it did, and undo it by hand: fettle run show ${runId}`,
+    message: `Run ${id} ${state === 'succeeded' ? early : `was lost before it could say what of it can be undone, or ${early}`}.`,
+    remedy: `See what it did, and undo it by hand: fettle run show ${id}`,
   };
 }
 

@@ -11,10 +11,13 @@ import {
   saveLockedRun,
   saveRollback,
   startUndo,
+  stopWaiting,
   type DoneStep,
   type LaneClaim,
   type StoredError,
   type TargetAsset,
+  type Transaction,
+  type UndoAttempt,
   type UndoEnd,
   type UndoScope,
   type UndoWhich,
@@ -86,9 +89,11 @@ export async function undoSegment(
   const codes = run.targetCodes.slice(input.first, input.last + 1);
   const byPath = new Map(codes.map((code) => [input.prefix + code.path, code]));
   const database = services.dataSource;
-  const { laneEpoch } = await database.transaction((transaction) =>
-    openLane(transaction, input.runId, UNDO_LANE, services.workerName),
-  );
+  const { laneEpoch } = await database.transaction(async (transaction) => {
+    // What the run has waited for on its way is not waited for any more: it would cost the locks of what is undone.
+    await stopWaiting(transaction, input.runId);
+    return openLane(transaction, input.runId, UNDO_LANE, services.workerName);
+  });
   const claim: LaneClaim = { runId: input.runId, lane: UNDO_LANE, laneEpoch };
   const begun = await readDoneSteps(database.manager, input.runId, [...byPath.keys()], input);
   const hasUndo = new Set(codes.filter(({ step }) => undoOf(step, actionContracts) !== null).map(({ path }) => path));
@@ -224,7 +229,6 @@ class Undoing {
     const decided = prepareAttempt(subject, decideUndo(undo, code.step, subject.compiled));
     // It is waited for here, whatever it takes.
     const inPlace = decided.kind === 'execute' ? { ...decided, isDetached: false } : decided;
-    const prepared = (await this.#isHeld(target, inPlace)) ? inPlace : heldByOthers(done);
     const named = { stepPath: path, assetId };
     const token = effectToken(this.#services.tokenKey, { ...named, runId, phase: 'undo', generation });
     // What the step kept has the name that its first attempt gave it, maybe in a run that this one takes up.
@@ -233,9 +237,9 @@ class Undoing {
     );
     const tokenRun = tokenRunOf(assetId);
     const stepToken = effectToken(this.#services.tokenKey, { ...named, runId: tokenRun, phase: 'do', generation: 1 });
+    const begun = { assetId, path, generation, token };
+    const prepared = (await this.#begin(target, inPlace, begun)) ? inPlace : heldByOthers(done);
     const effect = journaledEffect(prepared);
-    const started = { assetId, path, generation, token, effect };
-    await this.#write((transaction) => startUndo(transaction, this.#claim, started));
     const secrets = this.#secrets.forAttempt();
     const identity = { assetId, step: `${path}#undo`, generation };
     const log = new AttemptLog(identity, () => secrets.redactions, undefined, this.#run.logBytes);
@@ -259,23 +263,40 @@ class Undoing {
     return { state, exitCode, error };
   }
 
-  /** At most one run at a time changes an asset, also by undoing; what harms nothing needs no lock. */
-  async #isHeld(target: AttemptSubject['target'], prepared: Preparation): Promise<boolean> {
-    if (repeatableEffects.has(journaledEffect(prepared))) return true;
-    const { assetLock: mode, rootRunId } = this.#run;
+  /**
+   * Journals *started*, and takes the lock with it, which lasts as long: at most one run at a time changes an asset, also by undoing.
+   * What harms nothing needs no lock. False: another run has held it for too long; then nothing is to be dispatched.
+   */
+  async #begin(
+    target: AttemptSubject['target'],
+    prepared: Preparation,
+    attempt: Omit<UndoAttempt, 'effect'>,
+  ): Promise<boolean> {
+    const effect = journaledEffect(prepared);
+    const isHarmless = repeatableEffects.has(effect);
     const deadlineMs = Date.now() + LOCK_PATIENCE_MS;
     for (;;) {
+      const isLast = Date.now() >= deadlineMs;
       const isHeld = await withDatabasePatience(() =>
         this.#services.dataSource.transaction(async (transaction) => {
-          const run = await lockRunForLane(transaction, this.#claim);
-          const taken = await lockForUndo(transaction, run, { ...this.#claim, mode, rootRunId }, target);
-          await saveLockedRun(transaction, run);
+          const taken = isHarmless || (await this.#lock(transaction, target));
+          if (!taken && isLast) await stopWaiting(transaction, this.#claim.runId, [target.assetId]);
+          if (taken || isLast)
+            await startUndo(transaction, this.#claim, { ...attempt, effect: taken ? effect : 'none' });
           return taken;
         }),
       );
-      if (isHeld || Date.now() >= deadlineMs) return isHeld;
+      if (isHeld || isLast) return isHeld;
       await new Promise((resolve) => setTimeout(resolve, LOCK_LOOK_MS));
     }
+  }
+
+  async #lock(transaction: Transaction, target: AttemptSubject['target']): Promise<boolean> {
+    const { assetLock: mode, rootRunId } = this.#run;
+    const run = await lockRunForLane(transaction, this.#claim);
+    const taken = await lockForUndo(transaction, run, { ...this.#claim, mode, rootRunId }, target);
+    await saveLockedRun(transaction, run);
+    return taken;
   }
 
   #compiledOf(path: string, step: AttemptSubject['step']): CompiledStep {

@@ -33,6 +33,40 @@ const whole = (imported: ImportedIcal): string[] =>
   imported.events.map(({ became, notes }) => [became, ...notes].join(': '));
 
 describe('an iCalendar file', () => {
+  it('takes EXDATE and RECURRENCE-ID out of an event that has times but no rule', () => {
+    const series = (...lines: readonly string[]): string =>
+      event('SUMMARY:Patch', 'DTSTART:20260601T220000Z', 'DURATION:PT1H', ...lines);
+    const taken = importIcal(
+      ical(series('RDATE:20260602T220000Z,20260603T220000Z,20260601T220000Z', 'EXDATE:20260602T220000Z')),
+      berlin,
+    );
+    expect(stretches(taken, '2026-06-01', '2026-06-05')).toEqual([
+      '2026-06-01T22:00 2026-06-01T23:00',
+      '2026-06-03T22:00 2026-06-03T23:00',
+    ]);
+    expect(taken.windows).toHaveLength(2);
+    // By the clock of a zone: the same moment; and one that stands for a time of the series is in its place, though it begins then.
+    const replaced = importIcal(
+      ical(
+        series('RDATE:20260602T220000Z'),
+        event('RECURRENCE-ID;TZID=Europe/Berlin:20260603T000000', 'DTSTART:20260602T220000Z', 'DURATION:PT3H'),
+      ),
+      berlin,
+    );
+    expect(stretches(replaced, '2026-06-01', '2026-06-05')).toEqual([
+      '2026-06-01T22:00 2026-06-01T23:00',
+      '2026-06-02T22:00 2026-06-03T01:00',
+    ]);
+    const days = importIcal(
+      ical(event('DTSTART;VALUE=DATE:20260601', 'RDATE;VALUE=DATE:20260602,20260603', 'EXDATE;VALUE=DATE:20260602')),
+      { ...berlin, as: 'holidays' },
+    );
+    expect(days.holidays.map((one) => 'date' in one && one.date)).toEqual(['2026-06-01', '2026-06-03']);
+    expect(whole(importIcal(ical(series('EXDATE:20260601T220000Z')), berlin))).toEqual([
+      'not imported: EXDATE and RECURRENCE-ID take out all of its times',
+    ]);
+  });
+
   it('gives windows with rules, exceptions and zones, also over a change of clocks', () => {
     const text = ical(
       event(

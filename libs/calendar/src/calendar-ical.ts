@@ -140,7 +140,7 @@ function addEvent(event: IcalComponent, name: string, run: Import, notes: string
   const [rule] = rules;
   const extra = timesOf(event, 'RDATE', run);
   if (rule === undefined) {
-    for (const one of [start, ...extra]) addOnce(one, length, named, run);
+    for (const one of remainingTimes(event, start, extra, run)) addOnce(one, length, named, run);
     return;
   }
   const zone = start.zone ?? run.timeZone;
@@ -153,10 +153,25 @@ function addEvent(event: IcalComponent, name: string, run: Import, notes: string
   addRecurring(lines.join('\n'), start, length, named, run);
 }
 
+/**
+ * The times of an event without a rule, each once (RFC 5545 3.8.5.2), but for those that are taken out.
+ * @throws NotImported where none is left
+ */
+function remainingTimes(event: IcalComponent, start: IcalTime, extra: readonly IcalTime[], run: Import): IcalTime[] {
+  const keyOf = (time: IcalTime): number =>
+    start.isDate ? Math.floor(time.localMs / DAY_MS) * DAY_MS : instantOfIcal(time, run.timeZone);
+  const gone = new Set(exceptions(event, start, start.zone ?? run.timeZone, run).map(keyOf));
+  const left = new Map([start, ...extra].filter((time) => !gone.has(keyOf(time))).map((time) => [keyOf(time), time]));
+  if (left.size === 0) throw new NotImported('EXDATE and RECURRENCE-ID take out all of its times');
+  return [...left.values()];
+}
+
 /** Times that an EXDATE or another component of the same UID takes out, by the clock of the event. */
 function exceptions(event: IcalComponent, start: IcalTime, zone: string, run: Import): IcalTime[] {
   const uid = propertyOf(event, 'UID')?.value ?? '';
-  const replaced = (run.replaced.get(uid) ?? []).map((one) => icalTime(one.value, one, run.zoneOf));
+  // An event that stands for one time of another does not take itself out.
+  const taken = propertyOf(event, 'RECURRENCE-ID') === undefined ? (run.replaced.get(uid) ?? []) : [];
+  const replaced = taken.map((one) => icalTime(one.value, one, run.zoneOf));
   return [...timesOf(event, 'EXDATE', run), ...replaced].map((time) => {
     // Some programs write the time of an all-day event.
     if (start.isDate) return { ...time, isDate: true, localMs: Math.floor(time.localMs / DAY_MS) * DAY_MS };

@@ -1,16 +1,18 @@
-export { countInstants } from './count-instants.js';
 export {
   alwaysOpen,
   type CalendarClosure,
   type CalendarGate,
   type GateClosed,
   type GateOpen,
+  type GateQuestion,
   type GateState,
 } from './calendar-gate.js';
 export { parseCron, type CronSchedule } from './cron.js';
 export type { NthDayOfWeek, SpecialDays } from './cron-special.js';
 export {
   instants,
+  iterateInstants,
+  localTime,
   MAX_INSTANTS,
   nextInstants,
   previewInstants,
@@ -64,7 +66,7 @@ export {
 export { MAX_TIME_MS, type Time } from './time.js';
 export type { InstantNote, SkipNote } from './wall-clock.js';
 export { assertTimeZone, zoneDataVersion } from './zone.js';
-export { calendarChecks } from './window-checks.js';
+export { calendarChecks, MAX_RECURRING_SPANS } from './window-checks.js';
 export {
   anyGate,
   bothGates,

@@ -148,12 +148,18 @@ function jittered(jitter: Jitter, timeZone: string, instant: RawInstant, nextMs:
   return { ...instant, atMs, offsetMs: zoneOf(timeZone).offsetAt(atMs) };
 }
 
-function written({ atMs, offsetMs, note }: RawInstant): Instant {
+function written({ atMs, offsetMs, note }: Pick<RawInstant, 'atMs' | 'offsetMs' | 'note'>): Instant {
   return {
     at: utcText(atMs),
     local: `${new Date(atMs + offsetMs).toISOString().slice(0, 19)}${offsetText(offsetMs)}`,
     note,
   };
+}
+
+/** A moment by the clock of a zone, as `Instant` has it. @throws FettleError `invalid-time-zone` */
+export function localTime(at: Time, timeZone: string): string {
+  const atMs = timeMs(at);
+  return written({ atMs, offsetMs: zoneOf(timeZone).offsetAt(atMs), note: '' }).local;
 }
 
 function writtenSkipped({ atMs, nominalMs, note, skipped }: RawInstant): PreviewRow {

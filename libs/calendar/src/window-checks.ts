@@ -1,4 +1,4 @@
-import type { CalendarSpec } from '@fettle/contracts';
+import { FettleError, type CalendarSpec } from '@fettle/contracts';
 import type { TimingCheck } from './schedule-recurrence.js';
 import { holidaySpan, spanOf } from './window-span.js';
 import { assertTimeZone, isTimeZone } from './zone.js';
@@ -19,6 +19,7 @@ export function calendarChecks(spec: CalendarSpec): readonly TimingCheck[] {
       source: name,
       check: () => assertTimeZone(name),
     })),
+    ...crowded(spec),
     ...pieces('windows', windows),
     ...pieces('freezes', freezes),
     ...holidays.map((holiday, index) => {
@@ -26,6 +27,32 @@ export function calendarChecks(spec: CalendarSpec): readonly TimingCheck[] {
       return { path: ['holidays', index, field], source, check: () => holidaySpan(holiday, zone) };
     }),
   ];
+}
+
+/** Windows, freezes and holidays of a calendar that come again: each is looked at several times by each claim. */
+export const MAX_RECURRING_SPANS = 200;
+
+/** Where a calendar has more that come again than a claim can look at. */
+function crowded({ windows = [], freezes = [], holidays = [] }: CalendarSpec): readonly TimingCheck[] {
+  const kinds = { windows, freezes, holidays };
+  const recurring = Object.entries(kinds).flatMap(([kind, spans]) =>
+    spans.flatMap((span, index) => (isRecurring(span) ? [{ kind, span, index }] : [])),
+  );
+  const beyond = recurring[MAX_RECURRING_SPANS];
+  if (beyond === undefined) return [];
+  const [field, source] = fieldOf(beyond.span);
+  const check = (): never => {
+    throw new FettleError({
+      code: 'invalid-schedule',
+      message: `${recurring.length} windows, freezes and holidays come again; a calendar may have ${MAX_RECURRING_SPANS} of those`,
+      remedy: 'Say several with one cron or rrule, write fixed times as from and to, or make several calendars.',
+    });
+  };
+  return [{ path: [beyond.kind, beyond.index, field], source, check }];
+}
+
+function isRecurring(span: object): boolean {
+  return ['from', 'date', 'at'].every((key) => !Object.hasOwn(span, key));
 }
 
 /** The field that says when: it is where a reader looks for what is wrong. */

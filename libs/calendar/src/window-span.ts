@@ -1,4 +1,5 @@
 import { durationMs, FettleError, type Freeze, type Holiday, type MaintenanceWindow } from '@fettle/contracts';
+import { RECURRING_LOOK_COST } from './calendar-gate.js';
 import { DAY_MS } from './days.js';
 import { iterateInstants, previousRawInstant } from './instants.js';
 import type { Recurrence } from './recurrence.js';
@@ -16,6 +17,8 @@ export interface Stretch {
 /** Stretches of time that come again, or one. */
 export interface Span {
   readonly name: string;
+  /** Of one look. */
+  readonly cost: number;
   /** What is left of the stretch that holds a moment: the one that ends last; null: the moment is in none. */
   at(atMs: number): Stretch | null;
   /** The first one that begins after a moment; null: none does. */
@@ -45,7 +48,7 @@ export function spanOf(span: MaintenanceWindow | Freeze, zoneOfCalendar: string)
     duration === undefined
       ? ({ nominalMs }: RawInstant) => endOfDays(nominalMs, days, timeZone)
       : ({ atMs }: RawInstant) => atMs + lengthMs;
-  return recurringSpan(name, scheduleRecurrence(timing, ''), (begin) => endOf(begin) - cutoffMs);
+  return recurringSpan(name, scheduleRecurrence(timing, ''), lengthMs, (begin) => endOf(begin) - cutoffMs);
 }
 
 /** A holiday: whole local days, from when the rule says (midnight, unless it names an hour). @throws FettleError as `spanOf` */
@@ -59,32 +62,56 @@ export function holidaySpan({ name = '', date, rrule, days = 1 }: Holiday, timeZ
   const none = { cron: undefined, every: undefined, phase: undefined, at: undefined, dst: undefined };
   const rest = { start: undefined, end: undefined, exclude: undefined, jitter: undefined };
   const recurrence = scheduleRecurrence({ ...none, ...rest, rrule, timeZone }, '');
-  return recurringSpan(name, recurrence, ({ nominalMs }) => endOfDays(nominalMs, days, timeZone));
+  return recurringSpan(name, recurrence, days * DAY_MS, ({ nominalMs }) => endOfDays(nominalMs, days, timeZone));
 }
 
 function onceSpan(name: string, stretch: Stretch): Span {
   return {
     name,
+    cost: 1,
     at: (atMs) => (stretch.fromMs <= atMs && atMs < stretch.toMs ? stretch : null),
     after: (atMs) => (stretch.fromMs > atMs ? stretch : null),
   };
 }
 
+/** Begins that one look passes over because the cutoff leaves nothing of them. */
+const MAX_EATEN = 1000;
+
 /** All have one length, so that of those that hold a moment the last to begin is the last to end. */
-function recurringSpan(name: string, recurrence: Recurrence, endOf: (begin: RawInstant) => number): Span {
+function recurringSpan(
+  name: string,
+  recurrence: Recurrence,
+  lengthMs: number,
+  endOf: (begin: RawInstant) => number,
+): Span {
   const stretch = (begin: RawInstant): Stretch => ({ fromMs: begin.atMs, toMs: endOf(begin) });
   return {
     name,
+    cost: RECURRING_LOOK_COST,
     at: (atMs) => {
+      // To look for the last begin of a rare one goes back for decades; a day more, as changes of clocks make days longer.
+      if (!hasInstant(recurrence, atMs - lengthMs - DAY_MS, atMs + 1)) return null;
       const last = previousRawInstant(recurrence, atMs + 1);
       const found = last === null ? null : stretch(last);
       return found !== null && atMs < found.toMs ? found : null;
     },
     after: (atMs) => {
-      for (const next of iterateInstants(recurrence, atMs + 1, MAX_TIME_MS)) return stretch(next);
+      let eaten = 0;
+      for (const next of iterateInstants(recurrence, atMs + 1, MAX_TIME_MS)) {
+        const found = stretch(next);
+        if (found.toMs > found.fromMs) return found;
+        // The cutoff leaves nothing of it, on a day that a change of clocks made shorter.
+        eaten += 1;
+        if (eaten >= MAX_EATEN) return null;
+      }
       return null;
     },
   };
+}
+
+function hasInstant(recurrence: Recurrence, fromMs: number, toMs: number): boolean {
+  for (const _ of iterateInstants(recurrence, fromMs, toMs)) return true;
+  return false;
 }
 
 /** Midnight so many days after the local time at which they begin. */

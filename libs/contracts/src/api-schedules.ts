@@ -48,6 +48,8 @@ export const ledgerSchema = z.object({
       isSound: z.boolean(),
     })
     .nullable(),
+  /** Why there is no check: it stands with the first page, and where it can be told without much work. */
+  unchecked: z.string().nullable(),
   items: z.array(fireSchema),
   next: z.string().nullable(),
 });

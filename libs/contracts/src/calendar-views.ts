@@ -23,6 +23,8 @@ export const openStateSchema = z.object({
   isOpen: z.boolean(),
   /** Present while it is open and will close. */
   closesAt: time.optional(),
+  /** It is open until `closesAt` at least: its windows overlap so much that it was not looked any further. */
+  isCut: z.literal(true).optional(),
   /** Present while it is closed. */
   closedBy: closedBySchema.optional(),
 });
@@ -80,7 +82,7 @@ export const calendarDetailSchema = z.object({
       name: z.string(),
     }),
   ),
-  /** More than `MAX_STRETCHES` of either lie between: the last ones are missing. */
+  /** More than `MAX_STRETCHES` of either lie between, or than could be looked through: the last ones are missing. */
   isCut: z.boolean(),
 });
 export type CalendarDetail = z.infer<typeof calendarDetailSchema>;

@@ -33,36 +33,73 @@ export interface HeldCalendar {
   readonly selector: Selector | null;
   /** By the clock of a site; null: by its own. */
   readonly read: (site: string | null) => ReadCalendar;
+  /** Why it cannot be read, so that it is closed; null: it can. */
+  readonly problem: string | null;
 }
 
-/** Parsed calendars by their version, which never changes: only a cache. */
-const parsed = new Map<string, HeldCalendar>();
+/** Parsed calendars that a process remembers by their version, which never changes. */
 const MAX_PARSED = 500;
 /** Sites of one calendar that are remembered. */
 const MAX_SITES = 100;
 
-/** All calendars of a space as they are now: a version that was read before is not read again. */
-export async function readCalendars(transaction: Transaction, space: string): Promise<readonly HeldCalendar[]> {
-  const versions = await listCalendarVersions(transaction, space);
-  const unknown = versions.filter(({ versionId }) => !parsed.has(versionId)).map(({ versionId }) => versionId);
-  if (unknown.length > 0) {
-    const documents = await readCalendarDocuments(transaction, unknown);
-    if (parsed.size + unknown.length > MAX_PARSED) parsed.clear();
-    for (const { versionId, name } of versions) {
-      if (!parsed.has(versionId)) parsed.set(versionId, heldCalendar(name, documents.get(versionId)));
+/** Remembers calendars that were read: only a cache, on which no answer depends. */
+export class CalendarBook {
+  readonly #parsed = new Map<string, HeldCalendar>();
+
+  constructor(private readonly maxParsed = MAX_PARSED) {}
+
+  /** All calendars of a space as they are now: a version that was read before is not read again. */
+  async read(transaction: Transaction, space: string): Promise<readonly HeldCalendar[]> {
+    const versions = await listCalendarVersions(transaction, space);
+    // What is known now is kept here: others read, and have what is remembered forgotten, while this one waits.
+    const found = new Map<string, HeldCalendar>();
+    for (const { versionId } of versions) {
+      const known = this.#parsed.get(versionId);
+      if (known !== undefined) found.set(versionId, known);
     }
+    const unknown = versions.filter(({ versionId }) => !found.has(versionId));
+    if (unknown.length > 0) {
+      const ids = unknown.map(({ versionId }) => versionId);
+      const documents = await readCalendarDocuments(transaction, ids);
+      for (const { versionId, name } of unknown) {
+        const held = heldCalendar(name, documents.get(versionId));
+        found.set(versionId, held);
+        // One whose document was not there is closed for now, and asked for again.
+        if (documents.has(versionId)) this.#remember(versionId, held);
+      }
+    }
+    return versions.flatMap(({ versionId }) => found.get(versionId) ?? []);
   }
-  return versions.flatMap(({ versionId }) => parsed.get(versionId) ?? []);
+
+  #remember(versionId: string, held: HeldCalendar): void {
+    if (held.problem !== null) process.emitWarning(`The calendar "${held.name}" ${held.problem}; it is closed.`);
+    for (const oldest of this.#parsed.keys()) {
+      if (this.#parsed.size < this.maxParsed) break;
+      this.#parsed.delete(oldest);
+    }
+    this.#parsed.set(versionId, held);
+  }
 }
 
-/** What cannot be read (it was written by an older version of Fettle) holds for nobody by selector, and is closed where it is named. */
+const book = new CalendarBook();
+
+/** All calendars of a space as they are now. */
+export function readCalendars(transaction: Transaction, space: string): Promise<readonly HeldCalendar[]> {
+  return book.read(transaction, space);
+}
+
+/** One that cannot be read (it was written by another version of Fettle) is closed where it is named, and for all that it selects. */
 export function heldCalendar(name: string, document: unknown): HeldCalendar {
   const result = calendarDocumentSchema.safeParse(document);
-  const unreadable: HeldCalendar = { name, spec: null, selector: null, read: () => closedFor(name) };
-  if (!result.success) return unreadable;
+  const closed = closedFor(name);
+  if (!result.success) {
+    const selector = selectorOfUnreadable(document);
+    return { name, spec: null, selector, read: () => closed, problem: 'cannot be read by this version' };
+  }
   const { spec } = result.data;
+  let selector: Selector | null = null;
   try {
-    const selector = spec.assets === undefined ? null : parseSelector(spec.assets, { origin: 'spec.assets' });
+    selector = spec.assets === undefined ? null : parseSelector(spec.assets, { origin: 'spec.assets' });
     const sites = new Map<string, ReadCalendar>();
     const read = (site: string | null): ReadCalendar => {
       const key = site !== null && Object.hasOwn(spec.siteTimeZones ?? {}, site) ? site : '';
@@ -73,16 +110,35 @@ export function heldCalendar(name: string, document: unknown): HeldCalendar {
       sites.set(key, calendar);
       return calendar;
     };
-    read(null);
-    return { name, spec, selector, read };
+    // Whatever is wrong for one of its sites is found here, and not in the middle of a claim.
+    for (const site of [null, ...Object.keys(spec.siteTimeZones ?? {}).slice(0, MAX_SITES)]) read(site);
+    return { name, spec, selector, read, problem: null };
   } catch (error) {
-    if (error instanceof FettleError) return unreadable;
+    if (!(error instanceof FettleError)) throw error;
+    const problem = `cannot be read: ${error.message}`;
+    return { name, spec, selector: selector ?? selectorOfUnreadable(document), read: () => closed, problem };
+  }
+}
+
+/** For what a calendar was meant that cannot be read: all assets, where it has a selector that cannot be read either. */
+function selectorOfUnreadable(document: unknown): Selector | null {
+  const spec = isRecord(document) ? document.spec : undefined;
+  const assets = isRecord(spec) ? spec.assets : undefined;
+  if (assets === undefined) return null;
+  try {
+    return parseSelector(String(assets), { origin: 'spec.assets' });
+  } catch (error) {
+    if (error instanceof FettleError) return parseSelector('true');
     throw error;
   }
 }
 
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function closedFor(name: string): ReadCalendar {
-  const always = { name: 'unreadable', at: () => ({ fromMs: 0, toMs: 8.64e15 }), after: () => null };
+  const always = { name: 'unreadable', cost: 1, at: () => ({ fromMs: 0, toMs: 8.64e15 }), after: () => null };
   return { name, timeZone: 'UTC', windows: [], freezes: [always], holidays: [] };
 }
 
@@ -137,6 +193,7 @@ export function openState(state: GateState): OpenState {
   return {
     isOpen: true,
     ...(state.closesAtMs === undefined ? {} : { closesAt: new Date(state.closesAtMs).toISOString() }),
+    ...(state.isCut === true ? { isCut: true } : {}),
   };
 }
 

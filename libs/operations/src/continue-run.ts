@@ -119,12 +119,13 @@ export async function unsettledBelow(
     },
   );
   if (depth >= MAX_DEPTH) return unsettled;
-  for (const { path, childRunId, hasSucceeded, isSettled } of await listCalls(transaction, runId)) {
+  for (const { path, childRunId, hasSucceeded, isUndone, isSettled } of await listCalls(transaction, runId)) {
     if (Object.hasOwn(known, path)) continue;
     // A run that is made again calls all of them again. One that is taken up calls those again of which it forgets that they ended
     // well, and goes by what came of one that succeeded while nobody was there. (What runs below know is not looked at here.)
-    const isCalledAnew = forResume === null || (hasSucceeded && isSettled && depth === 0);
-    if (hasSucceeded && !isCalledAnew) continue;
+    // One that was undone is taken up, whatever it came to.
+    const isCalledAnew = forResume === null || (hasSucceeded && isSettled && !isUndone && depth === 0);
+    if (hasSucceeded && !isUndone && !isCalledAnew) continue;
     const how = isCalledAnew ? { findsDetached: false, forResume: null } : { findsDetached, forResume };
     const child = { runId: childRunId, states: targetStates, known: {}, ...how };
     unsettled.push(...(await unsettledBelow(context, child, depth + 1)));

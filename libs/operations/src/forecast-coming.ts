@@ -27,6 +27,7 @@ export interface Coming extends ComingInstants {
 
 interface ReadingInput {
   readonly space: string;
+  readonly nowMs: number;
   readonly targets: ForecastTargets;
   readonly durations: readonly EndedDuration[];
   readonly open: readonly OpenOccupation[];
@@ -54,9 +55,12 @@ export class ForecastReading {
     const runbook = await this.#specOf(spec.runbook);
     const opens = open.filter(({ scheduleId }) => scheduleId === schedule.id).map(({ endMs }) => endMs);
     const outcomes = expectedOutcomes(
-      instants.map(({ at }) => Date.parse(at)),
+      instants.filter(({ waits }) => waits === null).map(({ at }) => Date.parse(at)),
       {
         overlap: spec.overlap,
+        missed: spec.missed,
+        waiting: instants.flatMap(({ waits }) => (waits === null ? [] : [waits])),
+        nowMs: this.input.nowMs,
         ...(await calendars.gateOf(schedule)),
         duration,
         openUntilMs: opens.length === 0 ? null : Math.max(...opens),

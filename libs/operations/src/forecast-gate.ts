@@ -22,6 +22,8 @@ export interface AssetGate {
 
 /** The calendars of a space, read once for a forecast. */
 export class ForecastCalendars {
+  readonly #gates = new Map<string, CalendarGate>();
+
   private constructor(
     private readonly context: OperationContext,
     private readonly calendars: readonly HeldCalendar[],
@@ -31,10 +33,13 @@ export class ForecastCalendars {
     return new ForecastCalendars(context, await readCalendars(context.transaction, space));
   }
 
-  /** As the schedule settles: its calendars, its runbook's, and those of its assets together. */
+  /** As the schedule settles: its calendars, its runbook's, and those of its assets together. Schedules that say the same share one. */
   async gateOf(schedule: StoredSchedule): Promise<ForecastGate> {
-    const { whenClosed = 'skip' } = schedule.document.spec;
-    return { gate: await readScheduleGate(this.context.transaction, schedule), whenClosed };
+    const { whenClosed = 'skip', runbook, targets, calendars } = schedule.document.spec;
+    const key = JSON.stringify([runbook, targets ?? null, calendars ?? null]);
+    const gate = this.#gates.get(key) ?? (await readScheduleGate(this.context.transaction, schedule));
+    this.#gates.set(key, gate);
+    return { gate, whenClosed };
   }
 
   /** By the calendars that select the assets themselves; whoever only looks is held by none. */

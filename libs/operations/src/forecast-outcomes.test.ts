@@ -121,7 +121,7 @@ describe('expected outcomes', () => {
       'starts 30',
     ]);
     expect(brief(every10, rules({ gate, whenClosed: 'defer' }))).toEqual([
-      'deferred 20',
+      'skipped',
       'deferred 20',
       'starts 20',
       'starts 30',
@@ -143,5 +143,58 @@ describe('expected outcomes', () => {
       outcome: 'skipped',
       findings: [{ message: expect.stringMatching(/no opening is known/) }],
     });
+  });
+
+  const shutUntil =
+    (minutes: number): CalendarGate =>
+    (atMs) =>
+      atMs < base + minutes * minute
+        ? { isOpen: false, reason: 'freeze', calendar: 'year-end', nextOpenMs: base + minutes * minute }
+        : { isOpen: true, closesAtMs: undefined };
+
+  it('let the last of those that wait for one opening stand for the others, as settling does', () => {
+    const gate = shutUntil(25);
+    const deferring = { gate, whenClosed: 'defer', duration: expectedDuration([], [minute]) };
+    expect(brief(every10, rules(deferring))).toEqual(['skipped', 'skipped', 'deferred 25', 'starts 30']);
+    const [first] = expectedOutcomes(every10, rules(deferring));
+    expect(first?.findings).toMatchObject([
+      {
+        kind: 'closed',
+        calendar: 'year-end',
+        message: expect.stringMatching(/a later instant .* stands for this one$/),
+      },
+    ]);
+    expect(brief(every10, rules({ ...deferring, missed: 'none' }))).toEqual(brief(every10, rules(deferring)));
+    expect(brief(every10, rules({ ...deferring, missed: 'all' }))).toEqual([
+      'deferred 25',
+      'deferred 25',
+      'deferred 25',
+      'starts 30',
+    ]);
+  });
+
+  it('begin with what waits: at its opening, or behind the run that is open', () => {
+    const waits = (outcome: 'queued' | 'deferred', dueMs: number | null, source = 'nominal') => ({
+      outcome,
+      dueMs,
+      source,
+    });
+    const duration = expectedDuration([], [minute]);
+    const later = every10.slice(2);
+    const of = (more: Partial<OutcomeRules>): string[] => brief(later, rules({ nowMs: base, duration, ...more }));
+    expect(of({ waiting: [waits('deferred', base + 5 * minute)] })).toEqual(['deferred 5', 'starts 20', 'starts 30']);
+    const queue = { overlap: 'queue-all', openUntilMs: base + 7 * minute };
+    expect(of({ ...queue, waiting: [waits('queued', null), waits('queued', null)] })).toEqual([
+      'queued 7',
+      'queued 8',
+      'starts 20',
+      'starts 30',
+    ]);
+    // A backfill waits whatever the schedule does with overlaps, and takes the place of none in its queue.
+    expect(of({ ...queue, overlap: 'skip', waiting: [waits('queued', null, 'backfill')] })[0]).toBe('queued 7');
+    const gate = shutUntil(25);
+    const closed = { gate, whenClosed: 'defer', waiting: [waits('deferred', base + 25 * minute)] };
+    expect(of(closed)).toEqual(['skipped', 'deferred 25', 'starts 30']);
+    expect(of({ ...closed, missed: 'all' })).toEqual(['deferred 25', 'deferred 25', 'starts 30']);
   });
 });

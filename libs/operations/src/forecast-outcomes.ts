@@ -30,6 +30,26 @@ export interface OutcomeRules {
   readonly duration: ForecastDuration;
   /** Until when a run of the schedule that is open now is expected to take; null: there is none. */
   readonly openUntilMs: number | null;
+  /** `all`: each instant that is deferred starts; otherwise the last of those for the same opening. */
+  readonly missed?: string | undefined;
+  /** Fires that wait already, in the order in which they are served. */
+  readonly waiting?: readonly WaitingSince[];
+  /** From when on those may start. */
+  readonly nowMs?: number;
+}
+
+/** A fire that the ledger has as waiting. */
+export interface WaitingSince {
+  readonly outcome: 'queued' | 'deferred';
+  readonly source: string;
+  /** Of a deferred one: its opening. */
+  readonly dueMs: number | null;
+}
+
+interface Expected {
+  readonly atMs: number;
+  /** Null: an instant that comes. */
+  readonly waits: WaitingSince | null;
 }
 
 export interface ForecastOutcome {
@@ -40,27 +60,39 @@ export interface ForecastOutcome {
 }
 
 /**
- * What is expected to become of each instant (ascending): by the calendar's gate, then by the schedule's rule for overlaps, where runs
- * before take as long as their median. Without a history nobody knows, and only a run that is open now counts.
+ * What is expected to become of each fire that waits, then of each instant (ascending): by the calendar's gate, then by the schedule's
+ * rule for overlaps, where runs before take as long as their median. Without a history nobody knows, and only a run that is open now
+ * counts.
  */
 export function expectedOutcomes(instantsMs: readonly number[], rules: OutcomeRules): ForecastOutcome[] {
+  const { waiting = [], nowMs = 0 } = rules;
+  const entries: Expected[] = [
+    ...waiting.map((waits) => ({ atMs: Math.max(nowMs, waits.dueMs ?? nowMs), waits })),
+    ...instantsMs.map((atMs) => ({ atMs, waits: null })),
+  ];
+  const gated = entries.map((entry) => throughGate(entry, rules));
   let busyUntilMs = rules.openUntilMs ?? 0;
   let queuedUntilMs = 0;
-  return instantsMs.map((atMs) => {
-    const gated = throughGate(atMs, rules);
-    if (gated.startMs === null) return gated;
-    const findings = [...gated.findings];
-    let { outcome, startMs } = gated;
+  return entries.map((entry, index) => {
+    const own = gated[index]!;
+    // The next instant that comes: of one that waits the first of all.
+    const next = Math.max(index + 1, waiting.length);
+    if (isSuperseded(entry, own, { entry: entries[next], own: gated[next] }, rules)) return superseded(own);
+    if (own.startMs === null) return own;
+    const findings = [...own.findings];
+    let { outcome, startMs } = own;
     if (startMs < busyUntilMs && rules.overlap !== 'allow') {
       const until = utcMinute(busyUntilMs);
-      const isQueued = startMs < queuedUntilMs;
-      const what = overlapText(rules.overlap, isQueued);
+      const isBackfill = entry.waits?.source === 'backfill';
+      const rule = isBackfill ? 'queue-all' : rules.overlap;
+      const isQueued = startMs < queuedUntilMs && entry.waits?.outcome !== 'queued';
+      const what = overlapText(rule, isQueued);
       findings.push(plain('overlap', `the run before is expected to be under way until ${until}: ${what}`));
-      if (rules.overlap === 'skip' || (rules.overlap === 'queue-one' && isQueued))
+      if (rule === 'skip' || (rule === 'queue-one' && isQueued))
         return { outcome: 'skipped', startMs: null, endMs: null, findings };
-      if (rules.overlap !== 'cancel-other') {
+      if (rule !== 'cancel-other') {
         outcome = 'queued';
-        queuedUntilMs = busyUntilMs;
+        if (!isBackfill) queuedUntilMs = busyUntilMs;
         startMs = busyUntilMs;
       }
     }
@@ -69,6 +101,24 @@ export function expectedOutcomes(instantsMs: readonly number[], rules: OutcomeRu
     findings.push(...closingFindings(startMs, endMs, rules));
     return { outcome, startMs, endMs, findings };
   });
+}
+
+/** As settling does: an instant that is deferred takes the place of those that wait for an opening by then. */
+function isSuperseded(
+  { waits }: Expected,
+  own: ForecastOutcome,
+  next: { readonly entry: Expected | undefined; readonly own: ForecastOutcome | undefined },
+  rules: OutcomeRules,
+): boolean {
+  if (own.outcome !== 'deferred' || own.startMs === null || rules.missed === 'all') return false;
+  if (waits?.source === 'backfill' || next.entry === undefined) return false;
+  return next.own?.outcome === 'deferred' && next.entry.atMs < own.startMs;
+}
+
+function superseded({ findings }: ForecastOutcome): ForecastOutcome {
+  const [closed = plain('closed', 'it waits for an opening')] = findings;
+  const message = `${closed.message}; a later instant waits for the same opening and stands for this one`;
+  return { outcome: 'skipped', startMs: null, endMs: null, findings: [{ ...closed, message }] };
 }
 
 function overlapText(overlap: string, isQueued: boolean): string {
@@ -106,9 +156,11 @@ function closureText({ calendar, nextOpenMs, reason }: GateClosed): string {
   return `${why}; ${nextOpenMs === null ? 'no opening is known' : `it opens at ${utcMinute(nextOpenMs)}`}`;
 }
 
-function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): ForecastOutcome {
+function throughGate({ atMs, waits }: Expected, { gate, whenClosed: rule }: OutcomeRules): ForecastOutcome {
   const state = gate(atMs);
-  if (state.isOpen) return { outcome: 'starts', startMs: atMs, endMs: null, findings: [] };
+  if (state.isOpen) return { outcome: waits?.outcome ?? 'starts', startMs: atMs, endMs: null, findings: [] };
+  // One that waits for an opening goes on waiting whatever the schedule says.
+  const whenClosed = waits?.outcome === 'deferred' ? 'defer' : rule;
   const { calendar, nextOpenMs } = state;
   const findings = [{ ...plain('closed', closureText(state)), calendar }];
   if (whenClosed === 'defer' && nextOpenMs !== null)
@@ -118,9 +170,9 @@ function throughGate(atMs: number, { gate, whenClosed }: OutcomeRules): Forecast
 
 /** A window that is too short for what usually happens in it. */
 function closingFindings(startMs: number, endMs: number, { gate, duration }: OutcomeRules): ForecastFinding[] {
-  const state = gate(startMs);
-  if (!state.isOpen || state.closesAtMs === undefined || state.closesAtMs >= endMs || duration.basis === 'none')
-    return [];
+  if (duration.basis === 'none') return [];
+  const state = gate(startMs, { closes: true });
+  if (!state.isOpen || state.isCut === true || state.closesAtMs === undefined || state.closesAtMs >= endMs) return [];
   return [
     plain(
       'closes',

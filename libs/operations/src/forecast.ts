@@ -14,7 +14,7 @@ import { DURATIONS_AMONG, DURATIONS_EACH, ForecastReading, type Coming } from '.
 import { ForecastCalendars } from './forecast-gate.js';
 import { openOccupations } from './forecast-open-runs.js';
 import { deadlineFindings, plain, type ForecastOutcome } from './forecast-outcomes.js';
-import { comingInstants, type ComingInstants } from './forecast-schedules.js';
+import { comingInstants, waitingInstants, type ComingInstants } from './forecast-schedules.js';
 import { ForecastTargets, targetsView } from './forecast-targets.js';
 import { requireAsset } from './read-assets.js';
 
@@ -47,6 +47,7 @@ export async function forecast(
   const open = await openOccupations(context, { space, fromMs, durations, targets, limits });
   const reading = new ForecastReading(context, {
     space,
+    nowMs: fromMs,
     targets,
     durations,
     open,
@@ -55,13 +56,14 @@ export async function forecast(
   });
   const known: Coming[] = [];
   for (const one of coming) known.push(await reading.comingOf(one));
-  const shown = asset === null ? known : known.filter(({ targets: own }) => own !== null && own.assets.size > 0);
+  // Others are in the way of those that touch the asset, though they are not shown.
+  const isShown = ({ targets: own }: Coming): boolean => asset === null || (own !== null && own.assets.size > 0);
   return {
     space,
     from: new Date(range.fromMs).toISOString(),
     to: new Date(range.toMs).toISOString(),
     asset,
-    runs: await runsOf(context, space, { coming: shown, open }, limits),
+    runs: await runsOf(context, space, { coming: known, open, isShown }, limits),
     idle,
     limits: [...new Set(limits)],
   };
@@ -80,9 +82,11 @@ async function readSchedules(
     );
   const [coming, idle]: [ComingInstants[], Forecast['idle']] = [[], []];
   for (const schedule of schedules.slice(0, MAX_SCHEDULES)) {
+    const waiting = await waitingInstants(transaction, schedule, range, limits);
     const found = comingInstants(schedule, range, limits);
-    if ('state' in found) idle.push(found);
-    else coming.push(found);
+    const comes = 'state' in found ? [] : found.instants;
+    if (waiting.length + comes.length > 0) coming.push({ schedule, instants: [...waiting, ...comes] });
+    if ('state' in found && (waiting.length === 0 || found.state !== 'not-due')) idle.push(found);
     // Others are served by the same thread.
     await setImmediate();
   }
@@ -105,12 +109,19 @@ function cutToMost(coming: readonly ComingInstants[], limits: string[]): ComingI
     .filter(({ instants }) => instants.length > 0);
 }
 
+interface Known {
+  readonly coming: readonly Coming[];
+  readonly open: readonly Occupation[];
+  readonly isShown: (coming: Coming) => boolean;
+}
+
 async function runsOf(
-  { transaction }: OperationContext,
+  { transaction, scopeOf }: OperationContext,
   space: string,
-  { coming, open }: { readonly coming: readonly Coming[]; readonly open: readonly Occupation[] },
+  { coming, open, isShown }: Known,
   limits: string[],
 ): Promise<ForecastRun[]> {
+  const seesAll = scopeOf('asset:read', space) === null;
   const rows = coming
     .flatMap((one) => one.instants.map((instant, index) => ({ one, instant, outcome: one.outcomes[index] })))
     .sort((left, right) => Date.parse(left.instant.at) - Date.parse(right.instant.at));
@@ -130,16 +141,16 @@ async function runsOf(
   );
   if (isCut)
     limits.push(`collisions: more than ${MAX_PAIRS} pairs of runs are at the same time; later ones were not compared`);
-  return rows.map(({ one, instant, outcome }, index) =>
-    runView(one, instant, outcome, findings[places[index] ?? -1] ?? []),
+  return rows.flatMap(({ one, instant, outcome }, index) =>
+    isShown(one) ? [runView(one, instant, outcome, { collisions: findings[places[index] ?? -1] ?? [], seesAll })] : [],
   );
 }
 
 function runView(
   coming: Coming,
-  { at, local, note }: ComingInstants['instants'][number],
+  { at, local, note, waits }: ComingInstants['instants'][number],
   expected: ForecastOutcome | undefined,
-  collisions: readonly ForecastFinding[],
+  { collisions, seesAll }: { readonly collisions: readonly ForecastFinding[]; readonly seesAll: boolean },
 ): ForecastRun {
   const { schedule, targets, duration, broken } = coming;
   const { spec } = schedule.document;
@@ -148,12 +159,21 @@ function runView(
     startMs: mustStartBy === undefined ? null : durationMs(mustStartBy),
     finishMs: mustFinishBy === undefined ? null : durationMs(mustFinishBy),
   };
-  const late = expected ? deadlineFindings(Date.parse(at), expected, must, duration.basis !== 'none') : [];
+  // Deadlines are of what comes by itself.
+  const isOwn = waits === null || waits.source === 'nominal' || waits.source === 'after';
+  const late = expected && isOwn ? deadlineFindings(Date.parse(at), expected, must, duration.basis !== 'none') : [];
   const findings = [...(expected?.findings ?? []), ...late, ...collisions];
   const starts = broken === null && expected !== undefined && expected.startMs !== null;
   if (broken !== null) findings.unshift(plain('broken', broken));
   if (targets !== null && targets.assets.size === 0)
-    findings.push(plain('no-targets', 'its selector matches no asset now: the run would be refused'));
+    findings.push(
+      plain(
+        'no-targets',
+        seesAll
+          ? 'its selector matches no asset now: the run would be refused'
+          : 'its selector matches no asset now that you may see',
+      ),
+    );
   const time = (ms: number | null | undefined): string | null =>
     !starts || ms === null || ms === undefined ? null : new Date(ms).toISOString();
   return {

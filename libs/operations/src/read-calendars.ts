@@ -71,12 +71,12 @@ export async function showCalendar(
     windows: calendar.windows.length,
     freezes: calendar.freezes.length,
     holidays: calendar.holidays.length,
-    now: openState(gate(nowMs)),
+    now: openState(gate(nowMs, { closes: true })),
     from: new Date(fromMs).toISOString(),
     to: new Date(toMs).toISOString(),
     stretches: stretches.slice(0, MAX_STRETCHES).map((one) => stretchView(one, calendar)),
     closures: closures.slice(0, MAX_STRETCHES).map((one) => closureView(one, calendar)),
-    isCut: stretches.length > MAX_STRETCHES || closures.length > MAX_STRETCHES,
+    isCut: stretches.length > MAX_STRETCHES || closures.length > MAX_STRETCHES || (stretches.at(-1)?.toMs ?? 0) < toMs,
   };
 }
 
@@ -163,7 +163,7 @@ export async function calendarStatus(context: OperationContext, query: CalendarS
       name: held.name,
       timeZone: calendar.timeZone,
       selector: held.spec?.assets ?? null,
-      state: openState(gateOf([calendar])(atMs)),
+      state: openState(gateOf([calendar])(atMs, { closes: true })),
     };
   };
   const at = new Date(atMs).toISOString();
@@ -176,7 +176,7 @@ export async function calendarStatus(context: OperationContext, query: CalendarS
   return {
     at,
     asset,
-    state: openState(gate(atMs)),
+    state: openState(gate(atMs, { closes: true })),
     calendars: covered.selected.filter((_, index) => group.held[index] === true).map((one) => view(one, group.site)),
   };
 }

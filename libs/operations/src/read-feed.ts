@@ -86,7 +86,7 @@ function eventsOf(
   { range, medianMs, version }: EventFacts,
   limits: string[],
 ): CalendarEvent[] {
-  const isPaused = schedule.pausedAt !== null;
+  const { pausedAt, pausedUntil } = schedule;
   const found = comingInstants({ ...schedule, pausedAt: null }, range, []);
   if ('state' in found) return [];
   const { spec, metadata } = schedule.document;
@@ -94,6 +94,7 @@ function eventsOf(
     limits.push(`${schedule.name} is due more often than the ${MAX_FEED_EVENTS_EACH} instants that are here.`);
   return found.instants.slice(0, MAX_FEED_EVENTS_EACH).map(({ at, local, note }) => {
     const startMs = Date.parse(at);
+    const isPaused = pausedAt !== null && (pausedUntil === null || startMs < pausedUntil.getTime());
     const lines = [
       `Runbook ${spec.runbook}`,
       `${timingText(spec)} (${spec.timeZone}): ${local.slice(0, 16).replace('T', ' ')}${note === '' ? '' : `, ${note}`}`,

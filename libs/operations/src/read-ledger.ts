@@ -1,17 +1,17 @@
-import { countInstants } from '@fettle/calendar';
 import { FettleError, type Ledger, type PageQuery } from '@fettle/contracts';
 import { listFires, sumOutcomes, type StoredSchedule, type Transaction } from '@fettle/database';
+import { countInstants } from './count-ledger.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import { fireView } from './fire-view.js';
 import { requireSchedule, type ScheduleKey } from './list-schedules.js';
 import { recurrenceOf } from './recurrence-of.js';
 
-/** Beyond so many instants the sum is not compared with the calendar. */
-const MAX_COUNTED = 200_000;
+/** Beyond so many instants, or so much work to count them, the sum is not compared with the calendar. */
+const COUNT_LIMITS = { max: 20_000, budgetMs: 200 };
 
 /**
- * The fire ledger, the newest row first, with its check: as many instants by the calendar as outcomes together. Read it in a
- * transaction of its own view (repeatable read): watermark and rows belong together. @throws FettleError `not-found`
+ * The fire ledger, the newest row first; its first page with its check: as many instants by the calendar as outcomes together. Read
+ * it in a transaction of its own view (repeatable read): watermark and rows belong together. @throws FettleError `not-found`
  */
 export async function readLedger(
   transaction: Transaction,
@@ -31,28 +31,35 @@ export async function readLedger(
     schedule: key.name,
     watermark: schedule.watermark.toISOString(),
     countedFrom: schedule.countedFrom?.toISOString() ?? null,
-    check: await checkOf(transaction, schedule),
+    ...(await checkOf(transaction, schedule, after === null)),
     items: [...page.items],
     next: page.next,
   };
 }
 
-/** Null: it cannot be told, or would be too much to count. */
-async function checkOf(transaction: Transaction, schedule: StoredSchedule): Promise<Ledger['check']> {
+/** Counted for the first page only: further ones are of the same ledger. */
+async function checkOf(
+  transaction: Transaction,
+  schedule: StoredSchedule,
+  isFirst: boolean,
+): Promise<Pick<Ledger, 'check' | 'unchecked'>> {
   const { id, countedFrom, watermark, quarantineReason } = schedule;
-  if (countedFrom === null || quarantineReason !== null) return null;
-  const instants = expectedOf(schedule, countedFrom);
-  if (instants === null) return null;
+  const not = (why: string): Pick<Ledger, 'check' | 'unchecked'> => ({ check: null, unchecked: why });
+  if (!isFirst) return not('only with the first page');
+  if (quarantineReason !== null) return not('the schedule is quarantined');
+  if (countedFrom === null) return not('it is not known since when the schedule is due as it is');
+  const instants = await expectedOf(schedule, countedFrom);
+  if (typeof instants === 'string') return not(instants);
   const outcomes = await sumOutcomes(transaction, id, countedFrom, watermark);
   const sum = Object.values(outcomes).reduce((total, one) => total + one, 0);
-  return { instants, outcomes, isSound: sum === instants };
+  return { check: { instants, outcomes, isSound: sum === instants }, unchecked: null };
 }
 
-function expectedOf({ document, watermark }: StoredSchedule, after: Date): number | null {
+async function expectedOf({ document, watermark }: StoredSchedule, after: Date): Promise<number | string> {
   try {
-    return countInstants(recurrenceOf(document), { after, upTo: watermark, max: MAX_COUNTED });
+    return await countInstants(recurrenceOf(document), { after, upTo: watermark }, COUNT_LIMITS);
   } catch (error) {
-    if (error instanceof FettleError) return null;
+    if (error instanceof FettleError) return error.message;
     throw error;
   }
 }

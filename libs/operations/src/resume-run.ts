@@ -151,7 +151,7 @@ export async function takeUp(
   newest?: Readonly<Record<string, string>> | null,
 ): Promise<TakenUp> {
   const { transaction } = context;
-  const { id: runId, selector } = run;
+  const { id: runId, selector, scheduleId } = run;
   const { targets: choice, rerunUnknown } = request;
   const states = chosenStates(choice, run);
   const compiled = compileRunbook(spec, actionContracts);
@@ -181,7 +181,7 @@ export async function takeUp(
   };
   const detail = { continues: runId, targets: choice, rerunUnknown, known: known.length };
   const closure = newest === undefined ? run.closure : newest;
-  const continued: ContinuedRun = { runId, how: 'resume', memo, selector, closure, takeTargets, detail };
+  const continued: ContinuedRun = { runId, how: 'resume', memo, selector, scheduleId, closure, takeTargets, detail };
   const done = [...known, ...onTargets.map(({ step }) => step)];
   return { accept: { continued }, edited: { ...edited, known: done }, known: memo.ends };
 }

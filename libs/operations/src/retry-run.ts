@@ -54,6 +54,7 @@ export async function retryRun(
       how: 'retry',
       memo: null,
       selector,
+      scheduleId: run.scheduleId,
       closure,
       detail: { continues: runId, targets: request.targets, rerunUnknown: request.rerunUnknown },
       takeTargets: async (id) => {

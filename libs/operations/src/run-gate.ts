@@ -63,9 +63,9 @@ export async function withCalendars(
   const nowMs = Date.now();
   const isFree = found.some(({ held }) => !held.includes(true));
   const targets = isFree ? alwaysOpen : anyGate(groups.map(({ gate }) => gate));
-  const state = openState(bothGates([namedGate(calendars, named), targets])(nowMs));
+  const state = openState(bothGates([namedGate(calendars, named), targets])(nowMs, { closes: true }));
   const expectedMs = await readExpectedMs(transaction, space, name);
-  const closes = state.closesAt === undefined ? Infinity : Date.parse(state.closesAt);
+  const closes = state.closesAt === undefined || state.isCut === true ? Infinity : Date.parse(state.closesAt);
   const calendar: PlannedCalendar = {
     state,
     expectedMs,

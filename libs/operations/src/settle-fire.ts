@@ -1,4 +1,5 @@
 import {
+  alwaysOpen,
   MAX_TIME_MS,
   MAX_WAITING,
   nextInstants,
@@ -80,7 +81,8 @@ export async function settleFire(
     runs,
     waiting,
     now,
-    gate: await readGate(transaction, schedule),
+    // To read it may take a look at each asset; most wake-ups find nothing to decide.
+    gate: isIdle(schedule, recurrence, waiting, now) ? alwaysOpen : await readGate(transaction, schedule),
   });
   if (settlement === null) return nothing;
   const fires = await write(transaction, schedule, settlement, { runs, waiting });
@@ -116,6 +118,23 @@ async function readableSchedule(
     if (!(error instanceof FettleError)) throw error;
     await quarantine(transaction, stored, error.code, error.message);
     return null;
+  }
+}
+
+/** Nothing waits, and no instant came; where that cannot be reckoned, settling says so. */
+function isIdle(
+  { watermark }: StoredSchedule,
+  recurrence: Recurrence,
+  waiting: readonly StoredFire[],
+  now: Date,
+): boolean {
+  if (waiting.length > 0) return false;
+  try {
+    const [next] = nextInstants({ ...recurrence, after: watermark, count: 1 });
+    return next === undefined || Date.parse(next.at) > now.getTime();
+  } catch (error) {
+    if (error instanceof FettleError) return false;
+    throw error;
   }
 }
 

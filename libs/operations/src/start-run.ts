@@ -184,6 +184,8 @@ export interface AcceptRequest {
 /** What a new run has from the ended one that it continues. */
 export interface ContinuedRun extends NewContinuation {
   readonly selector: string | null;
+  /** The new run is a run of this schedule too, though of no instant: overlaps, pauses and followers go by it. */
+  readonly scheduleId: string | null;
   /** Versions of the runbooks that it calls; absent: those that are the newest now. */
   readonly closure?: Readonly<Record<string, string>> | null | undefined;
   /** Instead of selecting: writes the targets of the new run; `within`: only those that are open in that run. */
@@ -216,7 +218,7 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
     idempotencyKey: request.options.idempotencyKey ?? null,
     requestDigest: request.options.idempotencyKey === undefined ? null : request.requestDigest,
     requestedBy: requesterId(context),
-    scheduleId: request.options.fire?.scheduleId ?? null,
+    scheduleId: request.options.fire?.scheduleId ?? continued?.scheduleId ?? null,
     fireAt: request.options.fire?.at ?? null,
     reason: request.reason ?? null,
     timeoutMs,

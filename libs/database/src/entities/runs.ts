@@ -101,6 +101,8 @@ export class RunEntity {
   @Column('timestamptz', { name: 'opens_at', nullable: true }) opensAt!: Date | null;
   /** Nothing of it can go on since then, and its deadline stands still. */
   @Column('timestamptz', { name: 'closed_since', nullable: true }) closedSince!: Date | null;
+  /** How long, since it was taken up, nothing of it could go on; without what `closed_since` tells of. */
+  @Column('bigint', { name: 'closed_ms' }) closedMs!: string;
 }
 
 @Entity('run_target')

@@ -65,8 +65,8 @@ const takeLocks = `
         WHERE h.run_id <> $1 AND NOT EXISTS (SELECT 1 FROM run_target t
           WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state NOT IN ${open} AND NOT ${keepsEnded('t', 'h.root')})),
       taken_at = clock_timestamp()
-    -- What was taken while this statement was at it, it cannot judge: it looks again later.
-    WHERE l.taken_at <= statement_timestamp() AND ((l.mode = 'shared' AND excluded.mode = 'shared') OR NOT EXISTS (SELECT 1 ${strangers}))
+    -- What was taken since this statement's snapshot, it cannot judge: it looks again later.
+    WHERE l.taken_at = (SELECT seen.taken_at FROM asset_lock seen WHERE seen.asset_id = l.asset_id) AND ((l.mode = 'shared' AND excluded.mode = 'shared') OR NOT EXISTS (SELECT 1 ${strangers}))
     RETURNING asset_id),
   held AS (SELECT asset_id FROM own UNION ALL SELECT asset_id FROM taken),
   come AS (DELETE FROM asset_lock_wait w USING taken WHERE w.run_id = $1 AND w.asset_id = taken.asset_id),
@@ -157,6 +157,18 @@ export async function postponeTargets(
     [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
   );
   for (const { state } of targets) if (state === 'pending') moveCount(run.counts, 'running', 'pending');
+}
+
+/** The run waits for no asset any more (of these; null: of all), whatever its targets' states say. */
+export async function stopWaiting(
+  transaction: Transaction,
+  runId: string,
+  assetIds: readonly string[] | null = null,
+): Promise<void> {
+  await transaction.query(
+    `DELETE FROM asset_lock_wait WHERE run_id = $1 AND ($2::uuid[] IS NULL OR asset_id = ANY ($2))`,
+    [runId, assetIds],
+  );
 }
 
 export interface AssetWaitRow {

@@ -152,11 +152,16 @@ export async function closeNewTargets(
 /** Days of ended runs that say how long a runbook takes. */
 const EXPECTED_FROM_RUNS = 20;
 
-/** How long the last ended runs of a runbook took, the longest tenth aside; null: none has ended well. */
+/** How long an ended run went on: from its start to its end, without the time that it stood still for a calendar. */
+export const wentOnMs = `(greatest(0, extract(epoch FROM ended_at - started_at
+  - CASE WHEN closed_since IS NULL THEN interval '0' ELSE greatest(interval '0', ended_at - greatest(closed_since, started_at)) END
+  ) * 1000 - closed_ms))::float8`;
+
+/** How long the last ended runs of a runbook went on, the longest tenth aside; null: none has ended well. */
 export async function readExpectedMs(transaction: Transaction, space: string, runbook: string): Promise<number | null> {
   const rows: { ms: number | null }[] = await transaction.query(
     `SELECT ceil(percentile_cont(0.9) WITHIN GROUP (ORDER BY ms))::float8 AS ms FROM (
-       SELECT extract(epoch FROM ended_at - started_at) * 1000 AS ms FROM run
+       SELECT ${wentOnMs} AS ms FROM run
        WHERE space = $1 AND runbook = $2 AND state = 'succeeded' AND started_at IS NOT NULL
        ORDER BY id DESC LIMIT ${EXPECTED_FROM_RUNS}) AS last`,
     [space, runbook],

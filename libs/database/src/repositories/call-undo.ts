@@ -102,13 +102,16 @@ export async function readCallUndo(
  */
 export async function endCallUndos(transaction: Transaction, runId: string): Promise<void> {
   await transaction.query(
-    `WITH RECURSIVE below (id) AS (
-       SELECT id FROM run WHERE parent_run_id = $1 AND undone_at IS NOT NULL
-       UNION ALL SELECT c.id FROM run c JOIN below b ON c.parent_run_id = b.id WHERE c.undone_at IS NOT NULL)
+    // A call that a run undoes may have been made by a run that it takes up.
+    `WITH RECURSIVE family (id) AS (
+       SELECT $1::uuid
+       UNION SELECT more.id FROM family f CROSS JOIN LATERAL (
+         SELECT r.continues AS id FROM run r WHERE r.id = f.id AND r.continued_how = 'resume' AND r.continues IS NOT NULL
+         UNION ALL SELECT c.id FROM run c WHERE c.parent_run_id = f.id AND c.undone_at IS NOT NULL) AS more)
      UPDATE run_step s SET ended_at = clock_timestamp(), state = CASE WHEN s.effect = ANY ($2) THEN 'cancelled' ELSE 'unknown' END,
        error = jsonb_build_object('code', CASE WHEN s.effect = ANY ($2) THEN 'cancelled' ELSE 'effect-uncertain' END,
          'message', 'The run that undid this one ended while this had no recorded end.')
-     FROM below WHERE s.run_id = below.id AND s.phase = 'undo' AND s.state = 'started'`,
+     FROM family WHERE s.run_id = family.id AND s.run_id <> $1 AND s.phase = 'undo' AND s.state = 'started'`,
     [runId, [...repeatableEffects]],
   );
 }

@@ -1,4 +1,5 @@
 import type { Transaction } from '../data-source.js';
+import { wentOnMs } from './calendars.js';
 import type { TargetCondition } from './run-start.js';
 
 export interface EndedDuration {
@@ -8,7 +9,7 @@ export interface EndedDuration {
 }
 
 /**
- * How long runs took that succeeded or failed: of each schedule and of each runbook the last `each`, among the last `among` runs of
+ * How long runs went on that succeeded or failed: of each schedule and of each runbook the last `each`, among the last `among` runs of
  * the space. Runs that were called, or take up another, are parts of something and left out.
  */
 export async function listEndedDurations(
@@ -17,7 +18,7 @@ export async function listEndedDurations(
 ): Promise<EndedDuration[]> {
   return transaction.query(
     `SELECT "scheduleId", runbook, "durationMs" FROM (
-       SELECT schedule_id AS "scheduleId", runbook, (extract(epoch FROM ended_at - started_at) * 1000)::float8 AS "durationMs",
+       SELECT schedule_id AS "scheduleId", runbook, ${wentOnMs} AS "durationMs",
          row_number() OVER (PARTITION BY runbook ORDER BY id DESC) AS of_runbook,
          row_number() OVER (PARTITION BY schedule_id ORDER BY id DESC) AS of_schedule
        FROM (SELECT * FROM run WHERE space = $1 ORDER BY id DESC LIMIT $2) AS latest

@@ -1,5 +1,6 @@
 import { countFailures, dispatchRoom } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { stopWaiting } from './asset-locks.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
 import { moveCount, type LockedRun } from './run-entries.js';
 import { updateTargets, type ClaimedTarget, type LaneClaim } from './run-lanes.js';
@@ -50,6 +51,8 @@ export async function claimTargets(
   const progress = await readProgress(transaction, run, request);
   const { currentStep, claimedCount, parkedCount, nextDueMs, parkedDueMs } = progress;
   const base = { done: currentStep === null, claimedCount, parkedCount, nextDueMs };
+  // Targets that nobody goes on with wait for nothing, and what the run may undo elsewhere stays locked.
+  if (!isOpen) await stopWaiting(transaction, request.runId);
   if (!isRunning) return { ...base, gate: 'ended', targets: [] };
   // What runs detached is in flight already: to look at it needs no room.
   const parked = await claimParked(transaction, request, isOpen);

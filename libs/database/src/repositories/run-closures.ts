@@ -130,8 +130,12 @@ async function closeRun(transaction: Transaction, run: LockedRun, closed: Stored
 async function reopen(transaction: Transaction, run: LockedRun): Promise<void> {
   const [row] = await updateRows<{ ms: number }>(
     transaction,
-    `WITH was AS (SELECT id, clock_timestamp() - closed_since AS waited FROM run WHERE id = $1)
-     UPDATE run r SET deadline_at = r.deadline_at + was.waited, closed_since = NULL, opens_at = NULL FROM was WHERE r.id = was.id
+    `WITH was AS (SELECT id, clock_timestamp() - closed_since AS waited,
+         CASE WHEN started_at IS NULL THEN interval '0' ELSE clock_timestamp() - greatest(closed_since, started_at) END AS stood
+       FROM run WHERE id = $1)
+     UPDATE run r SET deadline_at = r.deadline_at + was.waited, closed_since = NULL, opens_at = NULL,
+       closed_ms = r.closed_ms + (extract(epoch FROM was.stood) * 1000)::bigint
+     FROM was WHERE r.id = was.id
      RETURNING (extract(epoch FROM was.waited) * 1000)::float8 AS ms`,
     [run.id],
   );

@@ -21,6 +21,8 @@ export interface ContinuableRun {
   readonly selector: string | null;
   readonly targetCount: number;
   readonly parentRunId: string | null;
+  /** The schedule that it is a run of. */
+  readonly scheduleId: string | null;
   readonly closure: Readonly<Record<string, string>> | null;
   readonly memo: unknown;
   /** The run that called it undid it, if only in part. */
@@ -33,7 +35,7 @@ export interface ContinuableRun {
 export async function lockContinuableRun(transaction: Transaction, runId: string): Promise<ContinuableRun | null> {
   const rows: ContinuableRun[] = await transaction.query(
     `SELECT r.id, r.space, r.runbook, r.version, r.version_id AS "versionId", v.document_id IS NULL AS "isOneOff", r.state, r.error,
-       r.inputs, r.selector, r.target_count AS "targetCount", r.parent_run_id AS "parentRunId", r.closure, r.memo,
+       r.inputs, r.selector, r.target_count AS "targetCount", r.parent_run_id AS "parentRunId", r.schedule_id AS "scheduleId", r.closure, r.memo,
        r.undone_at IS NOT NULL AS "isUndone", v.parsed AS document
      FROM run r JOIN document_version v ON v.id = r.version_id WHERE r.id = $1 FOR UPDATE OF r`,
     [runId],
@@ -160,22 +162,34 @@ export async function listUnfinishedCalls(
   );
 }
 
+/** The run $1 and those that it takes up, the last one first. */
+const resumedLine = `
+     WITH RECURSIVE line (id, depth) AS (
+       SELECT $1::uuid, 0
+       UNION ALL SELECT r.continues, line.depth + 1 FROM line JOIN run r ON r.id = line.id
+         WHERE r.continued_how = 'resume' AND r.continues IS NOT NULL AND line.depth < 100)`;
+
 /** A run that a step called. */
 export interface CallRow {
   readonly path: string;
   readonly childRunId: string;
   readonly hasSucceeded: boolean;
+  /** Whoever called it undid it, if only in part. */
+  readonly isUndone: boolean;
   /** The step has ended well with it: should it be come to again, it calls anew. */
   readonly isSettled: boolean;
 }
 
-/** Runs that steps of a run called, whatever became of them. */
+/** Runs that steps of a run, or of those that it takes up, called last, whatever became of them. */
 export async function listCalls(transaction: Transaction, runId: string): Promise<CallRow[]> {
   return transaction.query(
-    `SELECT w.path, w.child_run_id AS "childRunId", c.state = 'succeeded' AS "hasSucceeded",
-       EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = $2 AND s.step = w.path AND s.phase = 'do'
-         AND s.state = 'succeeded') AS "isSettled"
-     FROM run_wait w JOIN run c ON c.id = w.child_run_id WHERE w.run_id = $1 AND w.kind = 'call' ORDER BY w.path`,
+    `${resumedLine}
+     SELECT DISTINCT ON (w.path) w.path, w.child_run_id AS "childRunId", c.state = 'succeeded' AS "hasSucceeded",
+       c.undone_at IS NOT NULL AS "isUndone",
+       EXISTS (SELECT 1 FROM line AS later JOIN run_step s ON s.run_id = later.id AND s.asset_id = $2 AND s.step = w.path
+         AND s.phase = 'do' AND s.state = 'succeeded' WHERE later.depth <= line.depth) AS "isSettled"
+     FROM line JOIN run_wait w ON w.run_id = line.id AND w.kind = 'call' JOIN run c ON c.id = w.child_run_id
+     ORDER BY w.path, line.depth`,
     [runId, NIL_ASSET_ID],
   );
 }
@@ -225,11 +239,14 @@ export interface ControlJournalRow {
 
 export async function listControlJournal(transaction: Transaction, runId: string): Promise<ControlJournalRow[]> {
   return transaction.query(
-    `SELECT DISTINCT ON (s.step) s.step AS path, s.state, s.output, s.error, s.holds, s.resolution->>'as' AS "resolvedAs",
+    `${resumedLine}
+     SELECT DISTINCT ON (s.step) s.step AS path, s.state, s.output, s.error, s.holds, s.resolution->>'as' AS "resolvedAs",
        s.carried_from IS NOT NULL AS "isCarried",
        EXISTS (SELECT 1 FROM run_step u WHERE u.run_id = s.run_id AND u.asset_id = s.asset_id AND u.step = s.step AND u.phase = 'undo'
-         -- Of a call it says itself whether anything was undone.
-         AND (coalesce((u.output->>'undone')::boolean, u.state IN ('succeeded', 'skipped')) OR u.resolution->>'as' = 'done')) AS "isUndone"
+         -- Of a call it says itself whether anything was undone; one that has not come to say it may have undone some of it.
+         AND (coalesce((u.output->>'undone')::boolean, u.state IN ('succeeded', 'skipped') OR EXISTS (
+           SELECT 1 FROM line JOIN run_wait w ON w.run_id = line.id AND w.path = s.step AND w.kind = 'call'
+             JOIN run c ON c.id = w.child_run_id AND c.undone_at IS NOT NULL)) OR u.resolution->>'as' = 'done')) AS "isUndone"
      FROM run_step s WHERE s.run_id = $1 AND s.asset_id = $2 AND s.phase = 'do' ORDER BY s.step, s.generation DESC`,
     [runId, NIL_ASSET_ID],
   );

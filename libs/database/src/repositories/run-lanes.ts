@@ -3,7 +3,7 @@ import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
 import { updateRows } from '../update-rows.js';
 import { NO_EPOCH } from './control-steps.js';
-import { lockRun, type LockedRun } from './run-entries.js';
+import { lockRun, moveCount, type LockedRun } from './run-entries.js';
 
 /** What an attempt may do to its target; `none`: it was decided that nothing is dispatched (a false `if`, an input that is refused). */
 export type JournaledEffect = Effect | 'none';
@@ -168,21 +168,31 @@ export async function lockRunForLane(transaction: Transaction, claim: LaneClaim)
 }
 
 /**
- * Frees claims whose step may safely be executed again, or whose command runs detached and can be found; generation and token stay.
+ * Frees claims whose step may safely be executed again, or whose command runs detached and can be found; generation and token stay. A
+ * target of which nothing was begun has not begun: the run's counts say so, and are to be saved.
  */
 export async function releaseClaims(
   transaction: Transaction,
+  run: LockedRun,
   claim: LaneClaim,
   assetIds: readonly string[],
 ): Promise<void> {
   if (assetIds.length === 0) return;
-  await transaction.query(
-    `UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = EXISTS (
+  const freed = await updateRows<{ was: TargetState; state: TargetState }>(
+    transaction,
+    `WITH held AS (
+       SELECT t.asset_id, t.state, t.state = 'running' AND NOT EXISTS (
+         SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.lane_epoch <> ${NO_EPOCH}) AS is_new
+       FROM run_target t WHERE t.run_id = $1 AND t.lane = $2 AND t.lane_epoch = $3 AND t.asset_id = ANY ($4))
+     UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = EXISTS (
        SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.state = 'started' AND s.detached
-         AND s.lane_epoch <> ${NO_EPOCH})
-     WHERE t.run_id = $1 AND t.lane = $2 AND t.lane_epoch = $3 AND t.asset_id = ANY ($4)`,
+         AND s.lane_epoch <> ${NO_EPOCH}),
+       state = CASE WHEN held.is_new THEN 'pending' ELSE t.state END,
+       started_at = CASE WHEN held.is_new THEN NULL ELSE t.started_at END
+     FROM held WHERE t.run_id = $1 AND t.asset_id = held.asset_id RETURNING held.state AS was, t.state`,
     [claim.runId, claim.lane, claim.laneEpoch, assetIds],
   );
+  for (const { was, state } of freed) if (state !== was) moveCount(run.counts, was, state);
 }
 
 /** Assets that this very lane holds, by its current epoch. */

@@ -34,10 +34,10 @@ export interface DoneStep {
   readonly undo: { readonly generation: number; readonly state: StepState; readonly effect: JournaledEffect } | null;
 }
 
-/** A step of another segment of which nobody knows whether it happened: a target goes no further after it, so it is a later one. */
+/** A step of another segment of which nobody knows whether it happened, nor has a person said that it did not: a target goes no further after it, so it is a later one. */
 const unknownElsewhere = `EXISTS (
        SELECT 1 FROM run_step x WHERE x.run_id = t.run_id AND x.asset_id = t.asset_id AND x.phase = 'do' AND x.effect <> 'none'
-         AND x.state IN ('started', 'unknown') AND x.step <> ALL ($2) AND NOT EXISTS (
+         AND x.state IN ('started', 'unknown') AND coalesce(x.resolution->>'as', '') <> 'not-done' AND x.step <> ALL ($2) AND NOT EXISTS (
            SELECT 1 FROM run_step y WHERE y.run_id = x.run_id AND y.asset_id = x.asset_id AND y.step = x.step AND y.phase = 'do'
              AND y.generation > x.generation))`;
 
@@ -68,7 +68,7 @@ export async function readDoneSteps(
        undo.state AS undo_state, undo.effect AS undo_effect
      FROM run_target t
      CROSS JOIN LATERAL (
-       SELECT DISTINCT ON (s.step) s.step, s.state FROM run_step s
+       SELECT DISTINCT ON (s.step) s.step, s.state, s.resolution FROM run_step s
        WHERE s.run_id = t.run_id AND s.asset_id = t.asset_id AND s.phase = 'do' AND s.step = ANY ($2) AND s.effect <> 'none'
          AND s.state IN ('started', 'succeeded', 'failed', 'cancelled', 'unknown')
        ORDER BY s.step, s.generation DESC) AS done
@@ -78,7 +78,7 @@ export async function readDoneSteps(
        ORDER BY u.generation DESC LIMIT 1) AS undo ON true
      LEFT JOIN run_target above ON above.run_id = $4 AND above.asset_id = t.asset_id
      -- What is no target of the run that rolls back is undone unless only failed targets are.
-     WHERE t.run_id = $1 AND CASE WHEN $4::uuid IS NULL THEN t.state = ANY ($3) ELSE coalesce(above.state = ANY ($3), $5) END
+     WHERE t.run_id = $1 AND coalesce(done.resolution->>'as', '') <> 'not-done' AND CASE WHEN $4::uuid IS NULL THEN t.state = ANY ($3) ELSE coalesce(above.state = ANY ($3), $5) END
      ORDER BY t.asset_id`,
     [runId, paths, statesOf[which], scope?.runId ?? null, which !== 'failed'],
   );

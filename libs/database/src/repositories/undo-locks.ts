@@ -5,8 +5,8 @@ import type { LockedRun } from './run-entries.js';
 import type { ClaimedTarget, LaneClaim } from './run-lanes.js';
 
 /**
- * Takes the lock of an asset on which something is to be undone, in a transaction that holds the run. As a rule the run has it since it
- * did what is undone now. False: another run changes the asset.
+ * Takes the lock of an asset on which something is to be undone, in the transaction that journals its *started*, which keeps it. As a
+ * rule the run has it since it did what is undone now. False: another run changes the asset.
  */
 export async function lockForUndo(
   transaction: Transaction,

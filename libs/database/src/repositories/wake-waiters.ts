@@ -1,6 +1,5 @@
 import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
-import { wakeRun } from './outbox.js';
 
 /** What a workflow is woken under whose lanes wait for targets to be due. */
 export const TARGETS_WAKE = '#targets';
@@ -31,18 +30,25 @@ export async function wakeAssetWaiters(
      WHERE t.run_id = late.run_id AND t.asset_id = late.asset_id RETURNING t.run_id`,
     [runId, assetIds],
   );
-  for (const waiting of new Set(due.map((row) => row.run_id))) {
-    if (!(await wasJustWoken(transaction, waiting))) await wakeRun(transaction, waiting, TARGETS_WAKE);
-  }
+  for (const waiting of new Set(due.map((row) => row.run_id))) await wakeSoon(transaction, waiting);
 }
 
-/** A run whose assets become free one by one has not to be told of each of them. */
-async function wasJustWoken(transaction: Transaction, runId: string): Promise<boolean> {
-  const rows: unknown[] = await transaction.query(
-    `SELECT 1 FROM outbox o JOIN run r ON r.workflow_id = o.subject
-     WHERE r.id = $1 AND o.kind = 'wake-run' AND o.payload->>'path' = $2
-       AND (o.sent_at IS NULL OR o.created_at > clock_timestamp() - interval '1 second') LIMIT 1`,
-    [runId, TARGETS_WAKE],
+/** A run is not told more often of assets that become free one by one. */
+const BETWEEN_WAKES_MS = 1000;
+
+/** Wakes it now or, where it was just woken, once that is over; what is under way it may have looked past. */
+async function wakeSoon(transaction: Transaction, runId: string): Promise<void> {
+  await transaction.query(
+    `WITH woken AS (
+       SELECT o.sent_at IS NULL AND o.next_at > clock_timestamp() AS is_ahead FROM outbox o JOIN run r ON r.workflow_id = o.subject
+       WHERE r.id = $1 AND o.kind = 'wake-run' AND o.payload->>'path' = $2
+         AND (o.sent_at IS NULL OR o.created_at > clock_timestamp() - $3 * interval '1 millisecond')),
+     command AS (
+       INSERT INTO outbox (kind, subject, payload, next_at)
+       SELECT 'wake-run', workflow_id, jsonb_build_object('path', $2::text),
+         clock_timestamp() + CASE WHEN EXISTS (SELECT 1 FROM woken) THEN $3 ELSE 0 END * interval '1 millisecond'
+       FROM run WHERE id = $1 AND ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM woken WHERE is_ahead) RETURNING id)
+     SELECT pg_notify('fettle_outbox', '') FROM command`,
+    [runId, TARGETS_WAKE, BETWEEN_WAKES_MS],
   );
-  return rows.length > 0;
 }

@@ -8,8 +8,9 @@ export function closedText({ calendar, reason, nextOpenAt }: ClosedBy): string {
   return `${calendar} (${why[reason]}), ${nextOpenAt === null ? 'no next opening is known' : `opens ${shortTime(nextOpenAt)}`}`;
 }
 
-export function openText({ isOpen, closesAt, closedBy }: OpenState): string {
-  if (isOpen) return closesAt === undefined ? 'open' : `open until ${shortTime(closesAt)}`;
+export function openText({ isOpen, closesAt, isCut, closedBy }: OpenState): string {
+  const atLeast = isCut === true ? ' at least' : '';
+  if (isOpen) return closesAt === undefined ? 'open' : `open until ${shortTime(closesAt)}${atLeast}`;
   return closedBy === undefined ? 'closed' : `closed: ${closedText(closedBy)}`;
 }
 

@@ -54,6 +54,10 @@ const ofTheDaemon: Readonly<Record<string, string | undefined>> = {
 /** What documents refuse (YAML 1.2 section 5.1): control characters but tab and line ends, halves of characters, and two that are none. */
 const UNPRINTABLE = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|[\u{d800}-\u{dfff}]|[\u{fffe}\u{ffff}]/u;
 const SECRET = /pass(word|wd)?|secret|token|api_?key|credential/i;
+const looksSecret =
+  'it looks like a secret, and documents hold none: make it a credential and name it in secretEnvironment of the steps';
+/** `NAME=value` as a word of a shell's line; the value in quotes or up to where the word ends. */
+const ASSIGNMENT = /(?<![^\s;&|(){}`])([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&|()]+)/g;
 
 /** Documents of a crontab's jobs, and what became of each line. */
 export function documentsOfCrontab(lines: readonly CrontabLine[], options: CrontabOptions): ImportedCrontab {
@@ -95,9 +99,7 @@ function importVariable(line: Extract<CrontabLine, { readonly kind: 'environment
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
     return { ...done, became: 'not imported', notes: [`"${name.slice(0, 60)}" is no name of a variable`] };
   if (SECRET.test(name) && value !== '') {
-    const note =
-      'it looks like a secret, and documents hold none: make it a credential and name it in secretEnvironment of the steps';
-    return { ...done, text: `${name}=…`, became: 'not imported', notes: [note] };
+    return { ...done, text: `${name}=…`, became: 'not imported', notes: [looksSecret] };
   }
   state.environment = { ...state.environment, [name]: value };
   const literal = value.includes('$')
@@ -117,6 +119,11 @@ function importJob(
   const done = { line: line.line, text: line.text };
   const refused = refusalOf(line.text);
   if (refused !== null) return { ...done, became: 'not imported', name: null, notes: [refused] };
+  const secrets = inlineSecrets(job.command);
+  if (secrets.length > 0) {
+    const note = `the command sets ${secrets.map(({ name }) => name).join(', ')}: ${looksSecret}, without it in the line`;
+    return { ...done, text: masked(line.text, secrets), became: 'not imported', name: null, notes: [note] };
+  }
   const timing = isReboot(job) ? null : timingOf(job);
   const name = nameOf(job.command, line.line, state.names, options.prefix);
   const metadata = {
@@ -150,6 +157,29 @@ function importJob(
     spec: { runbook: name, ...when, timeZone: state.zone, overlap: 'allow' },
   });
   return { ...done, became: 'schedule', name, notes: [...note, ...notes] };
+}
+
+interface InlineSecret {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Secrets that the line itself sets; where the shell reads them from elsewhere, or it names a file of them, there is none in the line. */
+function inlineSecrets(command: string): InlineSecret[] {
+  return [...command.matchAll(ASSIGNMENT)]
+    .map(([, name = '', value = '']) => ({ name, value }))
+    .filter(({ name }) => SECRET.test(name) && !/(file|path|dir)$/i.test(name))
+    .filter(({ value }) => !/^("?[$`]|""$|''$)/.test(value));
+}
+
+/** Without the values, as far as the line of the file has them as the command has. */
+function masked(text: string, secrets: readonly InlineSecret[]): string {
+  const [first] = secrets;
+  const at = first === undefined ? -1 : text.indexOf(`${first.name}=`);
+  const isWhole = secrets.every(({ name, value }) => text.includes(`${name}=${value}`));
+  // A value with an escaped "%" stands otherwise in the file: then all after the first name is left out.
+  if (!isWhole) return `${text.slice(0, at + (first?.name.length ?? 0) + 1)}…`;
+  return secrets.reduce((left, { name, value }) => left.replaceAll(`${name}=${value}`, `${name}=…`), text);
 }
 
 /** Null: a document can hold the job. */

@@ -56,6 +56,28 @@ describe('a crontab', () => {
     });
   });
 
+  it('takes in no secret that a command sets, and shows none', () => {
+    const { documents, lines } = imported(
+      [
+        '0 1 * * * PGPASSWORD=hunter2 pg_dump -h db shop',
+        "5 1 * * * cd /srv && API_TOKEN='a b' ./push",
+        '6 1 * * * export DB_SECRET="x\\%y"; ./push',
+        '10 1 * * * PGPASSWORD=$(cat /etc/pw) PGPASSFILE=/etc/pgpass TOKEN_FILE=/etc/token LANG=C pg_dump shop',
+      ].join('\n'),
+    );
+    expect(lines.map(({ became, text }) => [became, text])).toEqual([
+      ['not imported', '0 1 * * * PGPASSWORD=… pg_dump -h db shop'],
+      ['not imported', '5 1 * * * cd /srv && API_TOKEN=… ./push'],
+      ['not imported', '6 1 * * * export DB_SECRET=…'],
+      ['schedule', expect.stringContaining('LANG=C')],
+    ]);
+    expect(lines[0]?.notes).toEqual([
+      'the command sets PGPASSWORD: it looks like a secret, and documents hold none: make it a credential and name it in secretEnvironment of the steps, without it in the line',
+    ]);
+    expect(documents).toHaveLength(2);
+    expect(JSON.stringify([documents, lines])).not.toMatch(/hunter2|a b|x\\*%y/);
+  });
+
   it('names a user in the system form, and gives what follows % to standard input', () => {
     const { documents, lines } = imported('0 9 1 * *\tolga  mail -s report boss%Dear boss,%%well \\% done', true);
     expect(runbookDocumentSchema.parse(documents[0]).spec.steps).toEqual([

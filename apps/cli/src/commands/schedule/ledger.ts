@@ -50,9 +50,10 @@ export async function showLedger(
   return first.check?.isSound === false ? EXIT.error : EXIT.ok;
 }
 
-function checkText({ check, watermark, countedFrom, items }: Ledger): string {
+function checkText({ check, unchecked, watermark, countedFrom, items }: Ledger): string {
   const until = `up to ${watermark}`;
-  if (check === null) return `${items.length === 0 ? 'No fires' : 'Fires'} ${until}; not compared with the calendar.`;
+  if (check === null)
+    return `${items.length === 0 ? 'No fires' : 'Fires'} ${until}; not compared with the calendar: ${unchecked ?? ''}.`;
   const sum = Object.entries(check.outcomes)
     .map(([outcome, count]) => `${count} ${outcome}`)
     .join(', ');
