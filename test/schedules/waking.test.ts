@@ -14,8 +14,8 @@ const timings: Readonly<Record<string, string>> = {
   'seconds-field': 'cron: "15 */5 6-18 * * MON-FRI", timeZone: America/New_York',
   'either-day': 'cron: "0 4 13 * 5", timeZone: Europe/Berlin',
   'sunday-seven': 'cron: "0 4 * * 0,7"',
-  // An end that would be an instant itself, if it were not exclusive.
-  'ends-soon': `cron: "* * * * *", end: "${new Date(Date.now() + 4 * 60_000).toISOString().slice(0, 16)}:59"`,
+  // After its last day comes an instant at once, which is not its own any more.
+  'ends-soon': `cron: "0 0 * * *", end: "${new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10)}"`,
   'last-day': 'cron: "0 4 L * *", timeZone: Europe/Berlin',
   'nth-weekday': 'cron: "0 4 * * 2#2", timeZone: Asia/Tokyo',
   interval: 'every: 7m, phase: 90s',

@@ -5,7 +5,7 @@ import { instants } from './instants.js';
 import type { Recurrence } from './recurrence.js';
 import { settleInstants } from './settle.js';
 import { SettleLedger, type LedgerRow } from './testing/settle-ledger.js';
-import { modelOutcome, type ModelHistory } from './testing/settle-model.js';
+import { firstOutcomes, modelOutcome, type ModelHistory } from './testing/settle-model.js';
 import { randomOf, type Random } from './testing/random.js';
 
 const MINUTE_MS = 60_000;
@@ -120,6 +120,10 @@ function play(settings: Settings, random: Random): SettleLedger {
       ledger.write(settlement, { nowMs: waitNowMs, realMs, runMs: settings.runMs });
       ({ more } = settlement);
     }
+    const isPaused = paused.some(([fromMs, toMs]) => fromMs <= waitNowMs && waitNowMs < toMs);
+    const wentBack = waitNowMs < ledger.watermarkMs;
+    if (ledger.openRuns === 0 && gate(waitNowMs).isOpen && !isPaused && !wentBack && ledger.waiting().length > 0)
+      throw new Error(`at ${new Date(waitNowMs).toISOString()} a fire waits that nothing stands in the way of`);
   }
   return ledger;
 }
@@ -137,6 +141,7 @@ function check(settings: Settings, ledger: SettleLedger, text: string): void {
     const own = left.splice(0, row.instants);
     if (own[0] !== row.nominalMs || own.at(-1) !== row.lastNominalMs)
       throw new Error(`${text}: the row of ${new Date(row.nominalMs).toISOString()} stands for other instants`);
+    checkFirst(settings, row, { own, all: expected, text });
     checkRow(settings, row, text);
   }
   expect(left).toEqual([]);
@@ -153,6 +158,21 @@ function check(settings: Settings, ledger: SettleLedger, text: string): void {
     expect({ text, waiting: waiting.length }).toEqual({ text, waiting: 0 });
   }
   expect({ text, most: ledger.mostAtOnce <= 1 || settings.runOverlap === 'allow' }).toEqual({ text, most: true });
+}
+
+/** Every instant of the row, by what was known when it was first decided; a pause grows, all else is decided at once. */
+function checkFirst(
+  settings: Settings,
+  row: LedgerRow,
+  { own, all, text }: { readonly own: readonly number[]; readonly all: readonly number[]; readonly text: string },
+): void {
+  for (const atMs of own) {
+    const must = firstOutcomes(settings, { atMs, decidedMs: row.decidedMs[0]!, all }, row.first!);
+    if (must.includes(row.first!.said)) continue;
+    throw new Error(
+      `${text}: ${new Date(atMs).toISOString()} was "${row.first!.said}" first; it must be ${must.join(' or ')}`,
+    );
+  }
 }
 
 /** Plain comparisons: there are hundreds of thousands of rows. */

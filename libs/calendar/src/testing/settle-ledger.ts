@@ -11,6 +11,8 @@ export interface LedgerRow {
   dueAt: string | null;
   /** By the clock of whoever decided. */
   readonly decidedMs: number[];
+  /** As it was first decided: `outcome code`, whether a run was open then, and whether another one was queued. */
+  first: { readonly said: string; readonly isRunning: boolean; readonly isQueued: boolean } | null;
   readonly outcomes: string[];
 }
 
@@ -75,8 +77,10 @@ export class SettleLedger {
       const { instants, outcome, code, dueAt } = decision;
       const row: LedgerRow = {
         ...{ nominalMs, lastNominalMs, source: 'nominal', instants, outcome, code, dueAt },
-        ...{ decidedMs: [], outcomes: [] },
+        ...{ decidedMs: [], outcomes: [], first: null },
       };
+      const isQueued = this.rows.some((one) => one.outcome === 'queued');
+      row.first = { said: `${outcome} ${code}`.trim(), isRunning: this.openRuns > 0, isQueued };
       this.rows.push(row);
       this.#decide(row, decision, at);
     }

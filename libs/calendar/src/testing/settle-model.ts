@@ -13,6 +13,34 @@ export interface ModelHistory {
 }
 
 /**
+ * What must be said first of an instant, by what was known at that moment: an instant that is on time, free, open and not paused must
+ * fire, and nothing else may be said of it. More than one where several instants of one settling queue, or no opening is known.
+ */
+export function firstOutcomes(
+  history: ModelHistory,
+  instant: { readonly atMs: number; readonly decidedMs: number; readonly all: readonly number[] },
+  { isRunning, isQueued }: NonNullable<LedgerRow['first']>,
+): readonly string[] {
+  const { runOverlap, missed, whenClosed, catchUpMs, paused, closures } = history;
+  const { atMs, decidedMs, all } = instant;
+  const covers = (ranges: ModelHistory['paused'], ms: number): boolean =>
+    ranges.some(([fromMs, toMs]) => fromMs <= ms && ms < toMs);
+  if (covers(paused, atMs)) return ['skipped paused'];
+  const latenessMs = decidedMs - atMs;
+  if (latenessMs > catchUpMs || (missed === 'none' && latenessMs > ON_TIME_MS)) return ['missed late'];
+  const hasLater = all.some((one) => one > atMs && one <= decidedMs && !covers(paused, one));
+  if (missed !== 'all' && hasLater) return ['missed superseded'];
+  if (covers(closures, decidedMs)) {
+    if (whenClosed === 'skip') return ['skipped freeze'];
+    return whenClosed === 'refuse' ? ['refused freeze'] : ['deferred freeze', 'refused freeze'];
+  }
+  if (!isRunning || runOverlap === 'allow') return [latenessMs > ON_TIME_MS ? 'caught-up' : 'fired'];
+  if (runOverlap === 'skip') return ['skipped overlap'];
+  if (runOverlap === 'queue-one') return [isQueued ? 'skipped queue-full' : 'queued overlap'];
+  return runOverlap === 'queue-all' ? ['queued overlap'] : ['queued overlap', 'skipped superseded'];
+}
+
+/**
  * The outcomes that a row may have, told instant by instant from what is known of it alone: pause and lateness decide by themselves;
  * what depends on runs and calendars is named by the policies that allow it. Deliberately another way than settling goes.
  */
