@@ -225,7 +225,7 @@ describe('fires that wait, end and are explained', () => {
       stack.dataSource.transaction((transaction) =>
         settleFire(transaction, id, at(minutes), () => {
           reads += 1;
-          return Promise.resolve<CalendarGate>(() => ({ isOpen: true, closesAtMs: undefined }));
+          return Promise.resolve<CalendarGate>(() => ({ isOpen: true }));
         }),
       );
     const counts: number[] = [];
