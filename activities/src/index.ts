@@ -89,6 +89,9 @@ const HEARTBEAT_INTERVAL_MS = 1000;
 /** Enough for the largest `maxConcurrency` that a runbook may ask for. */
 const MAX_LANES = 10;
 
+/** Neither a cancel nor the loss of the activity ends what is done. */
+const unheeding = { cancel: () => undefined, abandon: () => undefined };
+
 /** The activities of runs, bound to the services of one worker process. */
 export function runActivities(services: WorkerServices, draining: () => boolean) {
   const { dataSource } = services;
@@ -139,20 +142,18 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     async runControlStep(input: ControlStepInput): Promise<ControlStepReport> {
       const cancelled = new AbortController();
-      const hooks = { cancel: () => cancelled.abort(), abandon: () => undefined };
+      const hooks = { ...unheeding, cancel: () => cancelled.abort() };
       return whileBeating(hooks, () => runControlStep(services, input, cancelled.signal));
     },
 
     /** Undoes what a segment did on its targets. */
     async undoSegment(input: UndoSegmentInput): Promise<UndoSegmentReport> {
-      const hooks = { cancel: () => undefined, abandon: () => undefined };
-      return whileBeating(hooks, async () => undoSegment(services, await loadRun(services, input.runId), input));
+      return whileBeating(unheeding, async () => undoSegment(services, await loadRun(services, input.runId), input));
     },
 
     /** Opens an approval where it is not open yet, and tells how it stands; see `lookAtWait`. */
     async lookAtApproval(wait: ExternalWait): Promise<WaitReport> {
-      const hooks = { cancel: () => undefined, abandon: () => undefined };
-      return whileBeating(hooks, () => lookAtWait(dataSource, wait));
+      return whileBeating(unheeding, () => lookAtWait(dataSource, wait));
     },
 
     /** Local activity: journals a control step that was decided without being executed. */
