@@ -9,7 +9,10 @@ import { revision } from '../scripts/revision.mjs';
 import { root } from '../scripts/stages.mjs';
 
 const given = process.argv.slice(2);
-const names = given.length > 0 ? given : ['fan-out', 'interpreter', 'rollout', 'durable-steps', 'import', 'next-run', 'schedule-burst'];
+const names =
+  given.length > 0
+    ? given
+    : ['fan-out', 'interpreter', 'rollout', 'durable-steps', 'import', 'next-run', 'schedule-burst'];
 const goals = [
   '| benchmark | goal |',
   '| --- | --- |',
