@@ -52,7 +52,7 @@ const GATE_INTERVAL_MS = 2_000;
 /** Ends are written in groups: the first of a group waits this long for others while its lane has more in flight ... */
 const GROUP_MS = 25;
 /** ... or until there are so many. */
-const GROUP_ENDS = 50;
+const GROUP_ENDS = 100;
 /** Readers of a run are woken at most this often by one lane. */
 const NOTIFY_INTERVAL_MS = 300;
 
