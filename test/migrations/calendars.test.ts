@@ -1,14 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createDataSource } from '@fettle/database';
-import { migrations } from '@fettle/migrations';
 import type { DataSource } from 'typeorm';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { MigratedDatabase } from '../support/migrated.js';
 
 const LAST = 1790000000056;
 const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
 
 describe('the migrations of calendars, with rows', () => {
-  let database: TestDatabase;
+  let database: MigratedDatabase;
   let dataSource: DataSource;
 
   const insertDocument = (number: number, kind: string): Promise<unknown> =>
@@ -18,19 +16,10 @@ describe('the migrations of calendars, with rows', () => {
     ]);
 
   beforeAll(async () => {
-    database = await createEmptyDatabase();
-    dataSource = await createDataSource({
-      url: database.url,
-      poolSize: 2,
-      applicationName: 'fettle-test',
-      migrations: migrations.filter((migration) => Number(migration.name.slice(-13)) <= LAST),
-    });
-    await dataSource.runMigrations();
+    database = await MigratedDatabase.create();
+    dataSource = await database.upTo(LAST);
   }, 60_000);
-  afterAll(async () => {
-    await dataSource?.destroy();
-    await database?.close();
-  });
+  afterAll(() => database?.close());
 
   it('take calendars as documents, and what runs and targets wait for', async () => {
     await expect(insertDocument(9, 'Almanac')).rejects.toThrow(/document_kind_check/);

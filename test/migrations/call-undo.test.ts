@@ -1,28 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createDataSource } from '@fettle/database';
-import { migrations } from '@fettle/migrations';
 import type { DataSource } from 'typeorm';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { MigratedDatabase } from '../support/migrated.js';
 
 const OWN = 1790000000052;
-const upTo = (last: number) => migrations.filter((migration) => Number(migration.name.slice(-13)) <= last);
 
 describe('the migration of the undo of calls, with rows', () => {
-  let database: TestDatabase;
+  let database: MigratedDatabase;
   let dataSource: DataSource;
   const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
-  const open = (last: number): Promise<DataSource> =>
-    createDataSource({
-      url: database.url,
-      poolSize: 2,
-      applicationName: 'fettle-test',
-      migrations: upTo(last),
-    });
 
   beforeAll(async () => {
-    database = await createEmptyDatabase();
-    const before = await open(OWN - 1);
-    await before.runMigrations();
+    database = await MigratedDatabase.create();
+    const before = await database.upTo(OWN - 1);
     await before.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
     await before.query(
       `INSERT INTO document_version (id, space, document_id, number, digest, kind, name, source, parsed, created_by)
@@ -35,19 +24,14 @@ describe('the migration of the undo of calls, with rows', () => {
        VALUES ($1::uuid, 'default', 'r', $2, 'd', 'running', 'w', '{}', '', 0, 0, 1, '{}', $3, now())`,
       [id(10), id(2), id(1)],
     );
-    await before.destroy();
-    dataSource = await open(OWN);
+    dataSource = await database.upTo(OWN);
   }, 60_000);
-  afterAll(async () => {
-    await dataSource?.destroy();
-    await database?.close();
-  });
+  afterAll(() => database?.close());
 
   const rows = (): Promise<unknown> => dataSource.query(`SELECT undo, undone_at, undoes, has_undo FROM run`);
   const none = [{ undo: null, undone_at: null, undoes: 'nothing', has_undo: false }];
 
   it('finds nothing to undo in runs that are under way, and refuses what cannot be', async () => {
-    await dataSource.runMigrations();
     expect(await rows()).toEqual(none);
     await expect(dataSource.query(`UPDATE run SET undoes = 'some'`)).rejects.toThrow(/undoes_check/);
     await dataSource.query(`UPDATE run SET undoes = 'all', has_undo = true, undo = '[]'`);

@@ -1,26 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createDataSource } from '@fettle/database';
-import { migrations } from '@fettle/migrations';
 import type { DataSource } from 'typeorm';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { MigratedDatabase } from '../support/migrated.js';
 
 const LAST = 1790000000046;
 const own = ['AddContinuedRuns1790000000041', 'AddCarriedSteps1790000000046'];
 
 describe('the migrations of continued runs, with rows', () => {
-  let database: TestDatabase;
+  let database: MigratedDatabase;
   let dataSource: DataSource;
   const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
 
   beforeAll(async () => {
-    database = await createEmptyDatabase();
-    dataSource = await createDataSource({
-      url: database.url,
-      poolSize: 2,
-      applicationName: 'fettle-test',
-      migrations: migrations.filter((migration) => Number(migration.name.slice(-13)) <= LAST),
-    });
-    await dataSource.runMigrations();
+    database = await MigratedDatabase.create();
+    dataSource = await database.upTo(LAST);
     await dataSource.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
     await dataSource.query(
       `INSERT INTO document_version (id, space, document_id, number, digest, kind, name, source, parsed, created_by)
@@ -28,10 +20,7 @@ describe('the migrations of continued runs, with rows', () => {
       [id(2)],
     );
   }, 60_000);
-  afterAll(async () => {
-    await dataSource?.destroy();
-    await database?.close();
-  });
+  afterAll(() => database?.close());
 
   const insertRun = (number: number): Promise<unknown> =>
     dataSource.query(

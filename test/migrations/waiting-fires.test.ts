@@ -1,43 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createDataSource } from '@fettle/database';
-import { migrations } from '@fettle/migrations';
-import type { DataSource } from 'typeorm';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { MigratedDatabase } from '../support/migrated.js';
 
 const BEFORE = 1790000000052;
 const LAST = 1790000000054;
 
 describe('the migrations of fires that wait, with rows', () => {
-  let database: TestDatabase;
-  const open: DataSource[] = [];
-
-  const connect = async (last: number): Promise<DataSource> => {
-    const dataSource = await createDataSource({
-      url: database.url,
-      poolSize: 2,
-      applicationName: 'fettle-test',
-      migrations: migrations.filter((migration) => Number(migration.name.slice(-13)) <= last),
-    });
-    open.push(dataSource);
-    return dataSource;
-  };
+  let database: MigratedDatabase;
 
   beforeAll(async () => {
-    database = await createEmptyDatabase();
+    database = await MigratedDatabase.create();
   }, 60_000);
-  afterAll(async () => {
-    for (const dataSource of open) await dataSource.destroy();
-    await database?.close();
-  });
+  afterAll(() => database?.close());
 
   it('keep the ledger as it was, hold waiting, triggered and stretched rows, and can be taken back', async () => {
-    const before = await connect(BEFORE);
-    await before.runMigrations();
+    const before = await database.upTo(BEFORE);
     const id = '01900000-0000-7000-8000-000000000001';
     const old = `INSERT INTO fire (schedule_id, nominal_at, outcome, reason, settled_at) VALUES ($1, $2, $3, '', now())`;
     await before.query(old, [id, '2026-01-01T00:00:00Z', 'fired']);
-    const after = await connect(LAST);
-    await after.runMigrations();
+    const after = await database.upTo(LAST);
     expect(await after.query(`SELECT source, instants, code, evidence FROM fire`)).toEqual([
       { source: 'nominal', instants: 1, code: '', evidence: {} },
     ]);

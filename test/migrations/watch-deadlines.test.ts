@@ -1,29 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createDataSource } from '@fettle/database';
-import { migrations } from '@fettle/migrations';
 import type { DataSource } from 'typeorm';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { MigratedDatabase } from '../support/migrated.js';
 
 const LAST = 1790000000060;
 
 describe('the migration of deadlines, with rows', () => {
-  let database: TestDatabase;
+  let database: MigratedDatabase;
   let dataSource: DataSource;
 
   beforeAll(async () => {
-    database = await createEmptyDatabase();
-    dataSource = await createDataSource({
-      url: database.url,
-      poolSize: 2,
-      applicationName: 'fettle-test',
-      migrations: migrations.filter((migration) => Number(migration.name.slice(-13)) <= LAST),
-    });
-    await dataSource.runMigrations();
+    database = await MigratedDatabase.create();
+    dataSource = await database.upTo(LAST);
   }, 60_000);
-  afterAll(async () => {
-    await dataSource?.destroy();
-    await database?.close();
-  });
+  afterAll(() => database?.close());
 
   const id = (last: number): string => `01900000-0000-7000-8000-00000000000${last}`;
 

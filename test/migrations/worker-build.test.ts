@@ -1,30 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { claimRun, createDataSource } from '@fettle/database';
-import { migrations } from '@fettle/migrations';
+import { claimRun } from '@fettle/database';
 import type { DataSource } from 'typeorm';
-import { createEmptyDatabase, type TestDatabase } from '../support/postgres.js';
+import { MigratedDatabase } from '../support/migrated.js';
 
 const BEFORE = 1790000000057;
 const own = 'AddWorkerBuild1790000000058';
 
 describe('the migration of the build of a run, with rows', () => {
-  let database: TestDatabase;
+  let database: MigratedDatabase;
   let dataSource: DataSource;
   const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
-  const open = (last: number): Promise<DataSource> =>
-    createDataSource({
-      url: database.url,
-      poolSize: 2,
-      applicationName: 'fettle-test',
-      migrations: migrations.filter((migration) => Number(migration.name.slice(-13)) <= last),
-    });
 
   beforeAll(async () => {
-    database = await createEmptyDatabase();
-    dataSource = await open(BEFORE);
-    await dataSource.runMigrations();
-    await dataSource.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
-    await dataSource.query(
+    database = await MigratedDatabase.create();
+    const before = await database.upTo(BEFORE);
+    await before.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
+    await before.query(
       `INSERT INTO document_version (id, space, document_id, number, digest, kind, name, source, parsed, created_by)
        VALUES ($1, 'default', NULL, 1, 'd', 'Runbook', 'r', 's', '{}', 'tester')`,
       [id(2)],
@@ -33,21 +24,16 @@ describe('the migration of the build of a run, with rows', () => {
       [10, 'running'],
       [11, 'queued'],
     ] as const) {
-      await dataSource.query(
+      await before.query(
         `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, target_set_digest, target_count,
            undetermined_count, max_concurrency, counts, requested_by, deadline_at)
          VALUES ($1::uuid, 'default', 'r', $2, 'd', $4, 'w-' || $1::uuid, '{}', '', 0, 0, 1, '{}', $3, now())`,
         [id(number), id(2), id(1), state],
       );
     }
-    await dataSource.destroy();
-    dataSource = await open(BEFORE + 1);
-    await dataSource.runMigrations();
+    dataSource = await database.upTo(BEFORE + 1);
   }, 60_000);
-  afterAll(async () => {
-    await dataSource?.destroy();
-    await database?.close();
-  });
+  afterAll(() => database?.close());
 
   const builds = (): Promise<unknown> =>
     dataSource.query(`SELECT id, engine_version AS version, worker_build AS build FROM run ORDER BY id`);
