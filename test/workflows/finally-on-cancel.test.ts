@@ -112,30 +112,71 @@ describe('a cancel, and the finally of targets', () => {
     LONG_MS,
   );
 
-  it(
-    'does not stop one that is under way, and leaves the steps after the try alone',
-    async () => {
-      const log = 'under-way';
-      const id = await start(log, [
+  /** On the first host the cancel comes in the middle of the body, on the others in the middle of the finally. */
+  async function cancelledUnderWay(log: string, clean: object): Promise<string> {
+    const id = await start(
+      log,
+      [
         {
           id: 'guard',
-          try: [step(log, 'work')],
-          finally: [hangs(log, 'clean', {}, { detached: true }), hangs(log, 'clean2'), step(log, 'clean3')],
+          try: [step(log, 'enter'), hangs(log, 'work', { if: 'asset.name == "host-000"' })],
+          finally: [hangs(log, 'clean', {}, clean), step(log, 'clean2')],
         },
         step(log, 'after'),
-      ]);
-      await come(log, onAll('clean'));
-      await cancel(id);
-      await until('the cancel is seen', async () => (await kindsOf(id)).includes('cancel-requested'));
+      ],
+      { rollout: { strategy: 'free' } },
+    );
+    await come(log, ['work host-000', 'clean host-001', 'clean host-002']);
+    await cancel(id);
+    await until('the cancel has stopped what it stops', async () => {
+      const rows: { state: string }[] = await stack.dataSource.query(
+        `SELECT state FROM run_step WHERE run_id = $1 AND step = 'work' AND state = 'cancelled'`,
+        [id],
+      );
+      return rows.length === 1;
+    });
+    return id;
+  }
+  const afterwards = (log: string, begun: string[]): Promise<void> =>
+    linesOf(log).then((lines) => {
+      const done = onAll('clean').map((line) => `${line} done`);
+      expect(lines).toEqual([...onAll('enter', 'clean2'), 'work host-000', ...begun, ...done].sort());
+    });
+
+  it.each([
+    ['on its connection', {}],
+    ['detached', { detached: true }],
+  ])(
+    'does not stop one that is under way %s, and leaves the steps after the try alone',
+    async (how, input) => {
+      const log = `under-way-${how.split(' ')[0]!}`;
+      const id = await cancelledUnderWay(log, input);
+      expect((await stack.run(id)).state).toBe('running');
       await letGo(log, 'clean');
-      await letGo(log, 'clean2');
       const run = await stack.ended(id, LONG_MS);
       expect([run.state, ...statesOf(run)]).toEqual(['cancelled', 'cancelled', 'cancelled', 'cancelled']);
-      expect(await linesOf(log)).toEqual(
-        onAll('work', 'clean', 'clean', 'clean2', 'clean2', 'clean3')
-          .map((line, index, all) => (all[index - 1] === line ? `${line} done` : line))
-          .sort(),
+      await afterwards(log, onAll('clean'));
+    },
+    LONG_MS,
+  );
+
+  it(
+    'goes on with one that was under way at the cancel, and whose worker is killed then',
+    async () => {
+      const log = 'under-way-killed';
+      const id = await cancelledUnderWay(log, { effect: 'idempotent' });
+      await worker.stop('SIGKILL');
+      worker = await stack.startWorker();
+      // Begun once more, under the same token.
+      await come(log, ['clean host-000']);
+      await until(
+        'begun again',
+        async () => (await linesOf(log)).filter((line) => line.startsWith('clean host')).length === 5,
       );
+      await letGo(log, 'clean');
+      const run = await stack.ended(id, LONG_MS);
+      expect([run.state, ...statesOf(run)]).toEqual(['cancelled', 'cancelled', 'cancelled', 'cancelled']);
+      expect((await linesOf(log)).filter((line) => line.startsWith('clean2'))).toEqual(onAll('clean2'));
     },
     LONG_MS,
   );
