@@ -106,7 +106,7 @@ const well: ScriptedEnd = { takesMs: 1000, state: 'succeeded', exitCode: 0, erro
 describe('a finally after a cancel that takes too long', () => {
   it('is ended after its time where it is, and what is left of it is said', () => {
     const [document] = readDocuments(runbook('', '{maxAttempts: 20, backoff: 30s, maxBackoff: 30s}'));
-    if (document?.document.kind !== 'Runbook') throw new Error('no runbook');
+    if (document?.document?.kind !== 'Runbook') throw new Error('no runbook');
     const script: Script = {
       attempt: ({ id, target }) => {
         if (id === 'work' && target === 'web1') return { ...well, fault: 'cancel' };
