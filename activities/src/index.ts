@@ -91,6 +91,13 @@ const HEARTBEAT_INTERVAL_MS = 1000;
 /** Enough for the largest `maxConcurrency` that a runbook may ask for. */
 const MAX_LANES = 10;
 
+/** What tells lanes of this process apart: one that is ending may still be there when the segment goes on. */
+function laneKey({ runId, lane, onlyFinally, isEnding }: LaneInput): string {
+  return [runId, lane, ...(onlyFinally === true ? ['finally'] : []), ...(isEnding === true ? ['ending'] : [])].join(
+    '/',
+  );
+}
+
 /** Neither a cancel nor the loss of the activity ends what is done. */
 const unheeding = { cancel: () => undefined, abandon: () => undefined };
 
@@ -129,16 +136,13 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
-      const service = lanesHere.open(
-        `${input.runId}/${input.lane}${input.onlyFinally === true ? '/finally' : ''}${input.isEnding === true ? '/ending' : ''}`,
-        async (signals) => {
-          const run = await loadRun(services, input.runId);
-          return serveLane(services, run, input, {
-            cancelled: signals.cancelled,
-            draining: () => draining() || signals.isAbandoned,
-          });
-        },
-      );
+      const service = lanesHere.open(laneKey(input), async (signals) => {
+        const run = await loadRun(services, input.runId);
+        return serveLane(services, run, input, {
+          cancelled: signals.cancelled,
+          draining: () => draining() || signals.isAbandoned,
+        });
+      });
       return whileBeating(service, () => service.report);
     },
 

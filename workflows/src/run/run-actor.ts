@@ -329,9 +329,7 @@ export class RunActor implements Work {
   #settle(work: Running, event: Settled): void {
     work.scope = null;
     if (event === 'resting') return this.#turn();
-    this.#open.delete(work.command.path);
-    this.#asked.delete(work.command.path);
-    this.#woken.delete(work.command.path);
+    for (const paths of [this.#open, this.#asked, this.#woken]) paths.delete(work.command.path);
     this.tell(event);
   }
 
