@@ -1,3 +1,4 @@
+import { targetStates, type TargetState } from '@fettle/contracts';
 import { advance } from '@fettle/runbook';
 import type { BrokenAdapter } from './broken-worker.js';
 
@@ -27,6 +28,7 @@ export const brokenEngines: Readonly<Record<BrokenAdapter | 'takes the last bran
     return { ...next, commands: moved };
   },
   'takes what is to be undone for undone': takesForUndone,
+  'leaves out the finally after a cancel': leavesOutFinally,
 };
 
 function takesForUndone(...[program, state, event]: Parameters<typeof advance>): ReturnType<typeof advance> {
@@ -36,3 +38,18 @@ function takesForUndone(...[program, state, event]: Parameters<typeof advance>):
   const after = takesForUndone(program, next.state, { kind: 'ended', path: undo.path, state: 'succeeded' });
   return { ...after, commands: [...next.commands.filter((command) => command !== undo), ...after.commands] };
 }
+
+function leavesOutFinally(...[program, state, event]: Parameters<typeof advance>): ReturnType<typeof advance> {
+  const next = advance(program, state, event);
+  const dispatch = next.commands.find((command) => command.kind === 'dispatch-segment');
+  if (dispatch?.kind !== 'dispatch-segment' || dispatch.onlyFinally === undefined) return next;
+  const { path, wave } = dispatch;
+  // As they were when the run began.
+  const pending = Object.values(next.state.counts).reduce((sum, count) => sum + count, 0);
+  const counts = { ...noCounts, pending };
+  const ended = { kind: 'segment-ended', path, counts, ...(wave === undefined ? {} : { wave: wave.number }) } as const;
+  const after = leavesOutFinally(program, next.state, ended);
+  return { ...after, commands: [...next.commands.filter((command) => command !== dispatch), ...after.commands] };
+}
+
+const noCounts = Object.fromEntries(targetStates.map((state) => [state, 0])) as Record<TargetState, number>;

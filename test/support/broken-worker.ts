@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { WorkerProcess } from './stack.js';
 
 /** One place of the workflow bundle, as it is and as it must not be. */
-interface Mutation {
+export interface Mutation {
   readonly is: RegExp;
   readonly becomes: string;
 }
@@ -25,18 +25,29 @@ export const brokenAdapters = {
     is: /return undoSegment\(run, command\);/,
     becomes: "return Promise.resolve({ kind: 'ended', path: command.path, state: 'succeeded' });",
   },
+  'leaves out the finally after a cancel': {
+    is: /return onlyFinally\(run, work\);/,
+    becomes: `return Promise.resolve({ kind: 'segment-ended', path: command.path, counts: run.claimed.counts,
+      ...(command.wave === undefined ? {} : { wave: command.wave.number }) });`,
+  },
 } as const satisfies Record<string, Mutation>;
 export type BrokenAdapter = keyof typeof brokenAdapters;
 
 const required = createRequire(import.meta.url);
 const BUNDLE = '@fettle/workflows/bundle';
 
+export function startBrokenWorker(environment: NodeJS.ProcessEnv, which: BrokenAdapter): Promise<WorkerProcess> {
+  return startChangedWorker(environment, brokenAdapters[which]);
+}
+
 /**
- * The real worker's process with workflows that are broken in one place. Nothing in the worker knows of it: another bundle is found
+ * The real worker's process with workflows that are other in one place. Nothing in the worker knows of it: another bundle is found
  * under the name of the true one. Throws where the place is not there any more, or is there twice.
  */
-export async function startBrokenWorker(environment: NodeJS.ProcessEnv, which: BrokenAdapter): Promise<WorkerProcess> {
-  const { is, becomes } = brokenAdapters[which];
+export async function startChangedWorker(
+  environment: NodeJS.ProcessEnv,
+  { is, becomes }: Mutation,
+): Promise<WorkerProcess> {
   const bundle = await readFile(required.resolve(BUNDLE), 'utf8');
   const places = bundle.split(is).length - 1;
   if (places !== 1) throw new Error(`${String(is)} is in the workflow bundle ${places} times, not once`);

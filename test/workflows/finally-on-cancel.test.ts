@@ -1,11 +1,9 @@
-import { appendFile, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { RunDetail } from '@fettle/contracts';
-import { cancelRun, resumeRun } from '@fettle/operations';
+import { resumeRun } from '@fettle/operations';
 import { until } from '../support/detached.js';
 import { ScriptedService } from '../support/scripted-service.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
+import { hangs, onAll, statesOf, step, stepLogs, stepsOf } from '../support/step-logs.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
 
 let stack: TestStack;
@@ -26,49 +24,10 @@ afterAll(async () => {
   await stack?.close();
 });
 
-const home = (name: string): string => join(sshd.account.home, name);
-const linesOf = async (log: string): Promise<string[]> =>
-  (await readFile(home(log), 'utf8').catch(() => '')).split('\n').filter(Boolean).sort();
-const hosts = ['host-000', 'host-001', 'host-002'];
-const onAll = (...steps: string[]): string[] => steps.flatMap((step) => hosts.map((host) => `${step} ${host}`)).sort();
-
-/** Writes its name and its host into the log, and then does what is given. */
-const step = (log: string, id: string, then = '', more: object = {}, input: object = {}): Record<string, unknown> => ({
-  id,
-  uses: 'ssh.script',
-  with: { script: `echo "$1 $2" >> "$HOME/$3"; ${then}`, arguments: [id, '${{ asset.name }}', log], ...input },
-  timeout: '25s',
-  ...more,
-});
-/** Ends when a file of the log's name and its own is there; a cancel ends it before. */
-const hangs = (log: string, id: string, more: object = {}, input: object = {}): Record<string, unknown> =>
-  step(log, id, `while [ ! -e "$HOME/$3.go-$1" ]; do sleep 0.2; done; echo "$1 $2 done" >> "$HOME/$3"`, more, input);
-const letGo = (log: string, id: string): Promise<void> => appendFile(home(`${log}.go-${id}`), '');
-
-async function start(name: string, steps: object[], more: object = {}): Promise<string> {
-  await stack.addRunbook(name, { targets: 'asset.labels.group == "host"', rollback: 'nothing', steps, ...more });
-  return (await stack.start(name)).id;
-}
-const cancel = (id: string): Promise<unknown> =>
-  stack.inTransaction((context) => cancelRun(context, id, { reason: 'enough' }));
-const come = (log: string, lines: readonly string[]): Promise<void> =>
-  until(`${log}: ${lines.join(', ')}`, async () => {
-    const all = await linesOf(log);
-    return lines.every((line) => all.includes(line));
-  });
-const statesOf = (run: RunDetail): string[] => run.targets.map(({ state }) => state);
-const stepsOf = (run: RunDetail, asset: string): string[] =>
-  (run.targets.find((target) => target.asset === asset)?.steps ?? []).map(
-    ({ step: path, state }) => `${path}=${state}`,
-  );
-
-async function kindsOf(id: string): Promise<string[]> {
-  const rows: { kind: string }[] = await stack.dataSource.query(
-    `SELECT DISTINCT kind FROM entry WHERE run_id = $1 ORDER BY kind`,
-    [id],
-  );
-  return rows.map(({ kind }) => kind);
-}
+const { linesOf, letGo, start, cancel, come, kindsOf } = stepLogs(
+  () => stack,
+  () => sshd,
+);
 
 describe('a cancel, and the finally of targets', () => {
   it(
