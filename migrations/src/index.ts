@@ -36,6 +36,7 @@ import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
 import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
+import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -77,4 +78,5 @@ export const migrations = [
   FollowSchedules1790000000059,
   WatchDeadlines1790000000060,
   MeasureScheduleRuns1790000000064,
+  WakeSchedulesTogether1790000000073,
 ];
