@@ -38,6 +38,7 @@ import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js'
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
 import { MarkStoppedTargets1790000000065 } from './1790000000065-mark-stopped-targets.js';
 import { TellFinallyLeft1790000000066 } from './1790000000066-tell-finally-left.js';
+import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -81,4 +82,5 @@ export const migrations = [
   MeasureScheduleRuns1790000000064,
   MarkStoppedTargets1790000000065,
   TellFinallyLeft1790000000066,
+  WakeSchedulesTogether1790000000073,
 ];
