@@ -21,6 +21,7 @@ import { undoCall } from './simulated-call-undo.js';
 import { openEnd, stoppedError } from './simulated-end.js';
 import { SimulatedSegment, type SegmentHost } from './simulated-segment.js';
 import { undoSegment } from './simulated-undo.js';
+import { tellLeftOpen } from './simulated-stop.js';
 import { simulatedWait } from './simulated-wait.js';
 import { countTargets, isOpen, type TargetRow } from './targets.js';
 
@@ -294,6 +295,7 @@ export class SimulatedRun implements SegmentHost {
     const { state, error = null, isComplete } = finish;
     const stopped = stoppedError(this, error?.code);
     for (const target of this.targets.filter(isOpen)) {
+      if (!isComplete) tellLeftOpen(this, target);
       const last = openEnd(target, state, isComplete, stopped !== null);
       if (stopped !== null && last === 'cancelled') target.error = { ...stopped, step: '' };
       target.state = last;

@@ -59,3 +59,13 @@ export function endTarget(
   }
   host.append({ kind: 'target-ended', target: target.name, data: { state } });
 }
+
+/** Says of a target that is open at the end of its run what of a `finally` it has not come to. */
+export function tellLeftOpen(host: Pick<SegmentHost, 'codes' | 'append'>, target: TargetRow): void {
+  const code = host.codes[target.stepIndex];
+  if (code === undefined) return;
+  const hasBegun = [...target.begun.keys()].some((path) => path.replace(/^.*\]\//, '') === code.path);
+  const left = finallyLeft(host.codes, code, hasBegun);
+  if (left.length === 0) return;
+  host.append({ kind: 'finally-not-run', target: target.name, data: { state: 'cancelled', left: [...left] } });
+}
