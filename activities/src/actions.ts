@@ -7,6 +7,8 @@ import { requestHttp } from './http/request.js';
 import type { ControlAction, TargetAction } from './implementation.js';
 import { sendMail } from './notify/mail.js';
 import { sendWebhook } from './notify/webhook.js';
+import { installPatches } from './patch/install.js';
+import { scanPatches } from './patch/scan.js';
 import { runCommand } from './ssh/run.js';
 import { runScript } from './ssh/script.js';
 
@@ -21,6 +23,8 @@ export const actions = {
   'asset.use-credential': useCredential,
   'notify.webhook': sendWebhook,
   'notify.mail': sendMail,
+  'patch.scan': scanPatches,
+  'patch.install': installPatches,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;
 
 export function findAction(name: string): TargetAction | ControlAction | undefined {

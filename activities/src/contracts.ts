@@ -6,6 +6,8 @@ import { fileRestore } from './file/restore.contract.js';
 import { httpRequest } from './http/request.contract.js';
 import { notifyMail } from './notify/mail.contract.js';
 import { notifyWebhook } from './notify/webhook.contract.js';
+import { patchInstall } from './patch/install.contract.js';
+import { patchScan } from './patch/scan.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
@@ -16,6 +18,8 @@ export { fileRestore } from './file/restore.contract.js';
 export { httpRequest } from './http/request.contract.js';
 export { mailPort, notifyMail } from './notify/mail.contract.js';
 export { notifyWebhook } from './notify/webhook.contract.js';
+export { patchInstall } from './patch/install.contract.js';
+export { patchScan } from './patch/scan.contract.js';
 export { becomeUser, type BecomeInput } from './ssh/become.contract.js';
 export { MAX_KEPT_OUTPUT_BYTES } from './ssh/command.contract.js';
 export { sshRun } from './ssh/run.contract.js';
@@ -32,6 +36,8 @@ export const actionContracts = {
   'asset.use-credential': assetUseCredential,
   'notify.webhook': notifyWebhook,
   'notify.mail': notifyMail,
+  'patch.scan': patchScan,
+  'patch.install': patchInstall,
 } as const satisfies Record<string, ActionContract>;
 
 export type ActionName = keyof typeof actionContracts;

@@ -36,6 +36,13 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     secret: (name) => Promise.resolve(`value of ${name}`),
     redactor: () => new RedactionSet([]).redactor(),
     saveFacts: () => Promise.resolve(),
+    patches: {
+      scanned: () => Promise.resolve(new Map()),
+      firstSeen: () => Promise.resolve(new Map()),
+      chosen: () => Promise.resolve(null),
+      choose: (_attempt, selection) => Promise.resolve(selection),
+      ended: () => Promise.resolve(),
+    },
     identity: () => Promise.resolve({ user: 'ops', credential: { kind: 'password', password: 'x' } }),
     useCredential: () => Promise.resolve('old'),
     note: () => undefined,

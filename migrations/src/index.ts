@@ -36,6 +36,9 @@ import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
 import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
+import { CreatePatchVersions1790000000069 } from './1790000000069-create-patch-versions.js';
+import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scans.js';
+import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -77,4 +80,7 @@ export const migrations = [
   FollowSchedules1790000000059,
   WatchDeadlines1790000000060,
   MeasureScheduleRuns1790000000064,
+  CreatePatchVersions1790000000069,
+  CreatePatchScans1790000000070,
+  CreatePatchInstalls1790000000071,
 ];

@@ -26,6 +26,7 @@ import {
   type TargetContext,
   type UndoContext,
 } from '../implementation.js';
+import { patchLedger } from '../patch/ledger.js';
 import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
@@ -316,6 +317,7 @@ async function targetContext(
         ),
       );
     },
+    patches: patchLedger(services, request.run, asset.id),
     ...credentialChange(services, request.run, asset, request.secrets),
     note: (text) => request.log.note(text),
     detached: isDetached || started.detached ? detachedContext(request, effect) : null,

@@ -30,3 +30,7 @@ export * from './calendar-views.js';
 export * from './api-forecast.js';
 export * from './api-feeds.js';
 export * from './schedule-after.js';
+export * from './patch.js';
+export * from './package-versions.js';
+export * from './patch-selection.js';
+export * from './patch-commands.js';
