@@ -3,6 +3,7 @@ import { useCredential } from './asset/use-credential.js';
 import type { ActionName } from './contracts.js';
 import { putFile } from './file/put.js';
 import { restoreFile } from './file/restore.js';
+import { rebootHost } from './host/reboot.js';
 import { requestHttp } from './http/request.js';
 import type { ControlAction, TargetAction } from './implementation.js';
 import { sendMail } from './notify/mail.js';
@@ -25,6 +26,7 @@ export const actions = {
   'notify.mail': sendMail,
   'patch.scan': scanPatches,
   'patch.install': installPatches,
+  'host.reboot': rebootHost,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;
 
 export function findAction(name: string): TargetAction | ControlAction | undefined {

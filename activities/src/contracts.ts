@@ -3,6 +3,7 @@ import { assetGather } from './asset/gather.contract.js';
 import { assetUseCredential } from './asset/use-credential.contract.js';
 import { filePut } from './file/put.contract.js';
 import { fileRestore } from './file/restore.contract.js';
+import { hostReboot } from './host/reboot.contract.js';
 import { httpRequest } from './http/request.contract.js';
 import { notifyMail } from './notify/mail.contract.js';
 import { notifyWebhook } from './notify/webhook.contract.js';
@@ -15,6 +16,7 @@ export { assetGather, gatherCommands, gatherNames, type GatherName } from './ass
 export { assetUseCredential } from './asset/use-credential.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
 export { fileRestore } from './file/restore.contract.js';
+export { hostReboot } from './host/reboot.contract.js';
 export { httpRequest } from './http/request.contract.js';
 export { mailPort, notifyMail } from './notify/mail.contract.js';
 export { notifyWebhook } from './notify/webhook.contract.js';
@@ -38,6 +40,7 @@ export const actionContracts = {
   'notify.mail': notifyMail,
   'patch.scan': patchScan,
   'patch.install': patchInstall,
+  'host.reboot': hostReboot,
 } as const satisfies Record<string, ActionContract>;
 
 export type ActionName = keyof typeof actionContracts;

@@ -43,6 +43,7 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
       choose: (_attempt, selection) => Promise.resolve(selection),
       ended: () => Promise.resolve(),
     },
+    memo: { recall: () => Promise.resolve(null), keep: (value) => Promise.resolve({ value, ageMs: 0 }) },
     identity: () => Promise.resolve({ user: 'ops', credential: { kind: 'password', password: 'x' } }),
     useCredential: () => Promise.resolve('old'),
     note: () => undefined,

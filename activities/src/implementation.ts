@@ -39,6 +39,7 @@ export interface TargetContext {
   readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
   readonly patches: PatchLedger;
+  readonly memo: MemoContext;
   /** Who would sign in with this credential, and with what; nobody has tried. Only for credentials that the input names. */
   readonly identity: (name: string) => Promise<{ readonly user: string; readonly credential: SshCredential }>;
   /** Makes it the credential of the asset's endpoint (null: changes nothing); gives the one that it had. */
@@ -57,6 +58,18 @@ export interface UndoContext {
   readonly keeps: boolean;
   /** While it is undone: how the step ended; null: it is done. */
   readonly of: StepState | null;
+}
+
+/** What an attempt keeps of the time before its effect, under its token: known to whoever takes it over. Never a secret. */
+export interface MemoContext {
+  recall(): Promise<KeptMemo | null>;
+  /** Keeps it before the effect; gives what was kept first. */
+  keep(value: Readonly<Record<string, unknown>>): Promise<KeptMemo>;
+}
+
+export interface KeptMemo {
+  readonly value: Readonly<Record<string, unknown>>;
+  readonly ageMs: number;
 }
 
 /** What an attempt knows whose command lives on the host under its token. */

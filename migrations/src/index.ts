@@ -39,6 +39,7 @@ import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedu
 import { CreatePatchVersions1790000000069 } from './1790000000069-create-patch-versions.js';
 import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scans.js';
 import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
+import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -83,4 +84,5 @@ export const migrations = [
   CreatePatchVersions1790000000069,
   CreatePatchScans1790000000070,
   CreatePatchInstalls1790000000071,
+  CreateAttemptMemos1790000000072,
 ];

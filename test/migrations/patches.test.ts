@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { MigratedDatabase } from '../support/migrated.js';
 
-const LAST = 1790000000071;
+const LAST = 1790000000072;
 
 describe('the migrations of patches, with rows', () => {
   let database: MigratedDatabase;
@@ -33,13 +33,17 @@ describe('the migrations of patches, with rows', () => {
     const install = `INSERT INTO patch_install (token, step_token, asset_id, run_id, selection, results) VALUES ('t', 't', $1, $2, '{}', $3)`;
     await expect(dataSource.query(install, [id(1), id(2), '[]'])).rejects.toThrow(/check/);
     await dataSource.query(install, [id(1), id(2), null]);
+    await dataSource.query(`INSERT INTO attempt_memo (token, run_id, asset_id, value) VALUES ('t', $1, $2, '{}')`, [
+      id(2),
+      id(1),
+    ]);
     await dataSource.query(`DELETE FROM asset`);
-    const left = await dataSource.query<{ scans: number; installs: number; versions: number }[]>(
+    const left = await dataSource.query<{ scans: number; installs: number; memos: number; versions: number }[]>(
       `SELECT (SELECT count(*)::int FROM patch_scan) AS scans, (SELECT count(*)::int FROM patch_install) AS installs,
-         (SELECT count(*)::int FROM patch_version) AS versions`,
+         (SELECT count(*)::int FROM attempt_memo) AS memos, (SELECT count(*)::int FROM patch_version) AS versions`,
     );
-    expect(left).toEqual([{ scans: 0, installs: 0, versions: 2 }]);
-    for (const table of ['patch_install', 'patch_scan', 'patch_version']) {
+    expect(left).toEqual([{ scans: 0, installs: 0, memos: 0, versions: 2 }]);
+    for (const table of ['attempt_memo', 'patch_install', 'patch_scan', 'patch_version']) {
       await dataSource.undoLastMigration();
       const found = await dataSource.query<{ at: string | null }[]>(`SELECT to_regclass($1)::text AS at`, [table]);
       expect(found).toEqual([{ at: null }]);

@@ -104,7 +104,7 @@ describe('patch.install', () => {
     'leaves versions alone until they were on offer for long enough',
     async () => {
       await host.repository.add('main', { name: 'young', version: '2.0' });
-      const input = { updates: 'all', approved: ['young'], delay: '2d' };
+      const input = { updates: 'all', approved: ['young'], delayDays: 2 };
       const early = await host.step('patch.install', input);
       expect((await skipped(early))['young']).toBe('too-new');
       await host.repository.add('main', { name: 'young', version: '3.0' });

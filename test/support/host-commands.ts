@@ -1,7 +1,7 @@
 // Short commands on a Debian root, over the real transport.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { packageEnvironment } from '@fettle/contracts';
-import { type SshPool, type HostCommands } from '@fettle/drivers';
+import type { HostCommands, SshPool } from '@fettle/drivers';
 import type { DebianRoot } from './debian-root.js';
 
 const TIMEOUT_MS = 120_000;

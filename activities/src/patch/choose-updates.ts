@@ -1,5 +1,4 @@
 import {
-  durationMs,
   nameReason,
   selectUpdates,
   type FirstSeen,
@@ -13,10 +12,12 @@ import type { HostCommands, PackageProvider } from '@fettle/drivers';
 import type { z } from 'zod';
 import type { patchInstall } from '../contracts.js';
 
+const DAY_MS = 86_400_000;
+
 export type InstallInput = z.output<typeof patchInstall.input>;
 
-export function rulesOf({ updates, versions, approved, rejected, delay }: InstallInput): PatchRules {
-  return { updates, versions, approved, rejected, delayMs: delay === undefined ? 0 : durationMs(delay) };
+export function rulesOf({ updates, versions, approved, rejected, delayDays }: InstallInput): PatchRules {
+  return { updates, versions, approved, rejected, delayMs: delayDays * DAY_MS };
 }
 
 /** What the rules choose on this host, less what cannot be installed without touching what they reject. Changes nothing. */

@@ -36,7 +36,7 @@ export const patchInstall = defineAction({
       /** Patterns of names that are left alone, whatever `approved` says, and whatever needs them. */
       rejected: z.array(packagePatternSchema).max(MAX_PATTERNS).default([]),
       /** A version is left alone until a host of the space was first offered it so long ago. Not of exact versions. */
-      delay: durationSchema.optional(),
+      delayDays: z.number().min(0).max(365).default(0),
       /** Reads the lists of the sources anew before. */
       refresh: z.boolean().default(true),
       /** How long another program that holds a lock of the package manager is waited for. */

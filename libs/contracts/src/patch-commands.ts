@@ -35,6 +35,8 @@ export const aptCommands = {
   rebootFile: ['test', '-e', '/run/reboot-required'],
   rebootPackages: ['cat', '/run/reboot-required.pkgs'],
   kernel: ['needrestart', '-b', '-k'],
+  /** Who holds which lock of a file (util-linux). */
+  locks: ['lslocks', '--json', '-o', 'COMMAND,PID,PATH'],
 } as const satisfies Record<string, readonly string[]>;
 
 /**

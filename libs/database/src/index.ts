@@ -73,3 +73,4 @@ export * from './repositories/schedule-feeds.js';
 export * from './repositories/schedule-follows.js';
 export * from './repositories/schedule-deadlines.js';
 export * from './repositories/patch-ledger.js';
+export * from './repositories/attempt-memos.js';

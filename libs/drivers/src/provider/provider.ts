@@ -1,5 +1,11 @@
-import { type Buffer } from 'node:buffer';
-import { FettleError, type HostPackages, type PackageManager, type SelectedUpdate } from '@fettle/contracts';
+import type { Buffer } from 'node:buffer';
+import {
+  FettleError,
+  type HostPackages,
+  type PackageManager,
+  type RebootNeed,
+  type SelectedUpdate,
+} from '@fettle/contracts';
 
 /** What a short command on the host came to. */
 export interface HostCommandEnd {
@@ -36,6 +42,13 @@ export interface InstallCommand {
   readonly shown: readonly string[];
 }
 
+export interface PackageActivity {
+  /** Programs that hold its locks, for people; empty: nobody is at work. */
+  readonly holders: readonly string[];
+  /** A change was cut off, and has to be repaired. */
+  readonly isInterrupted: boolean;
+}
+
 /** How one kind of package manager is spoken to. */
 export interface PackageProvider {
   readonly manager: PackageManager;
@@ -43,6 +56,10 @@ export interface PackageProvider {
   refresh(commands: HostCommands, lockWaitMs: number): Promise<void>;
   /** Changes nothing. @throws FettleError `package-manager-failed` */
   read(commands: HostCommands): Promise<HostPackages>;
+  /** Whether packages are being changed, or were left half-changed. Changes nothing. */
+  activity(commands: HostCommands): Promise<PackageActivity>;
+  /** Changes nothing. */
+  reboot(commands: HostCommands): Promise<RebootNeed>;
   /** Changes nothing. */
   simulate(commands: HostCommands, updates: readonly SelectedUpdate[]): Promise<SimulatedInstall>;
   install(updates: readonly SelectedUpdate[], lockWaitMs: number): InstallCommand;

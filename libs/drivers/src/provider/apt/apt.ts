@@ -12,11 +12,13 @@ import {
   lastWords,
   managerFailure,
   type HostCommands,
+  type PackageActivity,
   type PackageProvider,
   type SimulatedInstall,
 } from '../provider.js';
 import { APT_INSTALL_SCRIPT } from './install-script.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
+import { parseLockHolders } from './parse-locks.js';
 import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
 import { readReboot } from './read-reboot.js';
 
@@ -33,6 +35,8 @@ export const aptProvider: PackageProvider = {
   manager: 'apt',
   refresh,
   read,
+  activity,
+  reboot: readReboot,
   simulate,
   install: (updates, lockWaitMs) => {
     const waitSeconds = Math.max(1, Math.ceil(lockWaitMs / 1_000));
@@ -94,11 +98,20 @@ async function read(commands: HostCommands): Promise<HostPackages> {
       offers.push({ name, architecture, installed, isHeld, newer });
     }
   }
-  const journal = await commands.run(aptCommands.journal);
-  const isInterrupted =
-    journal.stdout.split('\n').some((file) => /^\d+$/.test(file)) ||
-    packages.some(({ state }) => state !== 'installed');
+  const isInterrupted = await isCutOff(commands, packages);
   return { manager: 'apt', packages, offers, isInterrupted, reboot: await readReboot(commands) };
+}
+
+async function isCutOff(commands: HostCommands, packages: readonly HostPackage[]): Promise<boolean> {
+  const journal = await commands.run(aptCommands.journal);
+  const isOpen = journal.stdout.split('\n').some((file) => /^\d+$/.test(file));
+  return isOpen || packages.some(({ state }) => state !== 'installed');
+}
+
+async function activity(commands: HostCommands): Promise<PackageActivity> {
+  const packages = parseDpkgPackages(await must(commands, aptCommands.installed));
+  const holders = parseLockHolders(await must(commands, aptCommands.locks));
+  return { holders, isInterrupted: await isCutOff(commands, packages) };
 }
 
 /** As `apt-cache policy` writes it: the architecture only where it is not the host's own. */
