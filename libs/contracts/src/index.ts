@@ -34,3 +34,5 @@ export * from './patch.js';
 export * from './package-versions.js';
 export * from './patch-selection.js';
 export * from './patch-commands.js';
+export * from './patch-compliance.js';
+export * from './api-reports.js';
