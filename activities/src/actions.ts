@@ -9,6 +9,7 @@ import type { ControlAction, TargetAction } from './implementation.js';
 import { sendMail } from './notify/mail.js';
 import { sendWebhook } from './notify/webhook.js';
 import { installPatches } from './patch/install.js';
+import { restorePatches } from './patch/restore.js';
 import { scanPatches } from './patch/scan.js';
 import { runCommand } from './ssh/run.js';
 import { runScript } from './ssh/script.js';
@@ -26,6 +27,7 @@ export const actions = {
   'notify.mail': sendMail,
   'patch.scan': scanPatches,
   'patch.install': installPatches,
+  'patch.restore': restorePatches,
   'host.reboot': rebootHost,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;
 

@@ -8,6 +8,7 @@ import { httpRequest } from './http/request.contract.js';
 import { notifyMail } from './notify/mail.contract.js';
 import { notifyWebhook } from './notify/webhook.contract.js';
 import { patchInstall } from './patch/install.contract.js';
+import { patchRestore } from './patch/restore.contract.js';
 import { patchScan } from './patch/scan.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
@@ -21,6 +22,7 @@ export { httpRequest } from './http/request.contract.js';
 export { mailPort, notifyMail } from './notify/mail.contract.js';
 export { notifyWebhook } from './notify/webhook.contract.js';
 export { patchInstall } from './patch/install.contract.js';
+export { patchRestore } from './patch/restore.contract.js';
 export { patchScan } from './patch/scan.contract.js';
 export { becomeUser, type BecomeInput } from './ssh/become.contract.js';
 export { MAX_KEPT_OUTPUT_BYTES } from './ssh/command.contract.js';
@@ -40,6 +42,7 @@ export const actionContracts = {
   'notify.mail': notifyMail,
   'patch.scan': patchScan,
   'patch.install': patchInstall,
+  'patch.restore': patchRestore,
   'host.reboot': hostReboot,
 } as const satisfies Record<string, ActionContract>;
 

@@ -40,6 +40,7 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
       scanned: () => Promise.resolve(new Map()),
       firstSeen: () => Promise.resolve(new Map()),
       chosen: () => Promise.resolve(null),
+      chosenBy: () => Promise.resolve([]),
       choose: (_attempt, selection) => Promise.resolve(selection),
       ended: () => Promise.resolve(),
     },

@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { durationMs, FettleError } from '@fettle/contracts';
 import { detectProvider, lastWords, type Become, type HostCommands } from '@fettle/drivers';
 import type { z } from 'zod';
@@ -34,19 +36,42 @@ const failed = (code: string, message: string, remedy: string): RebootEnd => ({
 
 export const rebootHost = targetAction(hostReboot, async (input, context, { becomeUser }) => {
   const become = await driverBecome(becomeUser, input.become, context.secret);
-  const memo = await context.memo.recall();
-  if (memo === null) return begin(input, context, hostCommands(context, become));
-  if (context.detached?.isCancelled() === true) throw cancelledLate(context.asset.name);
-  return follow(input, context, become, beforeRebootSchema.parse(memo.value), memo.ageMs);
+  const beganAtMs = performance.now();
+  for (;;) {
+    try {
+      return await look(input, context, become, context.detached?.elapsedMs ?? performance.now() - beganAtMs);
+    } catch (error) {
+      // Where nobody comes back to it (it is a rollback), it is waited for here.
+      if (!(error instanceof StillRunning) || context.detached !== null) throw error;
+      await sleep(error.delayMs, undefined, { signal: context.signal });
+    }
+  }
 });
 
+async function look(
+  input: RebootInput,
+  context: TargetContext,
+  become: Become | undefined,
+  elapsedMs: number,
+): Promise<RebootEnd> {
+  const memo = await context.memo.recall();
+  if (memo === null) return begin(input, context, hostCommands(context, become), elapsedMs);
+  if (context.detached?.isCancelled() === true) throw cancelledLate(context.asset.name);
+  return follow(input, context, become, beforeRebootSchema.parse(memo.value), memo.ageMs);
+}
+
 /** Nothing has happened yet: either it is refused, or how the host is stands in the database before it is asked to reboot. */
-async function begin(input: RebootInput, context: TargetContext, commands: HostCommands): Promise<RebootEnd> {
+async function begin(
+  input: RebootInput,
+  context: TargetContext,
+  commands: HostCommands,
+  elapsedMs: number,
+): Promise<RebootEnd> {
   const { name } = context.asset;
   const provider = await detectProvider(commands);
   const { holders, isInterrupted } = await provider.activity(commands);
   if (holders.length > 0) {
-    if ((context.detached?.elapsedMs ?? 0) < durationMs(input.lockWait)) throw new StillRunning(LOOK_MS);
+    if (elapsedMs < durationMs(input.lockWait)) throw new StillRunning(LOOK_MS);
     const message = `${name}: "${holders.join('", "')}" is changing packages; it was not rebooted.`;
     return failed('package-manager-busy', message, 'Wait for it to end, or raise "lockWait".');
   }

@@ -88,7 +88,7 @@ async function install(
 }
 
 /** Detached wherever the host can; its output is read whoever began it. */
-async function carryOut(
+export async function carryOut(
   { argv, stdin }: { readonly argv: readonly string[]; readonly stdin: Buffer },
   context: TargetContext,
   become: Become | undefined,

@@ -4,6 +4,7 @@ import {
   keepPatchSelection,
   notePatchVersions,
   patchesFirstSeen,
+  readPatchSelections,
   savePatchResults,
   savePatchScan,
   type KeptSelection,
@@ -31,6 +32,8 @@ export interface PatchLedger {
   firstSeen(host: HostPackages): Promise<FirstSeen>;
   /** What the attempt is to do, if it was chosen already. */
   chosen(token: string): Promise<KeptSelection | null>;
+  /** What all attempts of the step chose, the first one first. */
+  chosenBy(stepToken: string): Promise<readonly KeptSelection[]>;
   /** Keeps what the attempt is to do before it begins; gives what was kept first. */
   choose(
     attempt: { readonly token: string; readonly stepToken: string },
@@ -66,6 +69,7 @@ export function patchLedger(
         return patchesFirstSeen(transaction, space, host);
       }),
     chosen: (token) => work(services, (transaction) => findPatchSelection(transaction, token)),
+    chosenBy: (stepToken) => work(services, (transaction) => readPatchSelections(transaction, stepToken)),
     choose: (attempt, selection) =>
       work(services, (transaction) => keepPatchSelection(transaction, { ...attempt, assetId, runId }, selection)),
     ended: (token, results) =>

@@ -47,8 +47,13 @@ export function aptInstall(lockWaitSeconds: number): readonly string[] {
   return ['apt-get', 'install', ...aptOptions(lockWaitSeconds)];
 }
 
+/** Puts back older versions: what follows may be a downgrade. */
+export function aptDowngrade(lockWaitSeconds: number): readonly string[] {
+  return ['apt-get', 'install', '--allow-downgrades', ...aptOptions(lockWaitSeconds)];
+}
+
 /** The same, and only says what it would do. */
-export const aptSimulate: readonly string[] = ['apt-get', '-s', 'install', ...aptOptions(0)];
+export const aptSimulate: readonly string[] = ['apt-get', '-s', 'install', '--allow-downgrades', ...aptOptions(0)];
 
 function aptOptions(lockWaitSeconds: number): string[] {
   return [

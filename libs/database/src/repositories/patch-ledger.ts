@@ -127,3 +127,12 @@ export async function savePatchResults(
     JSON.stringify(results),
   ]);
 }
+
+/** What all attempts of a step chose, the first one first: by its token they are undone together. */
+export async function readPatchSelections(transaction: Transaction, stepToken: string): Promise<KeptSelection[]> {
+  const rows: { selection: KeptSelection }[] = await transaction.query(
+    `SELECT selection FROM patch_install WHERE step_token = $1 ORDER BY started_at, token`,
+    [stepToken],
+  );
+  return rows.map(({ selection }) => selection);
+}

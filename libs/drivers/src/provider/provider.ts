@@ -62,7 +62,8 @@ export interface PackageProvider {
   reboot(commands: HostCommands): Promise<RebootNeed>;
   /** Changes nothing. */
   simulate(commands: HostCommands, updates: readonly SelectedUpdate[]): Promise<SimulatedInstall>;
-  install(updates: readonly SelectedUpdate[], lockWaitMs: number): InstallCommand;
+  /** `downgrade`: the versions may be older than what is there. */
+  install(updates: readonly SelectedUpdate[], lockWaitMs: number, how?: 'downgrade'): InstallCommand;
 }
 
 const MAX_QUOTED_LINES = 4;

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import {
   aptCommands,
+  aptDowngrade,
   aptInstall,
   aptSimulate,
   type HostPackage,
@@ -38,9 +39,10 @@ export const aptProvider: PackageProvider = {
   activity,
   reboot: readReboot,
   simulate,
-  install: (updates, lockWaitMs) => {
+  install: (updates, lockWaitMs, how) => {
     const waitSeconds = Math.max(1, Math.ceil(lockWaitMs / 1_000));
-    const install = [...aptInstall(waitSeconds), ...updates.map(packageArgument)];
+    const command = how === 'downgrade' ? aptDowngrade(waitSeconds) : aptInstall(waitSeconds);
+    const install = [...command, ...updates.map(packageArgument)];
     const argv = ['/bin/sh', '-s', '--', String(waitSeconds), ...install];
     return { argv, stdin: Buffer.from(APT_INSTALL_SCRIPT), shown: install };
   },
