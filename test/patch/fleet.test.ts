@@ -87,9 +87,9 @@ describe('patching by ready-made runbook and guide', () => {
       expect(ended(run)).toMatchObject({ state: 'failed', steps: { install: 'patch-failed' } });
       expect(await hooks()).toEqual(['leave', 'snapshot', 'return', 'health well?', 'join now']);
       await host.repository.add('main', { name: 'other', version: '2.1' });
-    const mended = await host.stack.ended((await host.stack.start('patch-fleet', { inputs })).id, PATIENCE_MS);
-    expect(ended(mended)).toMatchObject({ state: 'succeeded', steps: { install: 'succeeded' } });
-    expect(await hooks()).toEqual(['leave', 'snapshot', 'health well?', 'join now']);
+      const mended = await host.stack.ended((await host.stack.start('patch-fleet', { inputs })).id, PATIENCE_MS);
+      expect(ended(mended)).toMatchObject({ state: 'succeeded', steps: { install: 'succeeded' } });
+      expect(await hooks()).toEqual(['leave', 'snapshot', 'health well?', 'join now']);
     },
     PATIENCE_MS,
   );
