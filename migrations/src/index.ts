@@ -38,6 +38,10 @@ import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js'
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
 import { MarkStoppedTargets1790000000065 } from './1790000000065-mark-stopped-targets.js';
 import { TellFinallyLeft1790000000066 } from './1790000000066-tell-finally-left.js';
+import { CreatePatchVersions1790000000069 } from './1790000000069-create-patch-versions.js';
+import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scans.js';
+import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
+import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
@@ -82,5 +86,9 @@ export const migrations = [
   MeasureScheduleRuns1790000000064,
   MarkStoppedTargets1790000000065,
   TellFinallyLeft1790000000066,
+  CreatePatchVersions1790000000069,
+  CreatePatchScans1790000000070,
+  CreatePatchInstalls1790000000071,
+  CreateAttemptMemos1790000000072,
   WakeSchedulesTogether1790000000073,
 ];

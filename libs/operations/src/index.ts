@@ -91,3 +91,4 @@ export { createFeed, listFeeds, revokeFeed, MAX_FEEDS_EACH } from './schedule-fe
 export * from './read-feed.js';
 export { followRun } from './follow-run.js';
 export { watchDeadline } from './watch-deadline.js';
+export * from './report-patches.js';
