@@ -36,6 +36,8 @@ import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
 import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
+import { NotifyOfSchedules1790000000067 } from './1790000000067-notify-of-schedules.js';
+import { OrderDeadlines1790000000068 } from './1790000000068-order-deadlines.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -77,4 +79,6 @@ export const migrations = [
   FollowSchedules1790000000059,
   WatchDeadlines1790000000060,
   MeasureScheduleRuns1790000000064,
+  NotifyOfSchedules1790000000067,
+  OrderDeadlines1790000000068,
 ];

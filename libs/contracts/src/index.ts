@@ -30,3 +30,4 @@ export * from './calendar-views.js';
 export * from './api-forecast.js';
 export * from './api-feeds.js';
 export * from './schedule-after.js';
+export * from './schedule-notify.js';

@@ -72,3 +72,4 @@ export * from './repositories/forecast.js';
 export * from './repositories/schedule-feeds.js';
 export * from './repositories/schedule-follows.js';
 export * from './repositories/schedule-deadlines.js';
+export * from './repositories/schedule-notifications.js';
