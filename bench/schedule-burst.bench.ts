@@ -30,7 +30,7 @@ describe('schedule burst', () => {
     // As `fettle up` and the compose file have it: kept on disk, more than 30 schedules a second.
     temporal = await startTemporal({ persistent: true });
     stack = await TestStack.create({ temporalAddress: temporal.address });
-    await stack.addRunbook('short', { steps: [{ id: 'a', wait: { duration: '1ms' } }] });
+    await stack.addRunbook('short', { steps: [{ id: 'a', wait: { duration: '1m' } }] });
     const { FETTLE_TASK_QUEUE: taskQueue } = stack.environment;
     client = connectTemporal({ address: temporal.address, namespace: 'default', taskQueue: taskQueue! });
     worker = await stack.startWorker();
@@ -49,10 +49,9 @@ describe('schedule burst', () => {
     let next = 0;
     const lane = async (): Promise<void> => {
       for (let index = next++; index < SCHEDULES; index = next++) {
-        await client.client.workflow.start('settleSchedule', {
+        await client.client.workflow.start('settleSchedules', {
           workflowId: `plain-${round}-${index}`,
           taskQueue: client.taskQueue,
-          args: ['01900000-0000-7000-8000-000000000000'],
         });
       }
     };

@@ -12,6 +12,7 @@ import {
   type StoredError,
 } from '@fettle/database';
 import type { TargetCounts } from '@fettle/contracts';
+import { tellFinallyLeft } from '@fettle/operations';
 import type { Program, JsonObject, Memo } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
 import { loadRun } from './run/load-run.js';
@@ -20,7 +21,8 @@ import { flowActivities } from './run/flow.js';
 import type { ExternalWait, WaitReport } from './run/wait-report.js';
 import { runControlStep, type ControlStepInput, type ControlStepReport } from './run/run-control-step.js';
 import type { LaneInput, LaneReport } from './run/lane-input.js';
-import { LANE_SLOTS, serveLane } from './run/serve-lane.js';
+import { LANE_SLOTS } from './run/serve-lane.js';
+import { serveLane } from './run/take-lane.js';
 import type { WorkerServices } from './run/services.js';
 import { undoSegment, type UndoSegmentInput, type UndoSegmentReport } from './run/undo-segment.js';
 import { waveActivities } from './run/waves.js';
@@ -91,6 +93,13 @@ const HEARTBEAT_INTERVAL_MS = 1000;
 /** Enough for the largest `maxConcurrency` that a runbook may ask for. */
 const MAX_LANES = 10;
 
+/** What tells lanes of this process apart: one that is ending may still be there when the segment goes on. */
+function laneKey({ runId, lane, onlyFinally, isEnding }: LaneInput): string {
+  return [runId, lane, ...(onlyFinally === true ? ['finally'] : []), ...(isEnding === true ? ['ending'] : [])].join(
+    '/',
+  );
+}
+
 /** Neither a cancel nor the loss of the activity ends what is done. */
 const unheeding = { cancel: () => undefined, abandon: () => undefined };
 
@@ -129,16 +138,13 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
-      const service = lanesHere.open(
-        `${input.runId}/${input.lane}${input.isEnding === true ? '/ending' : ''}`,
-        async (signals) => {
-          const run = await loadRun(services, input.runId);
-          return serveLane(services, run, input, {
-            cancelled: signals.cancelled,
-            draining: () => draining() || signals.isAbandoned,
-          });
-        },
-      );
+      const service = lanesHere.open(laneKey(input), async (signals) => {
+        const run = await loadRun(services, input.runId);
+        return serveLane(services, run, input, {
+          cancelled: signals.cancelled,
+          draining: () => draining() || signals.isAbandoned,
+        });
+      });
       return whileBeating(service, () => service.report);
     },
 
@@ -183,6 +189,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     /** Local activity; ending an ended run changes nothing. */
     async endRun(input: EndRunInput): Promise<void> {
       await dataSource.transaction(async (transaction) => {
+        if (!input.outcome.isComplete) await tellFinallyLeft(transaction, input.runId);
         await endRun(transaction, input.runId, input.state, input.error, input.outcome);
         await notifyRun(transaction, input.runId);
       });

@@ -36,8 +36,11 @@ import { AddWorkerBuild1790000000058 } from './1790000000058-add-worker-build.js
 import { FollowSchedules1790000000059 } from './1790000000059-follow-schedules.js';
 import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js';
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
+import { MarkStoppedTargets1790000000065 } from './1790000000065-mark-stopped-targets.js';
+import { TellFinallyLeft1790000000066 } from './1790000000066-tell-finally-left.js';
 import { NotifyOfSchedules1790000000067 } from './1790000000067-notify-of-schedules.js';
 import { OrderDeadlines1790000000068 } from './1790000000068-order-deadlines.js';
+import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -79,6 +82,9 @@ export const migrations = [
   FollowSchedules1790000000059,
   WatchDeadlines1790000000060,
   MeasureScheduleRuns1790000000064,
+  MarkStoppedTargets1790000000065,
+  TellFinallyLeft1790000000066,
   NotifyOfSchedules1790000000067,
   OrderDeadlines1790000000068,
+  WakeSchedulesTogether1790000000073,
 ];

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { nextInstants, parseCron } from '@fettle/calendar';
 import { applyDocuments, getSchedule, pauseSchedule, resumeSchedule } from '@fettle/operations';
-import { connectTemporal } from '@fettle/temporal';
+import { connectTemporal, wakingScheduleId } from '@fettle/temporal';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
 import { testTemporal } from '../support/temporal.js';
@@ -41,10 +41,11 @@ describe('a schedule that fires every four seconds', () => {
 
   afterAll(async () => {
     // The server outlives this file: without its schedule there, it would start workflows for ever.
-    const { address, namespace, taskQueue } = testTemporal();
-    const temporal = connectTemporal({ address, namespace, taskQueue });
-    const rows: { id: string }[] = (await stack?.dataSource.query(`SELECT id FROM schedule`)) ?? [];
-    for (const { id } of rows) await temporal.client.schedule.getHandle(`schedule-${id}`).delete();
+    const { address, namespace } = testTemporal();
+    const temporal = connectTemporal({ address, namespace, taskQueue: stack.environment.FETTLE_TASK_QUEUE! });
+    const rows: { wake: string }[] =
+      (await stack?.dataSource.query(`SELECT DISTINCT wake_id AS wake FROM schedule`)) ?? [];
+    for (const { wake } of rows) await temporal.client.schedule.getHandle(wakingScheduleId(temporal, wake)).delete();
     await temporal.close();
     await worker?.stop();
     await sshd?.stop();

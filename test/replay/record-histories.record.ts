@@ -61,7 +61,7 @@ afterAll(async () => {
 const recorded: Record<WorkflowName, Map<string, string>> = {
   runRunbook: new Map(),
   enrolAsset: new Map(),
-  settleSchedule: new Map(),
+  settleSchedules: new Map(),
   checkPlan: new Map(),
 };
 
@@ -140,12 +140,11 @@ async function recordSmall(on: Played): Promise<void> {
   await stage.act((context) => applyDocuments(context, { source, file: 'schedule.yaml', dryRun: false }));
   const [schedule]: { id: string }[] = await stack.dataSource.query(`SELECT id FROM schedule WHERE name = 'recorded'`);
   const workflowId = `recorded-${schedule!.id}`;
-  await on.temporal.client.workflow.start('settleSchedule', {
+  await on.temporal.client.workflow.start('settleSchedules', {
     workflowId,
     taskQueue: on.temporal.taskQueue,
-    args: [schedule!.id],
   });
-  await record(on, 'settleSchedule', 'settled', workflowId);
+  await record(on, 'settleSchedules', 'settled', workflowId);
   const step = { id: 'probed', uses: 'ssh.run', with: { argv: ['true'], probe: ['test', '-e', '/'] } };
   await stack.addRunbook('checked', { targets: 'asset.labels.group == "host"', steps: [step] });
   const request = { space: 'default', runbook: 'checked', inputs: {}, allowEmpty: false };

@@ -10,7 +10,7 @@ const root = realpathSync(fileURLToPath(new URL('../../', import.meta.url)));
 export const workflowModules = {
   runRunbook: 'workflows/dist/run/run-runbook.workflow.js',
   enrolAsset: 'workflows/dist/asset/enrol-asset.workflow.js',
-  settleSchedule: 'workflows/dist/schedule/settle-schedule.workflow.js',
+  settleSchedules: 'workflows/dist/schedule/settle-schedules.workflow.js',
   checkPlan: 'workflows/dist/plan/check-plan.workflow.js',
 } as const;
 export type WorkflowName = keyof typeof workflowModules;

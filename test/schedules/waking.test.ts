@@ -2,7 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compareWaking, scheduleRecurrence } from '@fettle/calendar';
 import { scheduleDocumentSchema, type ScheduleDocument } from '@fettle/contracts';
 import { applyDocuments, whySchedule } from '@fettle/operations';
-import { connectTemporal, readNextWakings, sendCommand, TOLD_INSTANTS, type TemporalClient } from '@fettle/temporal';
+import {
+  connectTemporal,
+  readNextWakings,
+  sendCommand,
+  TOLD_INSTANTS,
+  wakingScheduleId,
+  type TemporalClient,
+} from '@fettle/temporal';
+import type { ScheduleHandle } from '@temporalio/client';
 import { compareSchedules } from '../../apps/worker/dist/background/compare-schedules.js';
 import { relayOutbox } from '../../apps/worker/dist/background/relay-outbox.js';
 import { TestStack } from '../support/stack.js';
@@ -39,15 +47,11 @@ describe('what Temporal is told of a schedule', () => {
   beforeAll(async () => {
     stack = await TestStack.create();
     await stack.addRunbook('call', { steps: [{ id: 'a', uses: 'http.request', with: { url: 'http://x/' } }] });
-    const { address, namespace, taskQueue } = testTemporal();
-    temporal = connectTemporal({ address, namespace, taskQueue });
+    const { address, namespace } = testTemporal();
+    temporal = connectTemporal({ address, namespace, taskQueue: stack.environment.FETTLE_TASK_QUEUE! });
   }, 60_000);
   afterAll(async () => {
-    for (const id of await ids())
-      await temporal.client.schedule
-        .getHandle(`schedule-${id}`)
-        .delete()
-        .catch(() => null);
+    for (const id of await ids()) await (await handleOf(id)).delete().catch(() => null);
     await temporal?.close();
     await stack?.close();
   });
@@ -55,6 +59,18 @@ describe('what Temporal is told of a schedule', () => {
   async function ids(): Promise<string[]> {
     const rows: { id: string }[] = (await stack?.dataSource.query(`SELECT id FROM schedule ORDER BY name`)) ?? [];
     return rows.map((row) => row.id);
+  }
+
+  async function wakeOf(id: string): Promise<string> {
+    const rows: { wake: string }[] = await stack.dataSource.query(
+      `SELECT wake_id AS wake FROM schedule WHERE id = $1`,
+      [id],
+    );
+    return rows[0]!.wake;
+  }
+
+  async function handleOf(id: string): Promise<ScheduleHandle> {
+    return temporal.client.schedule.getHandle(wakingScheduleId(temporal, await wakeOf(id)));
   }
 
   async function apply(name: string, timing: string): Promise<string> {
@@ -96,7 +112,7 @@ describe('what Temporal is told of a schedule', () => {
     for (const id of await ids()) {
       const { metadata, spec } = await documentOf(id);
       const recurrence = scheduleRecurrence(spec, `default/${metadata.name}`);
-      const wakings = await readNextWakings(temporal, id);
+      const wakings = await readNextWakings(temporal, await wakeOf(id));
       expect({ name: metadata.name, count: wakings?.length }).toEqual({
         name: metadata.name,
         count: metadata.name === 'once' ? 1 : metadata.name === 'ends-soon' ? expect.any(Number) : TOLD_INSTANTS,
@@ -110,13 +126,13 @@ describe('what Temporal is told of a schedule', () => {
 
   it('is mended, recorded and counted where it differs', async () => {
     const [nightly, once] = [await apply('nightly', timings['nightly']!), await apply('once', timings['once']!)];
-    await temporal.client.schedule.getHandle(`schedule-${once}`).delete();
+    await (await handleOf(once)).delete();
     await patiently(async () => {
-      if ((await readNextWakings(temporal, once)) !== null) throw new Error('it is there still');
+      if ((await readNextWakings(temporal, await wakeOf(once))) !== null) throw new Error('it is there still');
     });
     // As an older version, or a person with Temporal's own tools, could leave it.
-    const payload = { scheduleId: nightly, cron: '30 5 * * *', timeZone: 'Europe/Berlin' };
-    await sendCommand(temporal, { kind: 'put-schedule', subject: `schedule-${nightly}`, payload });
+    const payload = { cron: '30 5 * * *', timeZone: 'Europe/Berlin' };
+    await sendCommand(temporal, { kind: 'put-schedule', subject: await wakeOf(nightly), payload });
     await compare();
     expect(warnings).toHaveLength(2);
     expect(warnings).toEqual(
@@ -148,7 +164,7 @@ describe('what Temporal is told of a schedule', () => {
 
   it('is mended where somebody paused it in Temporal itself', async () => {
     const id = await apply('nightly', timings['nightly']!);
-    const handle = temporal.client.schedule.getHandle(`schedule-${id}`);
+    const handle = await handleOf(id);
     await handle.pause('by hand');
     await patiently(async () => {
       if (!(await handle.describe()).state.paused) throw new Error('it is not paused yet');
@@ -162,6 +178,76 @@ describe('what Temporal is told of a schedule', () => {
     await compare();
     expect(warnings).toEqual([]);
   }, 60_000);
+
+  it('is one entry for all that are due together, for as long as one of them is', async () => {
+    const [first, second, jittered] = [
+      await apply('together-1', 'cron: "10 3 * * *"'),
+      await apply('together-2', 'cron: "10 3 * * *", overlap: allow'),
+      await apply('apart', 'cron: "10 3 * * *", jitter: 5m'),
+    ];
+    const wake = await wakeOf(first);
+    expect(await wakeOf(second)).toBe(wake);
+    expect(await wakeOf(jittered)).not.toBe(wake);
+    await relay();
+    await apply('together-1', 'cron: "11 3 * * *"');
+    expect(await wakeOf(first)).not.toBe(wake);
+    await relay();
+    expect(await readNextWakings(temporal, wake)).toHaveLength(TOLD_INSTANTS);
+    await apply('together-2', 'cron: "11 3 * * *", overlap: allow');
+    expect(await wakeOf(second)).toBe(await wakeOf(first));
+    await relay();
+    await patiently(async () => {
+      if ((await readNextWakings(temporal, wake)) !== null) throw new Error('it is there still');
+    });
+    await compare();
+    expect(warnings).toEqual([]);
+  }, 60_000);
+
+  it('is placed without alarm where an older version gave each schedule an entry of its own', async () => {
+    const id = await apply('nightly', timings['nightly']!);
+    const wake = await wakeOf(id);
+    await stack.dataSource.query(`UPDATE schedule SET wake_id = NULL, differences = 0 WHERE id = $1`, [id]);
+    await compare();
+    expect(warnings).toEqual([]);
+    expect(await wakeOf(id)).toBe(wake);
+    await relay();
+  }, 60_000);
+
+  it('wakes all that are due at an instant with one workflow, and each has its run', async () => {
+    const worker = await stack.startWorker();
+    try {
+      const at = new Date(Math.ceil((Date.now() + 8_000) / 1000) * 1000).toISOString().replace('.000', '');
+      const count = 40;
+      const source = Array.from(
+        { length: count },
+        (_, index) =>
+          `apiVersion: fettle/v1\nkind: Schedule\nmetadata: {name: many-${index}}\nspec: {runbook: call, at: "${at}"}\n`,
+      ).join('---\n');
+      await stack.inTransaction((context) => applyDocuments(context, { source, file: 'test.yaml', dryRun: false }));
+      const rows = await patiently(async () => {
+        const found: { outcome: string; late: number }[] = await stack.dataSource.query(
+          `SELECT f.outcome, extract(epoch FROM f.settled_at - f.nominal_at)::float8 AS late
+           FROM fire f JOIN schedule s ON s.id = f.schedule_id WHERE s.name LIKE 'many-%' AND f.run_id IS NOT NULL`,
+        );
+        if (found.length < count) throw new Error(`${found.length} fires: ${worker.log.slice(-2000)}`);
+        return found;
+      });
+      expect(rows).toHaveLength(count);
+      expect(new Set(rows.map((row) => row.outcome))).toEqual(new Set(['fired']));
+      // The reconciler looks at what is late by three seconds: Temporal came before it.
+      expect(Math.min(...rows.map((row) => row.late))).toBeLessThan(3);
+      const wakes: unknown[] = await stack.dataSource.query(
+        `SELECT DISTINCT wake_id FROM schedule WHERE name LIKE 'many-%'`,
+      );
+      expect(wakes).toHaveLength(1);
+      const puts: unknown[] = await stack.dataSource.query(
+        `SELECT o.id FROM outbox o JOIN schedule s ON s.wake_id = o.subject WHERE s.name = 'many-0' AND o.kind = 'put-schedule'`,
+      );
+      expect(puts).toHaveLength(1);
+    } finally {
+      await worker.stop();
+    }
+  }, 120_000);
 
   it('wakes a schedule that Temporal has no rule for, and is given further instants in time', async () => {
     const worker = await stack.startWorker();

@@ -113,7 +113,7 @@ function isComplete(entries: readonly RehearsedEntry[]): boolean {
   return state === 'failed' && error?.code === 'targets-failed';
 }
 
-/** `finally` of each `try` that was begun with, on each target that is still there, and of the run. */
+/** `finally` of each `try` that was begun with, on each target that is still there (of another it is said), and of the run. */
 function finallyProblems(spec: RunbookSpec, { simulation: { entries, targets } }: Played): string[] {
   const began = (step: Step, target: string | null): boolean =>
     entries.some((entry) => entry.kind === 'step-started' && entry.target === target && idOf(entry.step) === step.id);
@@ -132,7 +132,8 @@ function finallyProblems(spec: RunbookSpec, { simulation: { entries, targets } }
           ? body.some((one) => began(one, null) || Object.keys(targets).some((name) => began(one, name)))
           : body.some((one) => began(one, target));
       const hasLeft = target !== null && ['unreachable', 'quarantined', 'unknown'].includes(targets[target]!);
-      if (!wasBegun || hasLeft) continue;
+      const isTold = entries.some((entry) => entry.kind === 'finally-not-run' && entry.target === target);
+      if (!wasBegun || (hasLeft && isTold)) continue;
       const first = step.finally[0]!;
       const came = entries.some(
         (entry) =>

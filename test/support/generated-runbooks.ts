@@ -9,6 +9,11 @@ import {
 
 export type { GeneratedRunbook, GeneratorSettings };
 
+/** Says that it was begun, in a file named by its first argument, and goes on until it is ended. */
+const HANGING = 'echo hangs > "$1"; sleep 600';
+/** In front of the names of those files, before the run and the step. */
+export const HANGS = 'hang.';
+
 /** Builds a runbook from numbers: the same numbers give the same runbook. */
 export function generateRunbook(tape: readonly number[], settings: GeneratorSettings): GeneratedRunbook {
   return new Generator(tape, settings).build();
@@ -30,9 +35,30 @@ class Generator extends StepGenerator {
     const cancels = this.isSequential && this.cancellable.length > 0 && this.chance(30);
     const cancelAt = cancels ? this.oneOf(this.cancellable) : null;
     if (cancelAt !== null) this.kinds.add('cancel');
+    const cancelOn = cancelAt === null ? this.hangingStep(spec) : null;
     const isSequential = this.isSequential;
     const [called, fates, signals, kinds] = [this.called, this.fates, this.signals, this.kinds];
-    return { spec, called, fates, signals, cancelAt, isSequential, kinds };
+    return { spec, called, fates, signals, cancelAt, cancelOn, isSequential, kinds };
+  }
+
+  /** A step on targets at which the run is cancelled; a target does not go ahead of others then, so that it is known who is where. */
+  protected hangingStep(spec: Record<string, unknown>): string | null {
+    if (!this.isSequential || this.hangable.size === 0 || !this.chance(45)) return null;
+    const isGuarded = this.guarded.length > 0;
+    const id = this.oneOf(isGuarded ? this.guarded : [...this.hangable.keys()]);
+    this.kinds.add(isGuarded ? 'cancel-in-target-try' : 'cancel-on-targets');
+    this.hang(id);
+    delete (spec['rollout'] as Record<string, unknown>)['strategy'];
+    return id;
+  }
+
+  /** Makes a step on targets hang wherever it is come to. */
+  protected hang(id: string): void {
+    const input = this.hangable.get(id)!;
+    const [counting] = (input['argv'] as string[]).slice(4);
+    const file = counting!.replace(`${this.settings.folder}/do.`, `${this.settings.folder}/${HANGS}`);
+    input['argv'] = ['/bin/sh', '-c', HANGING, 'sh', file];
+    this.fates.set(id, { ...this.fates.get(id)!, fails: 0 });
   }
 
   protected spec(place: Place): Record<string, unknown> {

@@ -20,6 +20,8 @@ export interface GeneratedRunbook {
   readonly signals: readonly { readonly name: string; readonly payload: JsonObject }[];
   /** The run is cancelled while this step of the run is in flight; null: it is not. */
   readonly cancelAt: string | null;
+  /** The same of a step on targets: it hangs on each target that comes to it, and the run is cancelled once all have; null: it is not. */
+  readonly cancelOn: string | null;
   /** Nothing happens beside something else, but for targets: the order of entries is known. */
   readonly isSequential: boolean;
   /** What kinds of steps it has. */
@@ -49,6 +51,8 @@ export interface Place {
   readonly isConcurrent: boolean;
   /** Inside of `finally`, which a cancel does not stop. */
   readonly isShielded: boolean;
+  /** Inside of a `try` that each target goes through by itself. */
+  readonly isGuarded?: boolean | undefined;
   /** Inside of a called runbook. */
   readonly isCalled: boolean;
   /** Ids of steps of the run that have come before, whose outputs can be read here. */
@@ -66,6 +70,9 @@ export class StepGenerator {
   protected readonly signals: { name: string; payload: JsonObject }[] = [];
   protected readonly kinds = new Set<string>();
   protected readonly cancellable: string[] = [];
+  /** Steps on targets that can be made to hang, and of these those in a `try`. */
+  protected readonly hangable = new Map<string, Step>();
+  protected readonly guarded: string[] = [];
   protected handlers: Record<string, Step[]> = {};
   protected at = 0;
   protected ids = 0;
@@ -132,9 +139,14 @@ export class StepGenerator {
     const read = this.readOutput(place);
     this.fates.set(id, { fails, undoFails, isPoll: false });
     const handler = more.isHandled !== true && this.chance(10) ? this.handler(place, true) : null;
+    const command = this.command(id, place, fails, 'do', [...(more.extra ?? []), ...read]);
+    if (!place.isShielded && !place.isCalled) {
+      this.hangable.set(id, command['with'] as Step);
+      if (place.isGuarded === true) this.guarded.push(id);
+    }
     return {
       id,
-      ...this.command(id, place, fails, 'do', [...(more.extra ?? []), ...read]),
+      ...command,
       ...this.retry(),
       ...(this.chance(20) ? { if: this.targetCondition() } : {}),
       ...(this.chance(60) ? { outputs: { code: 'result.exitCode' } } : {}),
@@ -162,16 +174,17 @@ export class StepGenerator {
   /** A `try` that holds steps on targets only: each target goes through it by itself. */
   protected targetTry(place: Place): Step {
     this.kinds.add('target-try');
-    const list = (extra: string[]): Step[] =>
-      Array.from({ length: 1 + this.next(2) }, () =>
-        this.chance(15) && place.depth < 3
-          ? this.targetTry({ ...place, depth: place.depth + 2 })
-          : this.target(place, { extra, isHandled: true }),
-      );
+    const list = (extra: string[], isShielded = place.isShielded): Step[] =>
+      Array.from({ length: 1 + this.next(2) }, () => {
+        const inside = { ...place, isShielded, isGuarded: true };
+        return this.chance(15) && place.depth < 3
+          ? this.targetTry({ ...inside, depth: place.depth + 2 })
+          : this.target(inside, { extra, isHandled: true });
+      });
     return this.tryOf(
       () => list([]),
       () => list(['${{ error.code }}']),
-      () => list([]),
+      () => list([], true),
     );
   }
 

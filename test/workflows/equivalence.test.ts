@@ -11,6 +11,7 @@ import fc from 'fast-check';
 import { brokenAdapters, startBrokenWorker, type BrokenAdapter } from '../support/broken-worker.js';
 import { brokenEngines } from '../support/broken-engines.js';
 import { FateService } from '../support/fate-service.js';
+import { hangingIn, isOrdered, untilHanging } from '../support/hanging-steps.js';
 import { generateRunbook, type GeneratedRunbook } from '../support/generated-runbooks.js';
 import { comparable, historyOf, readHistory, type ComparableHistory, type RunHistory } from '../support/run-history.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
@@ -39,7 +40,7 @@ function parsedSpec(name: string, spec: Record<string, unknown>): RunbookSpec {
 }
 
 /** The same fates for the pure host. */
-function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
+function scriptOf({ fates, signals, cancelAt, cancelOn }: GeneratedRunbook): Script {
   /** Looks of a run's gate, which are attempts of several steps: one after each wave. */
   const looks = new Map<string, number>();
   return {
@@ -55,7 +56,8 @@ function scriptOf({ fates, signals, cancelAt }: GeneratedRunbook): Script {
       const given = (phase === 'undo' ? fate?.undoFails : fate?.fails) ?? 0;
       const fails = typeof given === 'number' ? given : (given[Number(target?.slice(-3))] ?? 0);
       const isWell = attempt > fails;
-      const fault = id === cancelAt && phase === 'do' ? ('cancel' as const) : undefined;
+      const isCancelled = (id === cancelAt || id === cancelOn) && phase === 'do';
+      const fault = isCancelled ? ('cancel' as const) : undefined;
       const base = { takesMs: 1000, fault };
       if (uses === 'file.put' || uses === 'file.restore') {
         const result = uses === 'file.put' ? { changed: true, sha256: '' } : { result: 'restored' };
@@ -202,13 +204,18 @@ describe('generated runbooks', () => {
           if (!(error instanceof FettleError) || error.code !== 'run-ended') throw error;
         });
     }
+    const hanging = hangingIn(simulate(requestOf(name, generated)), generated);
+    if (hanging > 0) {
+      await untilHanging(folder, id, hanging);
+      await stack.inTransaction((context) => cancelRun(context, id, {}));
+    }
     await stack.ended(id, 120_000);
     const history = await readHistory(stack.dataSource, id);
-    return { name, generated, real: comparable(history, generated.isSequential), entryCount: countEntries(history) };
+    return { name, generated, real: comparable(history, isOrdered(generated)), entryCount: countEntries(history) };
   }
 
   const pure = (name: string, generated: GeneratedRunbook, engine?: typeof advance): ComparableHistory =>
-    comparable(historyOf(simulate({ ...requestOf(name, generated), advance: engine })), generated.isSequential);
+    comparable(historyOf(simulate({ ...requestOf(name, generated), advance: engine })), isOrdered(generated));
 
   it(
     'have the same entries and the same end on a real server and in simulated time',

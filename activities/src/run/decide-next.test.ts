@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { runbookSpecSchema } from '@fettle/contracts';
+import { runbookSpecSchema, STOPPED } from '@fettle/contracts';
 import type { ClaimedTarget } from '@fettle/database';
 import { compileRunbook, type TargetCode } from '@fettle/runbook';
 import { actionContracts } from '../contracts.js';
-import { decideNext } from './decide-next.js';
+import { decideNext, tellLeft } from './decide-next.js';
 import type { AttemptOutcome } from './execute-attempt.js';
 
 const run = (id: string, more: object = {}) => ({ id, uses: 'ssh.run', with: { argv: ['true'] }, ...more });
@@ -55,15 +55,43 @@ describe('where a target goes after an attempt', () => {
     expect(decide(1, outcome('skipped'), { error })).toEqual({ kind: 'end', state: 'succeeded' });
   });
 
-  it.each(['unreachable', 'quarantined', 'unknown', 'cancelled'] as const)(
-    '%s ends it whatever stands around',
+  const guarded = codesOf([
+    { id: 't', try: [run('a', { onError: 'continue' })], catch: [run('c')], finally: [run('f'), run('g')] },
+  ]);
+
+  it.each(['unreachable', 'quarantined', 'unknown'] as const)(
+    '%s ends it whatever stands around, and it is said what of the finally is left',
     (state) => {
-      const [code] = codesOf([
-        { id: 't', try: [run('a', { onError: 'continue' })], catch: [run('c')], finally: [run('f')] },
-      ]);
-      expect(decideNext(target(), code!, outcome(state), whole)).toEqual({ kind: 'end', state });
+      const [code] = guarded;
+      const next = decideNext(target(), code!, outcome(state), whole);
+      expect(next).toEqual({ kind: 'end', state });
+      const journal = { codes: guarded, prefix: 'each[x]/' };
+      expect(tellLeft(next, outcome(state), code!, journal)).toEqual({
+        ...{ kind: 'end', state, finallyLeft: ['each[x]/f', 'each[x]/g'] },
+      });
+      expect(tellLeft(next, outcome(state), guarded[3]!, journal)).toEqual(next);
     },
   );
+
+  it('goes to the finally where a cancel has stopped it, and no further where that is stopped', () => {
+    const [body, caught, first, second] = guarded;
+    const stopped = { kind: 'advance', stepIndex: 2, failing: STOPPED };
+    expect(decideNext(target(), body!, outcome('cancelled'), whole)).toEqual(stopped);
+    expect(decideNext(target(), caught!, outcome('cancelled'), whole)).toEqual(stopped);
+    const on = target({ failing: STOPPED });
+    expect(decideNext(on, first!, outcome('succeeded'), whole)).toEqual({ ...stopped, stepIndex: 3 });
+    expect(decideNext(on, first!, outcome('failed'), whole)).toEqual({ kind: 'end', state: 'failed' });
+    expect(decideNext(on, second!, outcome('succeeded'), whole)).toEqual({ kind: 'end', state: 'cancelled' });
+    const late = decideNext(on, first!, outcome('cancelled'), { ...whole, onlyFinally: true });
+    expect(late).toEqual({ kind: 'end', state: 'cancelled' });
+    expect(tellLeft(late, outcome('cancelled'), first!, { codes: guarded, prefix: undefined })).toEqual({
+      ...{ kind: 'end', state: 'cancelled', finallyLeft: ['g'] },
+    });
+    // Nothing is left of a finally that has ended.
+    expect(
+      tellLeft({ kind: 'end', state: 'cancelled' }, outcome('succeeded'), second!, { codes: guarded, prefix: '' }),
+    ).toEqual({ kind: 'end', state: 'cancelled' });
+  });
 
   it('tries again only what may be tried again', () => {
     const [code] = codesOf([run('a', { retry: { maxAttempts: 2, backoff: '1s' } })]);

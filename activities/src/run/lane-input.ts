@@ -19,6 +19,8 @@ export interface LaneInput {
   readonly isLast?: boolean;
   /** Of a `finally`: a cancel of the run does not stop it. */
   readonly shielded?: boolean;
+  /** The segment was cancelled: only the targets that it stopped in the middle of a `try`, and only through its `finally`. */
+  readonly onlyFinally?: boolean;
   /** The run is about to end: what runs detached is stopped, and nothing is begun. */
   readonly isEnding?: boolean;
 }

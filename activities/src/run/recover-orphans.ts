@@ -13,7 +13,7 @@ import {
   type TargetAsset,
 } from '@fettle/database';
 import { withDatabasePatience } from './database-retry.js';
-import { decideNext } from './decide-next.js';
+import { decideNext, tellLeft } from './decide-next.js';
 import { prepareAttempt, succeeded, type AttemptSubject } from './execute-attempt.js';
 import type { LaneInput } from './lane-input.js';
 import type { LoadedRun } from './load-run.js';
@@ -48,7 +48,7 @@ export async function recoverOrphans(
     const probed = found.get(orphan.assetId);
     if (probed) ends.push(probed);
     else if (orphan.detached || repeatableEffects.has(orphan.effect)) repeatable.push(orphan.assetId);
-    else ends.push(uncertainEnd(run, orphan));
+    else ends.push(uncertainEnd(run, orphan, recovery.input));
   }
   await services.dataSource.transaction(async (transaction) => {
     const locked = await lockRunForLane(transaction, claim);
@@ -128,13 +128,14 @@ function foundEnd(subject: AttemptSubject, orphan: Orphan, found: Found, input: 
     return { ...base, state: 'failed', exitCode: null, error, output: null, next: { kind: 'retry', delayMs: 0 } };
   }
   const outcome = succeeded(subject, subject.asset!, { exitCode: null, output: found.output });
-  const { lastStep, isLast = false } = input;
+  const { lastStep, isLast = false, onlyFinally } = input;
   const code = subject.run.targetCodes[orphan.stepIndex]!;
-  return { ...base, ...outcome, next: decideNext(orphan, code, outcome, { lastStep, isLast }) };
+  return { ...base, ...outcome, next: decideNext(orphan, code, outcome, { lastStep, isLast, onlyFinally }) };
 }
 
-function uncertainEnd(run: LoadedRun, orphan: Orphan): AttemptEnd {
-  const step = orphan.step ?? run.targetCodes[orphan.stepIndex]!.path;
+function uncertainEnd({ targetCodes: codes }: LoadedRun, orphan: Orphan, { prefix }: LaneInput): AttemptEnd {
+  const code = codes[orphan.stepIndex]!;
+  const step = orphan.step ?? code.path;
   return {
     assetId: orphan.assetId,
     step,
@@ -147,6 +148,6 @@ function uncertainEnd(run: LoadedRun, orphan: Orphan): AttemptEnd {
       remedy: 'Look at the host, then decide by hand.',
     },
     output: null,
-    next: { kind: 'end', state: 'unknown' },
+    next: tellLeft({ kind: 'end', state: 'unknown' }, { state: 'unknown' }, code, { codes, prefix }),
   };
 }

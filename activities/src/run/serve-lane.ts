@@ -4,7 +4,6 @@ import {
   lockRun,
   lockRunForLane,
   notifyRun,
-  openLane,
   parkAttempts,
   readClaims,
   releaseClaims,
@@ -20,12 +19,11 @@ import {
 } from '@fettle/database';
 import { effectToken } from '@fettle/security';
 import { quarantine } from './quarantine.js';
-import { letGoAbandoned, recoverOrphans } from './recover-orphans.js';
 import { AttemptLog } from './attempt-log.js';
 import { claimAttempts } from './claim-attempts.js';
 import { clearLater } from './clear-hosts.js';
 import { withDatabasePatience } from './database-retry.js';
-import { decideNext } from './decide-next.js';
+import { decideNext, tellLeft } from './decide-next.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, LANE_LOST, type AttemptOutcome, type ParkedOutcome } from './execute-attempt.js';
 import type { LaneHooks, LaneInput, LaneReport } from './lane-input.js';
@@ -33,6 +31,7 @@ import type { Attempt, Turn, Written } from './lane-turn.js';
 import { mayReadFacts, type LoadedRun } from './load-run.js';
 import { parkedHere, type ParkedOutput } from './parked-here.js';
 import { Secrets } from './secrets.js';
+import { keptSteps } from './stop-targets.js';
 import type { WorkerServices } from './services.js';
 
 /** Targets that one lane works on at the same time. */
@@ -66,6 +65,8 @@ export class Lane {
   #secrets: Secrets;
   #secretsSinceMs = Date.now();
   readonly #abort = new AbortController();
+  /** What stands in a `finally` is not ended by a cancel, only with the lane or the run. */
+  readonly #kept: AbortController;
   readonly #inFlight = new Map<string, AttemptLog>();
   readonly #needsFacts: boolean;
   #ended: AttemptEnd[] = [];
@@ -89,6 +90,7 @@ export class Lane {
     this.#claim = { runId: input.runId, lane: input.lane, laneEpoch };
     this.#secrets = new Secrets(services, run.space);
     this.#needsFacts = mayReadFacts(run);
+    this.#kept = input.onlyFinally === true ? this.#abort : new AbortController();
   }
 
   async serve(): Promise<LaneReport> {
@@ -112,6 +114,7 @@ export class Lane {
       this.#hooks.cancelled.removeEventListener('abort', onCancel);
       // Left by an error (a lost claim, a database gone): what is in flight must not go on unseen.
       if (this.#inFlight.size > 0) this.#abort.abort(LANE_LOST);
+      if (this.#inFlight.size > 0) this.#kept.abort(LANE_LOST);
     }
   }
 
@@ -148,6 +151,7 @@ export class Lane {
     }
     // Cancelled, or ended by somebody else: nobody wants what is in flight any more.
     if (claim && claim.gate !== 'open') this.#abort.abort();
+    if (claim?.gate === 'ended') this.#kept.abort();
     const moved = claim === null || claim.done || claim.targets.length > 0;
     if (ends.length > 0 && moved) laneNeighbours.wakeOthers(this.#input.runId, this);
     for (const attempt of attempts) this.#start(attempt);
@@ -175,7 +179,13 @@ export class Lane {
 
   #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
     const firstStepId = this.#pathOf(this.#input.firstStep);
-    const request = { wave: 1, ...this.#input, ...this.#claim, firstStepId, limit };
+    const { onlyFinally: onlyStopped, isEnding } = this.#input;
+    const request = {
+      ...{ wave: 1, ...this.#input, ...this.#claim, firstStepId, limit, onlyStopped },
+      // A branch alone may be cancelled, and the run goes on.
+      isEnding: isEnding === true || this.#abort.signal.aborted,
+      keptSteps: onlyStopped === true ? [] : keptSteps(this.#run, this.#input),
+    };
     return claimAttempts(transaction, run, request, {
       loaded: this.#run,
       ...{ item: this.#input.item ?? {}, known: this.#input.outputs ?? {} },
@@ -239,7 +249,9 @@ export class Lane {
     this.#inFlight.set(target.assetId, output.log);
     const clears: (() => Promise<void>)[] = [];
     const afterEnd = (clear: () => Promise<void>): void => void clears.push(clear);
-    const request = { ...attempt, secrets, ...output, signal: this.#abort.signal, afterEnd };
+    const isKept = this.#run.targetCodes[target.stepIndex]!.finallys.length > 0;
+    const { signal } = isKept ? this.#kept : this.#abort;
+    const request = { ...attempt, secrets, ...output, signal, afterEnd };
     void executeAttempt(this.#services, request).then((outcome) => this.#settle(attempt, output, outcome, clears));
   }
 
@@ -258,8 +270,11 @@ export class Lane {
     } else {
       this.#endedLogs.push(...output.log.close());
       this.#clears.push(...clears);
-      const { lastStep, isLast = false } = this.#input;
-      const next = decideNext(target, this.#run.targetCodes[target.stepIndex]!, outcome, { lastStep, isLast });
+      const { lastStep, isLast = false, onlyFinally, prefix } = this.#input;
+      const codes = this.#run.targetCodes;
+      const code = codes[target.stepIndex]!;
+      const decided = decideNext(target, code, outcome, { lastStep, isLast, onlyFinally });
+      const next = tellLeft(decided, outcome, code, { codes, prefix });
       const isCarried = prepared.kind === 'known';
       this.#ended.push({ assetId, step: path, stepId: step.id, generation, ...outcome, next, isCarried });
     }
@@ -328,20 +343,4 @@ export class Lane {
     this.#lastNotifyMs = Date.now();
     await withDatabasePatience(() => notifyRun(this.#services.dataSource.manager, this.#input.runId));
   }
-}
-
-/** Takes a lane (over), settles what its last holder left, and serves it. */
-export async function serveLane(
-  services: WorkerServices,
-  run: LoadedRun,
-  input: LaneInput,
-  hooks: LaneHooks,
-): Promise<LaneReport> {
-  const opened = await services.dataSource.transaction((transaction) =>
-    openLane(transaction, input.runId, input.lane, services.workerName),
-  );
-  const claim = { runId: input.runId, lane: input.lane, laneEpoch: opened.laneEpoch };
-  await recoverOrphans(services, run, claim, opened.orphans, { input, cancelled: hooks.cancelled });
-  if (input.isEnding === true) await letGoAbandoned(services, claim);
-  return new Lane(services, run, input, opened.laneEpoch, hooks).serve();
 }

@@ -1,22 +1,82 @@
-import { scheduleWaitingForRun } from '@fettle/database';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { scheduleWaitingForRun, takeDueSchedule, untilNextDue } from '@fettle/database';
 import { settleFire } from '@fettle/operations';
-import type { DataSource } from 'typeorm';
 import type { WorkerServices } from '../run/services.js';
 
-/** More rounds than this in one wake-up are left to the reconciler. */
-const MAX_ROUNDS = 20;
+/** Transactions at once, each with one schedule: one that waits for a lock holds up no other. */
+const LANES = 4;
+/** A local activity ends within two seconds; what is left is for the next one. */
+const ROUND_MS = 1_500;
+/** Temporal's clock may be so much ahead of the database's, which alone says what is due. */
+const MAX_AHEAD_MS = 1_000;
 
 /** The activities of schedules, bound to a data source. */
-export function scheduleActivities(services: { readonly dataSource: DataSource }) {
+export function scheduleActivities(services: Pick<WorkerServices, 'dataSource' | 'logger'>) {
   return {
-    /** Local activity. Twice is the same as once. */
-    async settleSchedule(scheduleId: string): Promise<void> {
-      for (let round = 0; round < MAX_ROUNDS; round += 1) {
-        const settled = await services.dataSource.transaction((transaction) => settleFire(transaction, scheduleId));
-        if (!settled.more) return;
-      }
+    /**
+     * Local activity. Settles whatever is due and nobody else settles just now: twice is the same as once. One that fails is left to the
+     * reconciler.
+     */
+    async settleDue(): Promise<{ readonly more: boolean }> {
+      const round = new SettleRound(services);
+      await round.run();
+      if (!round.isEmpty) return { more: round.isLeft };
+      const aheadMs = await untilNextDue(services.dataSource.manager);
+      if (aheadMs === null || aheadMs > MAX_AHEAD_MS) return { more: false };
+      await sleep(Math.max(0, aheadMs));
+      await round.run();
+      return { more: round.isLeft };
     },
   };
+}
+
+/** Lanes that take what is due until nothing is, or the time is up. */
+class SettleRound {
+  readonly #services: Pick<WorkerServices, 'dataSource' | 'logger'>;
+  readonly #untilMs = performance.now() + ROUND_MS;
+  /** Settled up to now, or failed: not taken again. */
+  readonly #over = new Set<string>();
+  readonly #skipped: string[] = [];
+  isEmpty = true;
+  /** The time was up first. */
+  isLeft = false;
+
+  constructor(services: Pick<WorkerServices, 'dataSource' | 'logger'>) {
+    this.#services = services;
+  }
+
+  async run(): Promise<void> {
+    await Promise.all(Array.from({ length: LANES }, () => this.#lane()));
+  }
+
+  async #lane(): Promise<void> {
+    while (await this.#next()) {
+      if (performance.now() < this.#untilMs) continue;
+      this.isLeft = true;
+      return;
+    }
+  }
+
+  /** @returns whether there was one */
+  async #next(): Promise<boolean> {
+    let id: string | null = null;
+    try {
+      await this.#services.dataSource.transaction(async (transaction) => {
+        id = await takeDueSchedule(transaction, this.#skipped);
+        if (id === null) return;
+        // It was settled up to now and is due still: whatever the reason, not over and over.
+        if (this.#over.has(id)) this.#skipped.push(id);
+        else if (!(await settleFire(transaction, id)).more) this.#over.add(id);
+      });
+    } catch (error) {
+      // Nothing was taken: the database is away, and the activity is tried again.
+      if (id === null) throw error;
+      this.#skipped.push(id);
+      this.#services.logger.warn({ err: error, scheduleId: id }, 'a schedule could not be settled');
+    }
+    if (id !== null) this.isEmpty = false;
+    return id !== null;
+  }
 }
 
 export type ScheduleActivities = ReturnType<typeof scheduleActivities>;

@@ -168,6 +168,8 @@ export const runTargetSchema = z.object({
   closed: closedBySchema.optional(),
   /** What became of undoing its steps; absent: nothing was to be undone. */
   rollback: z.enum(['undone', 'incomplete']).optional(),
+  /** Paths of the steps of `finally` that it did not come to; absent: none is left. */
+  finallyLeft: z.array(z.string()).optional(),
   /** Attempts to undo a step have `#undo` behind its path. */
   steps: z.array(runStepSchema),
 });

@@ -21,6 +21,7 @@ export * from './capacity.js';
 export * from './capacity-views.js';
 export * from './api-capacity.js';
 export * from './dispatch-room.js';
+export * from './stopped.js';
 export * from './rehearsal.js';
 export * from './api-approval.js';
 export * from './api-history.js';

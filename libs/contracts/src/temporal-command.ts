@@ -1,4 +1,4 @@
-/** Commands to Temporal, as they stand in the outbox and as the relay sends them; `subject` is the workflow or schedule id, and one subject's commands are sent in order. */
+/** Commands to Temporal, as they stand in the outbox and as the relay sends them; `subject` is the workflow's id or what wakes schedules, and one subject's commands are sent in order. */
 export type TemporalCommand =
   | {
       readonly kind: 'start-run';
@@ -10,7 +10,6 @@ export type TemporalCommand =
       readonly kind: 'put-schedule';
       readonly subject: string;
       readonly payload: {
-        readonly scheduleId: string;
         /** What a worker older than `waking` reads; null: only a newer one can place it. */
         readonly cron: string | null;
         readonly timeZone: string;
@@ -18,6 +17,8 @@ export type TemporalCommand =
         readonly waking?: WakingSpec | undefined;
       };
     }
+  /** No schedule is woken by it any more. */
+  | { readonly kind: 'delete-schedule'; readonly subject: string; readonly payload: Readonly<Record<string, never>> }
   /** Tells a run that something it waits for has come; `path` is the step's. */
   | { readonly kind: 'wake-run'; readonly subject: string; readonly payload: { readonly path: string } }
   | { readonly kind: 'enrol-asset'; readonly subject: string; readonly payload: { readonly enrolmentId: string } }

@@ -6,6 +6,7 @@ import * as inventory from './entities/inventory.js';
 import * as principals from './entities/principals.js';
 import * as runs from './entities/runs.js';
 import * as schedules from './entities/schedules.js';
+import { PreparingClient } from './preparing-client.js';
 
 /** An open transaction (or, for reads, the plain manager): what every repository and operation takes first. */
 export type Transaction = EntityManager;
@@ -62,7 +63,7 @@ export function dataSourceOptions(settings: DatabaseSettings): DataSourceOptions
     synchronize: false,
     logging: false,
     connectTimeoutMS: 10_000,
-    extra: { keepAlive: true, idleTimeoutMillis: 30_000 },
+    extra: { keepAlive: true, idleTimeoutMillis: 30_000, Client: PreparingClient },
   };
 }
 

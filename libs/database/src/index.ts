@@ -13,6 +13,13 @@ export * from './repositories/run-starts.js';
 export * from './repositories/run-rollout.js';
 export { FAILURE_LIMIT } from './repositories/failure-limit.js';
 export * from './repositories/run-ends.js';
+export {
+  endStopped,
+  stopTargets,
+  tellFinallyLeft,
+  type StoppedSegment,
+  type StopWay,
+} from './repositories/run-stop.js';
 export * from './repositories/audit.js';
 export * from './repositories/outbox.js';
 export * from './database-error.js';

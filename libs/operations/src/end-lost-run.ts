@@ -9,6 +9,7 @@ import {
 import { cancelSubRun } from './cancel-run.js';
 import { systemContext } from './context.js';
 import { recordAudit } from './record-audit.js';
+import { tellFinallyLeft } from './tell-finally-left.js';
 
 export interface RunFault {
   readonly state: EndedRunState;
@@ -27,6 +28,7 @@ export async function endLostRun(
 ): Promise<void> {
   const { code, message } = fault;
   const state = run.cancelRequested ? 'cancelled' : fault.state;
+  await tellFinallyLeft(transaction, run.runId);
   const { ended } = await endRun(transaction, run.runId, state, { code, message });
   if (!ended) return;
   await recordAudit(systemContext(transaction, run.runId), {

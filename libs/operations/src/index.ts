@@ -1,5 +1,6 @@
 export * from './context.js';
 export * from './end-lost-run.js';
+export { tellFinallyLeft } from './tell-finally-left.js';
 export * from './record-audit.js';
 export * from './cursor.js';
 export * from './require-unnarrowed.js';

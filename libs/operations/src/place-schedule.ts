@@ -2,6 +2,7 @@ import { compareWaking, wakingCron, wakingSpec, type WakingDifference } from '@f
 import type { ScheduleDocument } from '@fettle/contracts';
 import {
   enqueueCommand,
+  enqueueWaking,
   findSchedule,
   isPlacing,
   lockScheduleById,
@@ -9,10 +10,21 @@ import {
   savePlaced,
   type Transaction,
 } from '@fettle/database';
+import { digestOf } from '@fettle/runbook';
 import { uuidv7 } from 'uuidv7';
 import { systemContext } from './context.js';
 import { recordAudit } from './record-audit.js';
-import { recurrenceOf } from './recurrence-of.js';
+import { recurrenceOf, timingOf } from './recurrence-of.js';
+
+/**
+ * What wakes a schedule, by when it is due: schedules that are due together are woken together, so that a thousand nightly ones cost
+ * Temporal what one costs. Jitter hangs on the schedule.
+ */
+function wakeIdOf(document: ScheduleDocument): string {
+  const { metadata, spec } = document;
+  const seed = spec.jitter === undefined ? null : `${metadata.space}/${metadata.name}`;
+  return `wake-${digestOf({ ...timingOf(document), seed }).slice('sha256:'.length, 'sha256:'.length + 32)}`;
+}
 
 /** Has Temporal told, through the outbox, when to wake a schedule: a rule, and single instants where no rule of Temporal's says it. */
 export async function placeSchedule(
@@ -23,12 +35,12 @@ export async function placeSchedule(
 ): Promise<void> {
   const { waking, placedUntil } = wakingSpec(recurrenceOf(document), now);
   const { spec } = document;
-  await enqueueCommand(transaction, {
-    kind: 'put-schedule',
-    subject: `schedule-${id}`,
-    payload: { scheduleId: id, cron: wakingCron(spec), timeZone: spec.timeZone, waking },
-  });
-  await savePlaced(transaction, id, placedUntil);
+  const wakeId = wakeIdOf(document);
+  const payload = { cron: wakingCron(spec), timeZone: spec.timeZone, waking };
+  await enqueueWaking(transaction, { kind: 'put-schedule', subject: wakeId, payload }, placedUntil === null);
+  const left = await savePlaced(transaction, id, { wakeId, until: placedUntil });
+  // Somebody may come to need it just now: the comparison with Temporal puts that right.
+  if (left !== null) await enqueueCommand(transaction, { kind: 'delete-schedule', subject: left, payload: {} });
 }
 
 export interface Placing {
@@ -47,6 +59,8 @@ export async function compareSchedule(
   id: string,
   wakings: readonly number[] | null,
   query: {
+    /** The entry that Temporal was asked for. */
+    readonly wakeId: string | null;
     /** After Temporal was asked. */
     readonly now: Date;
     /** How long ago Temporal was begun to be asked. */
@@ -58,10 +72,16 @@ export async function compareSchedule(
   const nothing: Placing = { isPlaced: false, difference: null };
   const key = await lockScheduleById(transaction, id);
   const schedule = key ? await findSchedule(transaction, key) : null;
-  // Settled, changed or told anew meanwhile: what Temporal said is of before.
-  if (!schedule || schedule.quarantineReason !== null || (await isPlacing(transaction, id, query.askedMs)))
+  if (!schedule || schedule.quarantineReason !== null) return nothing;
+  const { placedUntil, wakeId } = schedule;
+  // Changed or told anew meanwhile: what Temporal said is of before.
+  if (wakeId !== query.wakeId || (wakeId !== null && (await isPlacing(transaction, wakeId, query.askedMs))))
     return nothing;
-  const { placedUntil } = schedule;
+  if (wakeId === null) {
+    // A version that gave each schedule an entry of its own placed it.
+    await placeSchedule(transaction, id, schedule.document, query.now);
+    return { isPlaced: true, difference: null };
+  }
   const found = compareWaking(recurrenceOf(schedule.document), wakings ?? [], { ...query, until: placedUntil });
   const isDue = found?.isDue === true && wakings !== null;
   const difference = found === null || isDue ? null : differenceText(found, wakings === null);

@@ -11,6 +11,7 @@ import {
   listLackingSteps,
   listStepsOnTargets,
   readTargetSet,
+  type ClearedSteps,
   type ContinuableRun,
   type ControlJournalRow,
   type NewTargets,
@@ -238,12 +239,13 @@ function passedOn(codes: readonly TargetCode[]): readonly string[] {
 }
 
 /** For each outermost `finally` of the target level: the steps of its `try`, and its own. */
-function clearedBy(codes: readonly TargetCode[]): { steps: string[]; last: string[] }[] {
-  const regions = new Map<number, { steps: string[]; last: string[] }>();
-  for (const { tryFrom, path, isLast } of codes) {
+function clearedBy(codes: readonly TargetCode[]): ClearedSteps[] {
+  const regions = new Map<number, Record<keyof ClearedSteps, string[]>>();
+  for (const { tryFrom, path, isLast, finallys } of codes) {
     if (tryFrom === null) continue;
-    const region = regions.get(tryFrom) ?? { steps: [], last: [] };
+    const region = regions.get(tryFrom) ?? { steps: [], last: [], anyLast: [] };
     region.steps.push(path);
+    if (finallys.length > 0) region.anyLast.push(path);
     if (isLast) region.last.push(path);
     regions.set(tryFrom, region);
   }

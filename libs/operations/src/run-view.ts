@@ -38,7 +38,7 @@ export function stepView(row: StepRow): RunTarget['steps'][number] {
 }
 
 export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: AssetLockWait): RunTarget {
-  const { asset, assetId, wave, state, error, rollback, closed } = row;
+  const { asset, assetId, wave, state, error, rollback, finallyLeft, closed } = row;
   return {
     asset,
     assetId,
@@ -48,6 +48,7 @@ export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: As
     ...(waits === undefined ? {} : { waits }),
     ...(closed === null ? {} : { closed }),
     ...(rollback === null ? {} : { rollback }),
+    ...(finallyLeft === null ? {} : { finallyLeft }),
     steps: steps.map(stepView),
   };
 }

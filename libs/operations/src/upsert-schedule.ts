@@ -6,7 +6,7 @@ import {
   type ScheduleDocument,
 } from '@fettle/contracts';
 import { isDeepStrictEqual } from 'node:util';
-import { nextInstants, previousInstant, type ScheduleTiming } from '@fettle/calendar';
+import { nextInstants, previousInstant } from '@fettle/calendar';
 import {
   findDocument,
   findSchedule,
@@ -24,7 +24,7 @@ import { checkSecretInputs } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 import { placeSchedule } from './place-schedule.js';
 import { quarantine } from './quarantine-schedule.js';
-import { recurrenceOf } from './recurrence-of.js';
+import { recurrenceOf, timingOf } from './recurrence-of.js';
 
 export interface UpsertScheduleRequest {
   readonly documentId: string;
@@ -37,13 +37,6 @@ export interface UpsertScheduleRequest {
 export function nextFireAt(document: ScheduleDocument, after: Date): Date | null {
   const [next] = nextInstants({ ...recurrenceOf(document), after, count: 1 });
   return next === undefined ? null : new Date(next.at);
-}
-
-/** What of a document decides when it is due. */
-function timingOf({ spec }: ScheduleDocument): ScheduleTiming {
-  const { cron, every, phase, rrule, at, monthly, timeZone, dst, start, end, exclude, jitter, businessDays, roll } =
-    spec;
-  return { cron, every, phase, rrule, at, monthly, timeZone, dst, start, end, exclude, jitter, businessDays, roll };
 }
 
 /**

@@ -28,13 +28,14 @@ export type {
   WaveReference,
   WorkCommand,
 } from './engine/commands.js';
+export type { Jump, TargetCode } from './engine/target-code.js';
 export {
+  finallyLeft,
   nextAfterFailure,
+  nextAfterStop,
   nextAfterSuccess,
-  type Jump,
-  type TargetCode,
   type TargetNext,
-} from './engine/target-code.js';
+} from './engine/target-way.js';
 export {
   compileStep,
   conditionHolds,

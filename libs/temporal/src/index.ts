@@ -5,3 +5,4 @@ export * from './history-json.js';
 export * from './read-history.js';
 export * from './deployments.js';
 export * from './read-schedule.js';
+export * from './waking-schedule-id.js';

@@ -8,6 +8,7 @@ import {
 import { FettleError, type TemporalCommand } from '@fettle/contracts';
 import type { TemporalClient } from './connect.js';
 import { scheduleSpec } from './schedule-spec.js';
+import { wakingScheduleId } from './waking-schedule-id.js';
 
 /** A call that does not answer is given up after this; the relay tries again. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -31,6 +32,8 @@ async function dispatch(temporal: TemporalClient, command: TemporalCommand): Pro
       return wakeRun(temporal, command.subject, command.payload.path);
     case 'put-schedule':
       return putSchedule(temporal, command.subject, command.payload);
+    case 'delete-schedule':
+      return deleteSchedule(temporal, command.subject);
     default:
       return refuseUnknown(command);
   }
@@ -83,24 +86,20 @@ async function wakeRun({ client }: TemporalClient, workflowId: string, path: str
 }
 
 async function putSchedule(
-  { client, taskQueue }: TemporalClient,
+  temporal: TemporalClient,
   subject: string,
   payload: Extract<TemporalCommand, { kind: 'put-schedule' }>['payload'],
 ): Promise<void> {
+  const { client, taskQueue } = temporal;
+  const scheduleId = wakingScheduleId(temporal, subject);
   const options: ScheduleOptions = {
-    scheduleId: subject,
+    scheduleId,
     spec: scheduleSpec(payload),
-    action: {
-      type: 'startWorkflow',
-      workflowType: 'settleSchedule',
-      workflowId: subject,
-      taskQueue,
-      args: [payload.scheduleId],
-    },
+    action: { type: 'startWorkflow', workflowType: 'settleSchedules', workflowId: scheduleId, taskQueue, args: [] },
     // It only wakes: what is due, missed or skipped is decided by settle, so no wake-up is ever suppressed.
     policies: { overlap: ScheduleOverlapPolicy.ALLOW_ALL, catchupWindow: '10 minutes' },
   };
-  const handle = client.schedule.getHandle(subject);
+  const handle = client.schedule.getHandle(scheduleId);
   try {
     await handle.update((previous) => ({
       ...previous,
@@ -113,5 +112,13 @@ async function putSchedule(
   } catch (error) {
     if (!(error instanceof ScheduleNotFoundError)) throw error;
     await client.schedule.create(options);
+  }
+}
+
+async function deleteSchedule(temporal: TemporalClient, subject: string): Promise<void> {
+  try {
+    await temporal.client.schedule.getHandle(wakingScheduleId(temporal, subject)).delete();
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error;
   }
 }

@@ -22,6 +22,9 @@ export function isWork(command: EngineCommand): command is WorkCommand {
 /** When a command comes to its end by itself; null: never. */
 export function deadlineOf(command: WorkCommand): number | null {
   if (command.kind === 'wait') return Date.now() + command.durationMs;
+  if (command.kind === 'dispatch-segment' && command.onlyFinally !== undefined) {
+    return Date.now() + command.onlyFinally.limitMs;
+  }
   if (command.kind === 'await-signal') return Date.now() + command.timeoutMs;
   return null;
 }

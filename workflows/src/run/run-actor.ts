@@ -5,6 +5,7 @@ import { local } from './activities.js';
 import { BareScope } from './bare-scope.js';
 import { endCancelled, perform } from './carry-out.js';
 import { deadlineOf, endOf, isPlain, isWork, writeDecisions, type Ended } from './decisions.js';
+import { isLaneOver } from './segments.js';
 import type { OpenWork, Settled, Work } from './work.js';
 
 /** A run between two executions of its workflow. */
@@ -303,7 +304,7 @@ export class RunActor implements Work {
           this.#settle(work, event);
         },
         (error: unknown) => {
-          if (!isCancellation(error)) return this.#break(work, error);
+          if (!isCancellation(error) && !isLaneOver(work, error)) return this.#break(work, error);
           const isNews = !work.isCancelling;
           this.#end(work);
           // A lane has seen the cancel (or the end) in Postgres before Temporal told this workflow.
@@ -328,9 +329,7 @@ export class RunActor implements Work {
   #settle(work: Running, event: Settled): void {
     work.scope = null;
     if (event === 'resting') return this.#turn();
-    this.#open.delete(work.command.path);
-    this.#asked.delete(work.command.path);
-    this.#woken.delete(work.command.path);
+    for (const paths of [this.#open, this.#asked, this.#woken]) paths.delete(work.command.path);
     this.tell(event);
   }
 

@@ -27,13 +27,14 @@ export function compareSchedules(
     async round(transaction) {
       const every = { seenMs: SEEN_MS, placedMs: PLACED_MS };
       const rows = await listToCompare(transaction, every, failed.resting(Date.now()), BATCH);
-      for (const { id, space, name } of rows) {
+      // Schedules that are woken together are compared with one answer.
+      const asked = new Map<string, Asked>();
+      for (const { id, space, name, wakeId } of rows) {
         try {
-          const askedAtMs = performance.now();
-          const wakings = await readNextWakings(temporal, id);
+          const { wakings, askedAtMs } = await ask(temporal, wakeId, asked);
           const { difference } = await dataSource.transaction((own) =>
             compareSchedule(own, id, wakings, {
-              ...{ now: new Date(), askedMs: performance.now() - askedAtMs },
+              ...{ wakeId, now: new Date(), askedMs: performance.now() - askedAtMs },
               ...{ told: TOLD_INSTANTS, soonMs: PLACED_MS },
             }),
           );
@@ -48,4 +49,17 @@ export function compareSchedules(
       return { more: rows.length === BATCH };
     },
   };
+}
+
+interface Asked {
+  readonly wakings: readonly number[] | null;
+  readonly askedAtMs: number;
+}
+
+async function ask(temporal: TemporalClient, wakeId: string | null, asked: Map<string, Asked>): Promise<Asked> {
+  const askedAtMs = performance.now();
+  if (wakeId === null) return { wakings: null, askedAtMs };
+  const known = asked.get(wakeId) ?? { wakings: await readNextWakings(temporal, wakeId), askedAtMs };
+  asked.set(wakeId, known);
+  return known;
 }

@@ -118,6 +118,10 @@ export class RunTargetEntity {
   @Column('integer') failing!: number;
   /** What became of undoing its steps; null: nothing was to be undone. */
   @Column('text', { nullable: true }) rollback!: 'undone' | 'incomplete' | null;
+  /** Path of the step at which a cancel stopped it in the middle of a `try`. */
+  @Column('text', { name: 'stopped_at', nullable: true }) stoppedAt!: string | null;
+  /** Paths of the steps of `finally` that it did not come to; null: nothing is left. */
+  @Column('jsonb', { name: 'finally_left', nullable: true }) finallyLeft!: string[] | null;
   @Column('integer', { nullable: true }) lane!: number | null;
   @Column('integer', { name: 'lane_epoch', nullable: true }) laneEpoch!: number | null;
   @Column('timestamptz', { name: 'due_at' }) dueAt!: Date;

@@ -29,6 +29,8 @@ export class ScheduleEntity {
   @Column('timestamptz', { name: 'compared_at', nullable: true }) comparedAt!: Date | null;
   /** Last instant that Temporal has an explicit entry for. */
   @Column('timestamptz', { name: 'placed_until', nullable: true }) placedUntil!: Date | null;
+  /** What of Temporal's wakes it; null: it was never placed by a version that knows of it. */
+  @Column('text', { name: 'wake_id', nullable: true }) wakeId!: string | null;
   @Column('integer') differences!: number;
   @Column('text', { name: 'last_difference', nullable: true }) lastDifference!: string | null;
   /** The schedule of the same space that it follows, and since when. */

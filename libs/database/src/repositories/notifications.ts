@@ -24,7 +24,10 @@ export interface DueNotification {
   readonly attempts: number;
 }
 
-/** Takes notifications that are due; each is due again after `leaseMs`, unless its end is written before. */
+/**
+ * Takes notifications that are due; each is due again after `leaseMs`, unless its end is written before. Who is told of several states
+ * of a run hears of them in order; one whose earlier word met with a failure hears of the later all the same.
+ */
 export async function takeDueNotifications(
   transaction: Transaction,
   limit: number,
@@ -32,7 +35,10 @@ export async function takeDueNotifications(
 ): Promise<readonly DueNotification[]> {
   const rows: DueNotification[] = await transaction.query(
     `WITH due AS (
-       SELECT run_id, item, change FROM notification WHERE done_at IS NULL AND next_at <= clock_timestamp()
+       SELECT run_id, item, change FROM notification n WHERE done_at IS NULL AND next_at <= clock_timestamp()
+         AND NOT EXISTS (
+           SELECT 1 FROM notification e WHERE e.run_id = n.run_id AND e.item = n.item AND e.change < n.change
+             AND e.done_at IS NULL AND e.last_error IS NULL)
        ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED
      ), taken AS (
        UPDATE notification n SET attempts = n.attempts + 1, next_at = clock_timestamp() + $2 * interval '1 millisecond'

@@ -12,6 +12,24 @@ export async function enqueueCommand(transaction: Transaction, command: Temporal
   );
 }
 
+/**
+ * Has Temporal told what wakes schedules, unless the same is on its way: hundreds may be woken by one entry. `isWhole`: all that want
+ * it say the same; single instants are told by each, because the later has the further ones.
+ */
+export async function enqueueWaking(
+  transaction: Transaction,
+  command: Extract<TemporalCommand, { kind: 'put-schedule' }>,
+  isWhole: boolean,
+): Promise<void> {
+  const rows: { kind: string }[] = isWhole
+    ? await transaction.query(
+        `SELECT kind FROM outbox WHERE subject = $1 AND sent_at IS NULL ORDER BY id DESC LIMIT 1`,
+        [command.subject],
+      )
+    : [];
+  if (rows[0]?.kind !== command.kind) await enqueueCommand(transaction, command);
+}
+
 /** Tells an open run that what one of its steps waits for may have come; commits with what it tells of. */
 export async function wakeRun(transaction: Transaction, runId: string, path: string): Promise<void> {
   await transaction.query(

@@ -52,25 +52,34 @@ export interface ClearedSteps {
   readonly steps: readonly string[];
   /** Those of its `finally`. */
   readonly last: readonly string[];
+  /** Those, and of any `finally` inside of it. */
+  readonly anyLast: readonly string[];
 }
 
-/** Targets that went through a `finally` without having come through what is before it begin anew with the whole of it. */
+/**
+ * Targets that went through a `finally` without having come through what is before it begin anew with the whole of it: something there
+ * did not end well, or a cancel stopped them there.
+ */
 export async function dropCleared(
   transaction: Transaction,
   runId: string,
   fromRunId: string,
-  { steps, last }: ClearedSteps,
+  { steps, last, anyLast }: ClearedSteps,
 ): Promise<void> {
   const prefix = (column: string): string => `substring(${column} from '^(?:.*\\]/)?')`;
   await transaction.query(
     `DELETE FROM run_step c USING run_target t
      WHERE c.run_id = $1 AND t.run_id = $1 AND t.asset_id = c.asset_id AND t.state = 'pending' AND ${plainPath('c.step')} = ANY ($3)
-       AND EXISTS (SELECT 1 FROM run_step f WHERE f.run_id = $2 AND f.asset_id = c.asset_id AND f.phase = 'do'
+       AND (EXISTS (SELECT 1 FROM run_step f WHERE f.run_id = $2 AND f.asset_id = c.asset_id AND f.phase = 'do'
          AND ${plainPath('f.step')} = ANY ($4) AND ${prefix('f.step')} = ${prefix('c.step')})
        AND EXISTS (SELECT 1 FROM run_step b WHERE b.run_id = $2 AND b.asset_id = c.asset_id AND b.phase = 'do'
          AND ${plainPath('b.step')} = ANY ($3) AND ${prefix('b.step')} = ${prefix('c.step')}
-         AND NOT EXISTS (SELECT 1 FROM run_step k WHERE k.run_id = $1 AND k.asset_id = b.asset_id AND k.step = b.step))`,
-    [runId, fromRunId, steps, last],
+         AND NOT EXISTS (SELECT 1 FROM run_step k WHERE k.run_id = $1 AND k.asset_id = b.asset_id AND k.step = b.step))
+       OR EXISTS (SELECT 1 FROM run_target o JOIN run_step f ON f.run_id = $2 AND f.asset_id = o.asset_id AND f.phase = 'do'
+           AND ${plainPath('f.step')} = ANY ($5) AND ${prefix('f.step')} = ${prefix('c.step')}
+         WHERE o.run_id = $2 AND o.asset_id = c.asset_id AND ${plainPath('o.stopped_at')} = ANY ($3)
+           AND ${plainPath('o.stopped_at')} <> ALL ($4) AND ${prefix('o.stopped_at')} = ${prefix('c.step')}))`,
+    [runId, fromRunId, steps, last, anyLast],
   );
 }
 

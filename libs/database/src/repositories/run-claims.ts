@@ -1,4 +1,4 @@
-import { countFailures, dispatchRoom } from '@fettle/contracts';
+import { countFailures, dispatchRoom, STOPPED } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import { stopWaiting } from './asset-locks.js';
 import { cancelUndispatched, isOverLimit } from './failure-limit.js';
@@ -19,6 +19,10 @@ export interface ClaimRequest extends LaneClaim {
   readonly isEnding?: boolean | undefined;
   /** Of a `finally`: a cancel does not stop it. */
   readonly shielded?: boolean | undefined;
+  /** Only those that a cancel has stopped, on their way through `finally`: nothing but the room for attempts holds them. */
+  readonly onlyStopped?: boolean | undefined;
+  /** Indexes of steps that are not stopped where they run detached: those of a `finally`. */
+  readonly keptSteps?: readonly number[] | undefined;
 }
 
 export interface ClaimResult {
@@ -47,7 +51,7 @@ export async function claimTargets(
 ): Promise<ClaimResult> {
   const isRunning = run.state === 'running';
   const isOpen = isRunning && (!run.cancelRequested || request.shielded === true) && request.isEnding !== true;
-  if (isOpen && isOverLimit(run)) await cancelUndispatched(transaction, run, request);
+  if (isOpen && request.onlyStopped !== true && isOverLimit(run)) await cancelUndispatched(transaction, run, request);
   const progress = await readProgress(transaction, run, request);
   const { currentStep, claimedCount, parkedCount, nextDueMs, parkedDueMs } = progress;
   const base = { done: currentStep === null, claimedCount, parkedCount, nextDueMs };
@@ -86,8 +90,9 @@ async function claimFresh(
   taken: number,
 ): Promise<{ targets: ClaimedTarget[]; nextDueMs: number | null }> {
   const { currentStep } = progress;
+  const isStrict = run.isStrict && request.onlyStopped !== true;
   // Only a strict run counts those that wait for another attempt.
-  const again = run.isStrict ? await readWaiting(transaction, request) : { count: 0, nextDueMs: null };
+  const again = isStrict ? await readWaiting(transaction, request) : { count: 0, nextDueMs: null };
   const room = dispatchRoom({
     wanted: request.limit - taken,
     maxConcurrency: run.maxConcurrency,
@@ -95,10 +100,10 @@ async function claimFresh(
     waiting: again.count,
     failures: countFailures(run.counts),
     maxFailures: run.maxFailures,
-    isStrict: run.isStrict,
+    isStrict,
   });
   let { nextDueMs } = progress;
-  if (run.isStrict && room.first === 0) nextDueMs = sooner(again.nextDueMs, progress.parkedDueMs);
+  if (isStrict && room.first === 0) nextDueMs = sooner(again.nextDueMs, progress.parkedDueMs);
   // What runs detached fills the run: nothing can be done before one of them is looked at.
   else if (room.all === 0 && request.limit > taken && progress.parkedCount > 0) nextDueMs = progress.parkedDueMs;
   const targets: ClaimedTarget[] = [];
@@ -125,18 +130,22 @@ async function claimParked(
   onlyDue: boolean,
 ): Promise<ClaimedTarget[]> {
   if (request.limit === 0) return [];
+  const which = stoppedOnly(request);
+  const kept = onlyDue ? [] : (request.keptSteps ?? []);
+  const { runId, lane, laneEpoch, wave, limit, firstStep, lastStep } = request;
   return updateTargets(
     transaction,
     `WITH due AS (
        SELECT asset_id, state FROM run_target
        WHERE run_id = $1 AND is_parked AND step_index BETWEEN $6 AND $7
-         AND ${onlyDue ? 'wave = $4 AND due_at <= clock_timestamp()' : '$4::integer IS NOT NULL'}
+         AND ${onlyDue ? 'wave = $4 AND due_at <= clock_timestamp()' : '$4::integer IS NOT NULL'} AND ${which}
+         AND step_index <> ALL ($8)
        ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED)
      UPDATE run_target t SET lane = $2, lane_epoch = $3, is_parked = false
      FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
      RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
        true AS was_parked`,
-    [request.runId, request.lane, request.laneEpoch, request.wave, request.limit, request.firstStep, request.lastStep],
+    [runId, lane, laneEpoch, wave, limit, firstStep, lastStep, kept],
   );
 }
 
@@ -149,7 +158,7 @@ async function claimDue(
   which: 'generation > 1' | 'generation = 1' | 'true',
 ): Promise<ClaimedTarget[]> {
   // The furthest first: whoever has begun is done before others begin.
-  const [from, to] = run.strategy === 'free' ? [request.lastStep, request.firstStep] : [currentStep, currentStep];
+  const [from, to] = isFree(run, request) ? [request.lastStep, request.firstStep] : [currentStep, currentStep];
   return updateTargets(
     transaction,
     `WITH due AS (
@@ -157,7 +166,7 @@ async function claimDue(
        CROSS JOIN LATERAL (
          SELECT asset_id, state FROM run_target
          WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index = step.index AND lane IS NULL
-           AND NOT is_parked AND due_at <= clock_timestamp() AND ${which}
+           AND NOT is_parked AND due_at <= clock_timestamp() AND ${which} AND ${stoppedOnly(request)}
          ORDER BY due_at, asset_id LIMIT $7 FOR UPDATE SKIP LOCKED) AS one
        LIMIT $7)
      UPDATE run_target t
@@ -167,6 +176,15 @@ async function claimDue(
        t.closed IS NOT NULL AS was_closed`,
     [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
   );
+}
+
+function stoppedOnly({ onlyStopped }: ClaimRequest): string {
+  return onlyStopped === true ? `failing & ${STOPPED} <> 0` : 'true';
+}
+
+/** A `finally` waits for nobody else's. */
+function isFree({ strategy }: LockedRun, { onlyStopped }: ClaimRequest): boolean {
+  return strategy === 'free' || onlyStopped === true;
 }
 
 export interface Progress {
@@ -184,7 +202,8 @@ export interface Progress {
  * the others up only where none of those is left.
  */
 export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
-  const last = run.strategy === 'free' ? '$3::integer' : 'current.step';
+  const last = isFree(run, request) ? '$3::integer' : 'current.step';
+  const which = stoppedOnly(request);
   const rows: {
     current_step: number | null;
     claimed_count: number;
@@ -196,9 +215,9 @@ export async function readProgress(transaction: Transaction, run: LockedRun, req
          SELECT coalesce(
            (SELECT step_index FROM run_target
             WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3
-              AND (closed IS NULL OR due_at <= clock_timestamp()) ORDER BY step_index LIMIT 1),
+              AND ${which} AND (closed IS NULL OR due_at <= clock_timestamp()) ORDER BY step_index LIMIT 1),
            (SELECT min(step_index) FROM run_target
-            WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3)) AS step)
+            WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3 AND ${which})) AS step)
        SELECT current.step AS current_step,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND lane IS NOT NULL) AS claimed_count,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND is_parked) AS parked_count,
@@ -208,7 +227,7 @@ export async function readProgress(transaction: Transaction, run: LockedRun, req
           FROM generate_series(current.step, ${last}) AS step (index)
           CROSS JOIN LATERAL (SELECT due_at FROM run_target
             WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index = step.index AND lane IS NULL
-            ORDER BY due_at LIMIT 1) AS first) AS next_due_ms
+              AND ${which} ORDER BY due_at LIMIT 1) AS first) AS next_due_ms
        FROM current`,
     [request.runId, request.firstStep, request.lastStep, request.wave],
   );

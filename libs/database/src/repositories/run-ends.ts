@@ -1,10 +1,11 @@
-import type { StepState, TargetState } from '@fettle/contracts';
+import { STOPPED, type StepState, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
 import { storableJson } from '../storable-json.js';
 import { updateRows } from '../update-rows.js';
 import { appendEntries, appendLogs, moveCount, type LockedRun, type LogChunk, type NewEntry } from './run-entries.js';
 import type { LaneClaim } from './run-lanes.js';
+import { finallyNotRun } from './run-stop.js';
 import { wakeAssetWaiters } from './wake-waiters.js';
 
 /** What became of one claimed target's attempt. */
@@ -32,7 +33,12 @@ export interface AttemptEnd {
         readonly isCaught?: boolean | undefined;
       }
     | { readonly kind: 'retry'; readonly delayMs: number }
-    | { readonly kind: 'end'; readonly state: TargetState };
+    | {
+        readonly kind: 'end';
+        readonly state: TargetState;
+        /** Paths of the steps of `finally` that it does not come to; absent: none. */
+        readonly finallyLeft?: readonly string[] | undefined;
+      };
 }
 
 /**
@@ -63,6 +69,7 @@ export async function finishAttempts(
     delay_ms: end.next.kind === 'retry' ? end.next.delayMs : null,
     target_state: end.next.kind === 'end' ? end.next.state : 'running',
     carried: end.isCarried === true,
+    ...(end.next.kind === 'end' && end.next.finallyLeft !== undefined ? { finally_left: end.next.finallyLeft } : {}),
   }));
   const freed = await updateRows<{ asset_id: string }>(
     transaction,
@@ -76,10 +83,12 @@ export async function finishAttempts(
                     WHEN e.caught_at IS NOT NULL THEN e.error || jsonb_build_object('step', e.caught_at)
                     ELSE coalesce(e.error, t.error) END,
        failing = CASE e.next WHEN 'advance' THEN e.failing ELSE t.failing END,
+       stopped_at = CASE WHEN e.next = 'advance' AND e.failing & ${STOPPED} <> 0 THEN coalesce(t.stopped_at, e.step) ELSE t.stopped_at END,
+       finally_left = coalesce(e.finally_left, t.finally_left),
        ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
        lane = NULL, lane_epoch = NULL
      FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, step_id text, generation integer, state text, error jsonb,
-       output jsonb, next text, next_step integer, failing integer, caught_at text, delay_ms float8, target_state text)
+       output jsonb, next text, next_step integer, failing integer, caught_at text, delay_ms float8, target_state text, finally_left jsonb)
      WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = e.generation
      RETURNING t.asset_id`,
     [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
@@ -133,6 +142,7 @@ interface EndRow {
   readonly next: string;
   readonly target_state: string;
   readonly carried: boolean;
+  readonly finally_left?: readonly string[];
 }
 
 async function journalEnds(transaction: Transaction, run: LockedRun, rows: readonly EndRow[]): Promise<void> {
@@ -158,6 +168,8 @@ async function journalEnds(transaction: Transaction, run: LockedRun, rows: reado
       ...(row.carried ? { carried: true } : {}),
     };
     entries.push({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data });
+    if (row.finally_left !== undefined)
+      entries.push(finallyNotRun(row.asset_id, row.target_state as TargetState, row.finally_left));
     if (row.next === 'end')
       entries.push({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.target_state } });
   }

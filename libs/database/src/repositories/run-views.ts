@@ -141,6 +141,8 @@ export interface TargetRow {
   readonly error: StoredError | null;
   /** What became of undoing its steps; null: nothing was to be undone. */
   readonly rollback: 'undone' | 'incomplete' | null;
+  /** Paths of the steps of `finally` that it did not come to; null: none is left. */
+  readonly finallyLeft: string[] | null;
   /** The calendar that it waits for; null: it waits for none. */
   readonly closed: StoredClosure | null;
 }
@@ -153,7 +155,7 @@ export async function listTargetRows(
   limit: number,
 ): Promise<TargetRow[]> {
   return transaction.query(
-    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error, t.rollback,
+    `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error, t.rollback, t.finally_left AS "finallyLeft",
        CASE WHEN t.state IN ('pending', 'running') THEN t.closed END AS closed
      FROM run_target t JOIN run r ON r.id = t.run_id
      WHERE t.run_id = $1 AND ($2::text IS NULL OR (t.asset_name, t.asset_id) > ($2, $3::uuid))

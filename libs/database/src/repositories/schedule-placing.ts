@@ -1,8 +1,29 @@
 import type { Transaction } from '../data-source.js';
 
-/** Notes up to when Temporal has single instants of a schedule; null: it has a rule, or all that there will be. */
-export async function savePlaced(transaction: Transaction, id: string, placedUntil: string | null): Promise<void> {
-  await transaction.query(`UPDATE schedule SET placed_until = $2 WHERE id = $1`, [id, placedUntil]);
+/**
+ * Notes what wakes a schedule, and up to when that has single instants; null: it has a rule, or all that there will be.
+ * @returns what woke it before, if nothing else is woken by that any more
+ */
+export async function savePlaced(
+  transaction: Transaction,
+  id: string,
+  placed: { readonly wakeId: string; readonly until: string | null },
+): Promise<string | null> {
+  const rows: { left: string | null }[] = await transaction.query(
+    `WITH before AS (SELECT wake_id FROM schedule WHERE id = $1),
+       placed AS (UPDATE schedule SET wake_id = $2, placed_until = $3 WHERE id = $1 RETURNING 1)
+     SELECT before.wake_id AS left FROM before, placed
+     WHERE before.wake_id <> $2 AND NOT EXISTS (SELECT 1 FROM schedule s WHERE s.wake_id = before.wake_id AND s.id <> $1)`,
+    [id, placed.wakeId, placed.until],
+  );
+  return rows[0]?.left ?? null;
+}
+
+export interface ScheduleToCompare {
+  readonly id: string;
+  readonly space: string;
+  readonly name: string;
+  readonly wakeId: string | null;
 }
 
 /**
@@ -14,13 +35,13 @@ export async function listToCompare(
   every: { readonly seenMs: number; readonly placedMs: number },
   without: readonly string[],
   limit: number,
-): Promise<{ readonly id: string; readonly space: string; readonly name: string }[]> {
+): Promise<ScheduleToCompare[]> {
   return transaction.query(
-    `SELECT s.id, s.space, s.name FROM schedule s
+    `SELECT s.id, s.space, s.name, s.wake_id AS "wakeId" FROM schedule s
      WHERE s.quarantine_reason IS NULL AND s.next_at IS NOT NULL AND s.id <> ALL ($3::uuid[])
-       AND (s.compared_at IS NULL OR s.compared_at < clock_timestamp() - $1 * interval '1 millisecond'
+       AND (s.compared_at IS NULL OR s.wake_id IS NULL OR s.compared_at < clock_timestamp() - $1 * interval '1 millisecond'
             OR s.placed_until < clock_timestamp() + $2 * interval '1 millisecond')
-       AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.subject = 'schedule-' || s.id AND o.sent_at IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.subject = s.wake_id AND o.sent_at IS NULL)
      ORDER BY s.compared_at NULLS FIRST LIMIT $4`,
     [every.seenMs, every.placedMs, without, limit],
   );
@@ -35,12 +56,12 @@ export async function saveCompared(transaction: Transaction, id: string, differe
   );
 }
 
-/** Whether a command to Temporal about this schedule is on its way, or was sent within the last so many milliseconds. */
-export async function isPlacing(transaction: Transaction, id: string, sentWithinMs: number): Promise<boolean> {
+/** Whether a command to Temporal about what wakes a schedule is on its way, or was sent within the last so many milliseconds. */
+export async function isPlacing(transaction: Transaction, wakeId: string, sentWithinMs: number): Promise<boolean> {
   const rows: unknown[] = await transaction.query(
-    `SELECT 1 FROM outbox WHERE subject = 'schedule-' || $1::text
+    `SELECT 1 FROM outbox WHERE subject = $1
        AND (sent_at IS NULL OR sent_at > clock_timestamp() - $2 * interval '1 millisecond') LIMIT 1`,
-    [id, sentWithinMs],
+    [wakeId, sentWithinMs],
   );
   return rows.length > 0;
 }

@@ -20,6 +20,8 @@ export interface StoredSchedule {
   readonly countedFrom: Date | null;
   /** Last single instant that Temporal was told; null: it has a rule, or all that there will be. */
   readonly placedUntil: Date | null;
+  /** Which entry of Temporal's wakes it, together with all that are due when it is; null: none does yet. */
+  readonly wakeId: string | null;
   /** Fires that wait: in the queue, or for an opening. */
   readonly waiting: number;
   readonly quarantineReason: string | null;
@@ -33,7 +35,7 @@ export interface StoredSchedule {
 const columns = `s.id, s.space, s.name, s.created_by AS "createdBy", s.watermark, s.next_at AS "nextAt",
   s.paused_at AS "pausedAt", s.paused_by AS "pausedBy", s.pause_reason AS "pauseReason",
   s.quarantine_reason AS "quarantineReason", s.paused_until AS "pausedUntil", s.failures_from AS "failuresFrom",
-  s.counted_from AS "countedFrom", s.placed_until AS "placedUntil", s.waiting, v.parsed AS document, v.digest AS version,
+  s.counted_from AS "countedFrom", s.placed_until AS "placedUntil", s.wake_id AS "wakeId", s.waiting, v.parsed AS document, v.digest AS version,
   clock_timestamp() AS "readAt"`;
 const source = `schedule s JOIN document d ON d.id = s.id JOIN document_version v ON v.id = d.current_version_id`;
 

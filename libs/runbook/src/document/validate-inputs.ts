@@ -53,15 +53,20 @@ export function checkInputsSchema(schema: Readonly<Record<string, unknown>>): re
 export function compileSchema(
   schema: Readonly<Record<string, unknown>>,
 ): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
+  const text = JSON.stringify(schema);
+  const known = current?.compiled.get(text);
+  if (known !== undefined) return { validate: known };
   const findings = walkInputsSchema(schema);
   if (findings.length > 0) return { findings };
-  const ajv = sharedAjv();
+  const { ajv, compiled } = sharedAjv();
   if (ajv.validateSchema(schema) !== true) {
     const errors = (ajv.errors ?? []).slice(0, 20);
     return { findings: errors.map((error) => schemaFinding(error)) };
   }
   try {
-    return { validate: ajv.compile(schema) };
+    const validate = ajv.compile(schema);
+    compiled.set(text, validate);
+    return { validate };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { findings: [finding('invalid-inputs-schema', message)] };
@@ -70,12 +75,19 @@ export function compileSchema(
 
 /** An instance keeps what it compiled for ever, and schemas come from users; making one takes as long as ten compilations. */
 const MAX_SCHEMAS_BY_INSTANCE = 50;
-let current: { readonly ajv: Ajv2020; schemas: number } | null = null;
+interface SharedAjv {
+  readonly ajv: Ajv2020;
+  /** By the schema's text: a schedule starts the same runbook over and over. */
+  readonly compiled: Map<string, ValidateFunction>;
+  schemas: number;
+}
+let current: SharedAjv | null = null;
 
-function sharedAjv(): Ajv2020 {
-  if (current === null || current.schemas >= MAX_SCHEMAS_BY_INSTANCE) current = { ajv: newAjv(), schemas: 0 };
+function sharedAjv(): SharedAjv {
+  if (current === null || current.schemas >= MAX_SCHEMAS_BY_INSTANCE)
+    current = { ajv: newAjv(), compiled: new Map(), schemas: 0 };
   current.schemas += 1;
-  return current.ajv;
+  return current;
 }
 
 function newAjv(): Ajv2020 {

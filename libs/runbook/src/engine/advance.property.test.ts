@@ -167,6 +167,8 @@ class Host {
     }
     if (command.kind === 'cancel') {
       expect([...this.open.keys()]).toContain(command.path);
+      // What goes through `finally` is not cancelled.
+      expect(this.open.get(command.path)).not.toHaveProperty('onlyFinally');
       this.cancelling.add(command.path);
     }
   }

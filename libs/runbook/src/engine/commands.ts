@@ -53,6 +53,11 @@ export type WorkCommand = Shielded &
         readonly isLast: boolean;
         /** Only the targets of this wave; absent: all of them. */
         readonly wave?: WaveReference | undefined;
+        /**
+         * It was cancelled, and those of its targets that stand in the middle of a `try` go through its `finally`, and nothing else. What
+         * is not done by then is left, and said. Absent: the segment itself.
+         */
+        readonly onlyFinally?: { readonly limitMs: number } | undefined;
       }
     /** Awaited (`waited`). Lets time pass: after a wave, between two looks, in a step. */
     | {

@@ -60,6 +60,11 @@ export interface TargetsNode extends NodeBase {
   readonly isLast: boolean;
   /** Some of its steps can be undone. */
   readonly hasRollback: boolean;
+  /**
+   * Seconds that the steps of its `finally` ask for by their own timeouts; absent: it has none. A program of an earlier release has
+   * none either, and its targets are stopped where they are.
+   */
+  readonly finallySeconds?: number | undefined;
   /** Ids of the steps whose outputs its steps read, on targets or of the run; absent: none. */
   readonly reads?: readonly string[] | undefined;
 }

@@ -115,6 +115,7 @@ class Compiler {
       steps: codes.map(({ path, step }) => this.#reference(path, step)),
       isLast: false,
       hasRollback: codes.some(({ step }) => undoOf(step, this.#actions) !== null),
+      ...finallyOf(codes),
       ...(reads.length === 0 ? {} : { reads }),
     };
     this.#last = { node, again };
@@ -267,6 +268,14 @@ class Compiler {
     const timeoutMs = timeout === undefined ? defaultTimeoutMs : durationMs(timeout);
     return { uses, actionVersion: version, with: input as JsonObject, retry, timeoutMs };
   }
+}
+
+/** What a segment must know of its `finally`, to have targets that a cancel stops go through it. */
+function finallyOf(codes: readonly TargetCode[]): Pick<TargetsNode, 'finallySeconds'> {
+  const inside = codes.filter(({ finallys }) => finallys.length > 0);
+  if (inside.length === 0) return {};
+  const timeoutsMs = inside.map(({ step }) => (step.timeout === undefined ? 0 : durationMs(step.timeout)));
+  return { finallySeconds: Math.ceil(timeoutsMs.reduce((sum, ms) => sum + ms, 0) / 1000) };
 }
 
 function actionOf(step: Pick<ActionStep, 'id' | 'uses'>, actions: ActionScopes): ActionScopes[string] {

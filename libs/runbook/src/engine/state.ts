@@ -26,6 +26,8 @@ export interface OpenSegment {
   readonly isSoaking?: true | undefined;
   /** What has to hold between two waves is being looked at. */
   readonly isAtGate?: true | undefined;
+  /** It was cancelled, and targets go through their `finally`. */
+  readonly isStopping?: true | undefined;
 }
 
 /** A run that undoes what it did before it finishes. */
@@ -71,9 +73,9 @@ export interface EngineState {
 
 /**
  * Rises with each change of `EngineState`, or of the commands that stand open beside it. 1: had no number. 2: runs that steps called are
- * among what can be undone.
+ * among what can be undone. 3: a segment that was cancelled may be dispatched once more, for `finally` alone.
  */
-export const STATE_FORMAT = 2;
+export const STATE_FORMAT = 3;
 
 export const noCounts: TargetCounts = Object.freeze(
   Object.fromEntries(targetStates.map((state) => [state, 0])) as Record<TargetState, number>,

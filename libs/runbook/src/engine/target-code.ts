@@ -32,6 +32,20 @@ export interface TargetCode {
   readonly tryFrom: number | null;
   /** It is one of that `finally`'s own. */
   readonly isLast: boolean;
+  /** Where a target goes on that is stopped here; null: in a `finally`, which it goes through, or where there is none. */
+  readonly onStop: StopJump | null;
+}
+
+/** The way of a target that is stopped, because its run or branch is cancelled, in the middle of a `try`. */
+export interface StopJump {
+  /** Index of the first step of its `finally`. */
+  readonly index: number;
+  /** Index of the first step of the `try`: whoever has not begun with it has nothing to put in order. */
+  readonly from: number;
+  /** Indexes of the steps of the `finally`, but for those of a `catch` in it. */
+  readonly steps: readonly number[];
+  /** Of the `try` around it; null: there is none with a `finally`. */
+  readonly outer: StopJump | null;
 }
 
 /** A `finally` and what comes behind it for a target whose failure it has put off. */
@@ -42,9 +56,12 @@ export interface Finally {
   readonly end: number;
   /** Null: the target ends. */
   readonly to: Jump | null;
+  /** Its own, the outer one as its `outer`; null: it stands in another `finally`. */
+  readonly stop: StopJump | null;
 }
 
 type DraftJump = Omit<Jump, 'index'> & { index: number };
+type DraftStop = Omit<StopJump, 'index' | 'steps'> & { index: number; readonly steps: number[] };
 type DraftFinally = Omit<Finally, 'end' | 'to'> & { end: number; readonly to: DraftJump | null };
 interface Draft {
   readonly index: number;
@@ -55,6 +72,7 @@ interface Draft {
   readonly finallys: readonly DraftFinally[];
   readonly tryFrom: number | null;
   readonly isLast: boolean;
+  readonly onStop: StopJump | null;
 }
 
 type Handlers = Readonly<Record<string, readonly Step[]>>;
@@ -96,7 +114,8 @@ export class TargetCodes {
   /** Appends the codes of target-level steps; returns those that are new. */
   append(steps: readonly Step[], scope: string): readonly TargetCode[] {
     const from = this.#codes.length;
-    this.#list(steps, { scope, onFailure: null, finallys: [], tryFrom: null, isLast: false });
+    const nowhere = { onFailure: null, finallys: [], tryFrom: null, isLast: false, onStop: null, cleansUp: null };
+    this.#list(steps, { scope, ...nowhere });
     return this.#codes.slice(from);
   }
 
@@ -111,7 +130,7 @@ export class TargetCodes {
 
   #step(step: Step, place: Place): void {
     if (this.#codes.length > MAX_TARGET_CODES) throw tooMany();
-    const { scope, onFailure, finallys, tryFrom, isLast } = place;
+    const { scope, onFailure, finallys, tryFrom, isLast, onStop, cleansUp } = place;
     const handler = this.#handlerOf(step);
     if (handler !== null) {
       const body = { try: [{ ...step, onError: 'fail' }], catch: [...handler] };
@@ -119,7 +138,8 @@ export class TargetCodes {
     } else if (isActionStep(step)) {
       const index = this.#codes.length;
       const path = `${scope}${step.id}`;
-      this.#codes.push({ index, path, step, next: index + 1, onFailure, finallys, tryFrom, isLast });
+      this.#codes.push({ index, path, step, next: index + 1, onFailure, finallys, tryFrom, isLast, onStop });
+      cleansUp?.push(index);
     } else if ('try' in step && step.onError === 'continue') {
       const past: DraftJump = { index: -1, depth: finallys.length, isPutOff: false };
       this.#try(step, { ...place, onFailure: past }, scope);
@@ -134,18 +154,26 @@ export class TargetCodes {
     const toCatch: DraftJump | null = step.catch === undefined ? null : { index: -1, depth, isPutOff: false };
     const toFinally: DraftJump | null = step.finally === undefined ? null : { index: -1, depth, isPutOff: true };
     const tryFrom = place.tryFrom ?? (toFinally === null ? null : bodyFrom);
-    this.#list(step.try, { ...place, tryFrom, onFailure: toCatch ?? toFinally ?? outer });
+    // What stands in a `finally` is gone through whatever happens, a `try` in it included.
+    const stop: DraftStop | null =
+      toFinally === null || depth > 0 ? null : { index: -1, from: bodyFrom, steps: [], outer: place.onStop };
+    const onStop = stop ?? place.onStop;
+    this.#list(step.try, { ...place, tryFrom, onStop, onFailure: toCatch ?? toFinally ?? outer });
     const bodyTo = this.#codes.length;
     if (toCatch !== null) {
       toCatch.index = bodyTo;
-      this.#list(step.catch ?? [], { ...place, tryFrom, scope: catchScope, onFailure: toFinally ?? outer });
+      const inside = { ...place, tryFrom, onStop, scope: catchScope, cleansUp: null };
+      this.#list(step.catch ?? [], { ...inside, onFailure: toFinally ?? outer });
       this.#leadPast(bodyFrom, bodyTo, toCatch);
     }
     if (toFinally === null) return;
     toFinally.index = this.#codes.length;
-    const region: DraftFinally = { depth, end: -1, to: outer };
+    if (stop !== null) stop.index = toFinally.index;
+    const region: DraftFinally = { depth, end: -1, to: outer, stop };
     const isLast = place.isLast || place.tryFrom === null;
-    this.#list(step.finally ?? [], { ...place, tryFrom, isLast, finallys: [region, ...finallys] });
+    const cleansUp = stop?.steps ?? place.cleansUp;
+    const inside = { ...place, tryFrom, isLast, onStop: null, cleansUp };
+    this.#list(step.finally ?? [], { ...inside, finallys: [region, ...finallys] });
     region.end = this.#codes.length;
   }
 
@@ -167,6 +195,9 @@ interface Place {
   readonly finallys: readonly DraftFinally[];
   readonly tryFrom: number | null;
   readonly isLast: boolean;
+  readonly onStop: DraftStop | null;
+  /** Takes the indexes of the steps of the `finally` that it stands in; null: it stands in none, or in a `catch` in it. */
+  readonly cleansUp: number[] | null;
 }
 
 /** All target steps of a runbook together with their handlers. */
@@ -178,34 +209,4 @@ function tooMany(): FettleError {
     message: `the runbook has more than ${MAX_TARGET_CODES} steps on targets, those of handlers counted wherever they are named`,
     remedy: 'Split it into runbooks that call each other.',
   });
-}
-
-/** Where a target goes after a step that has come to its end. `failing`: the failures that are put off, as `Jump` says. */
-export type TargetNext =
-  | { readonly kind: 'go'; readonly index: number; readonly failing: number }
-  | { readonly kind: 'end'; readonly state: 'failed' };
-
-/** After success, a skip, or a failure that `onError: continue` passes over. */
-export function nextAfterSuccess(code: TargetCode, failing: number): TargetNext {
-  return arrive(code, code.next, failing);
-}
-
-/** After the last attempt has failed for certain. */
-export function nextAfterFailure(code: TargetCode, failing: number): TargetNext {
-  if (code.step.onError === 'continue') return nextAfterSuccess(code, failing);
-  return jump(code, code.onFailure, failing);
-}
-
-function jump(code: TargetCode, to: Jump | null, failing: number): TargetNext {
-  if (to === null) return { kind: 'end', state: 'failed' };
-  const { index, depth, isPutOff } = to;
-  const kept = failing & ((1 << depth) - 1);
-  // What is put off by the `finally` that it comes to now is not raised before that has ended.
-  return isPutOff ? { kind: 'go', index, failing: kept | (1 << depth) } : arrive(code, index, kept);
-}
-
-/** Whoever leaves a `finally` with a failure put off fails now. */
-function arrive(code: TargetCode, index: number, failing: number): TargetNext {
-  const left = code.finallys.find(({ depth, end }) => index >= end && (failing & (1 << depth)) !== 0);
-  return left === undefined ? { kind: 'go', index, failing } : jump(code, left.to, failing & ~(1 << left.depth));
 }

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../json.js';
-import type { WaveReference } from './commands.js';
+import type { EngineCommand, WaveReference } from './commands.js';
+import { finallyLimitMs } from './finally-limit.js';
 import { compileStep, decideStep } from './decide-step.js';
 import type { PolledAction, TargetsNode } from './program-nodes.js';
 import { failureError, firstWave } from './targets.js';
@@ -53,7 +54,25 @@ export abstract class WalkTargets extends WalkBase {
     draft.segment = { path, ...(wave === undefined ? {} : { wave }) };
     const enters = draft.position !== node.first;
     draft.position = node.first;
-    return this.open(place, {
+    return this.open(place, this.#dispatchOf(node, place, path, { enters, wave }));
+  }
+
+  /** Targets that were stopped in the middle of a `try` go through its `finally`, whatever else is cancelled. */
+  #onlyFinally(node: TargetsNode, place: Place, path: string, wave: WaveReference | undefined): 'pending' {
+    const { draft, program } = this;
+    draft.segment = { path, ...(wave === undefined ? {} : { wave }), isStopping: true };
+    const limitMs = finallyLimitMs(program, draft, node.finallySeconds ?? 0);
+    const dispatch = this.#dispatchOf(node, place, path, { enters: false, wave });
+    return this.open({ ...place, isShielded: true }, { ...dispatch, onlyFinally: { limitMs } });
+  }
+
+  #dispatchOf(
+    node: TargetsNode,
+    place: Place,
+    path: string,
+    { enters, wave }: { readonly enters: boolean; readonly wave: WaveReference | undefined },
+  ): Extract<EngineCommand, { kind: 'dispatch-segment' }> {
+    return {
       kind: 'dispatch-segment',
       path,
       prefix: place.prefix,
@@ -63,10 +82,10 @@ export abstract class WalkTargets extends WalkBase {
       first: node.first,
       last: node.last,
       enters,
-      ordinal: draft.ordinal,
+      ordinal: this.draft.ordinal,
       isLast: node.isLast,
       ...(wave === undefined ? {} : { wave }),
-    });
+    };
   }
 
   /** What the steps of the segment read of steps of the run: the outputs that stand when it is dispatched. */
@@ -80,17 +99,25 @@ export abstract class WalkTargets extends WalkBase {
   /** After a wave comes the next one, perhaps after a wait; after the last, and where too many targets failed, the way goes on. */
   protected segment(node: TargetsNode, place: Place, path: string): Result {
     const { draft } = this;
-    const { wave, isSoaking, isAtGate } = draft.segment ?? {};
+    const { wave, isSoaking, isAtGate, isStopping } = draft.segment ?? {};
     if (isAtGate === true && wave !== undefined) return this.#atGate(node, place, path, wave);
     const answer = this.answer;
     const isOurs = answer?.path === path && (answer.kind === 'ended' || answer.wave === wave?.number);
     const isExpected = isSoaking === true ? answer?.kind !== 'segment-ended' : answer?.kind === 'segment-ended';
-    if (answer === null || !isOurs || !isExpected) return this.stillOpen(place, path);
+    // Nothing cancels what a cancel has begun.
+    if (answer === null || !isOurs || !isExpected) return isStopping ? 'pending' : this.stillOpen(place, path);
     this.answer = null;
     const { isCancelling } = draft.open[path] ?? {};
     delete draft.open[path];
     if (answer.kind === 'segment-ended') draft.counts = answer.counts;
-    if (isCancelling === true || place.isCancelling) return this.leave(cancelled, null);
+    if (isStopping === true) return this.leave(cancelled, null);
+    if (isCancelling === true || place.isCancelling) {
+      // One that came to its end all the same has no target left.
+      const mayBeInside = answer.kind === 'segment-ended' && answer.isCancelled === true;
+      return mayBeInside && node.finallySeconds !== undefined
+        ? this.#onlyFinally(node, place, path, wave)
+        : this.leave(cancelled, null);
+    }
     const next = { number: (wave?.number ?? 0) + 1, of: wave?.of ?? 0 };
     if (answer.kind !== 'segment-ended') return this.#afterSoak(node, place, path, next);
     const error = failureError(this.program, draft.counts);

@@ -324,7 +324,8 @@ export const fieldSections = {
       try: 'what may fail',
       catch:
         'carried out where a step of `try` has failed, which it reads as `error.code`, `error.message` and `error.step`; the failure is then handled',
-      finally: 'carried out in any case, also where the run is cancelled',
+      finally:
+        'carried out in any case, also where the run is cancelled: then at once, past `catch`, and within a time limit',
     },
     example: `- id: safely
   try:

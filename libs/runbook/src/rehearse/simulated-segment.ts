@@ -3,7 +3,8 @@ import type { Variables } from '@fettle/expression';
 import { retryDelayMs, type CompiledStep, type StepError } from '../engine/decide-step.js';
 import type { EngineCommand, EngineEvent } from '../engine/commands.js';
 import type { ActionRegistry } from '../engine/program-nodes.js';
-import { nextAfterFailure, nextAfterSuccess, type TargetCode } from '../engine/target-code.js';
+import type { TargetCode } from '../engine/target-code.js';
+import { nextAfterFailure, nextAfterStop, nextAfterSuccess } from '../engine/target-way.js';
 import type { JsonObject } from '../json.js';
 import {
   cancelledOutcome,
@@ -18,6 +19,7 @@ import {
 import type { SimulatedClock } from './clock.js';
 import type { NewEntry } from './journal.js';
 import type { Script, ScriptedEnd } from './script.js';
+import { endTarget, openTargets, stopTargets } from './simulated-stop.js';
 import { countTargets, isOpen, type TargetRow } from './targets.js';
 
 type Dispatch = Extract<EngineCommand, { kind: 'dispatch-segment' }>;
@@ -66,6 +68,8 @@ export class SimulatedSegment {
   readonly #onEnd: (event: EngineEvent) => void;
   readonly #inFlight = new Map<string, InFlight>();
   #isOver = false;
+  /** Nothing more is begun; what stands in a `finally` goes to its end. */
+  #isCancelling = false;
   #isTurnDue = false;
 
   constructor(host: SegmentHost, command: Dispatch, onEnd: (event: EngineEvent) => void) {
@@ -75,39 +79,49 @@ export class SimulatedSegment {
   }
 
   start(): void {
-    const { first, enters, wave, path } = this.#command;
+    const { first, enters, wave, path, onlyFinally } = this.#command;
+    if (onlyFinally !== undefined) {
+      stopTargets(this.#host, this.#command);
+      this.#host.clock.after(onlyFinally.limitMs, () => this.#giveUp());
+      return this.#turnSoon();
+    }
     for (const target of this.#host.targets) {
       if (!enters || !isOpen(target) || target.stepIndex === first) continue;
       Object.assign(target, { stepIndex: first, generation: 1, failing: 0 });
     }
     if (wave === undefined) return this.#turnSoon();
-    const open = this.#open().length;
+    const open = openTargets(this.#host, this.#command).length;
     if (open === 0) return this.#end({ isEmpty: true });
     const { number, of } = wave;
     this.#host.append({ kind: 'wave-started', step: path, data: { wave: number, of, targets: open } });
     this.#turnSoon();
   }
 
-  /** Ends what is in flight, and then itself. */
+  /** Ends what is in flight, but for `finally`, and then itself. */
   cancel(): void {
-    if (this.#isOver) return;
-    for (const { target, code, abandon } of [...this.#inFlight.values()]) {
+    if (this.#isOver || this.#isCancelling) return;
+    this.#isCancelling = true;
+    this.#abandon(({ code }) => code.finallys.length === 0);
+    if (!this.#isOver && this.#inFlight.size === 0) this.#end({ isCancelled: true });
+  }
+
+  #abandon(which: (one: InFlight) => boolean): void {
+    for (const { target, code, abandon } of [...this.#inFlight.values()].filter(which)) {
       abandon();
       this.#ended(target, code, cancelledOutcome);
     }
-    this.#end({ isCancelled: true });
   }
 
-  /** Targets of the wave that have not left the segment. */
-  #open(): TargetRow[] {
-    const { first, last, wave } = this.#command;
-    return this.#host.targets.filter(
-      (target) =>
-        isOpen(target) &&
-        (wave === undefined || target.wave === wave.number) &&
-        target.stepIndex >= first &&
-        target.stepIndex <= last,
-    );
+  /** The time for `finally` after a cancel is over. */
+  #giveUp(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#abandon(() => true);
+    const { prefix } = this.#command;
+    for (const target of openTargets(this.#host, this.#command)) {
+      endTarget(this.#host, target, this.#host.codes[target.stepIndex]!, { prefix, state: 'cancelled', after: null });
+    }
+    this.#end({});
   }
 
   /** Ends at the same moment are seen together. */
@@ -121,14 +135,17 @@ export class SimulatedSegment {
   }
 
   #turn(): void {
-    if (this.#isOver) return;
-    const { clock, maxFailures, strategy } = this.#host;
-    if (maxFailures !== null && countFailures(countTargets(this.#host.targets)) > maxFailures)
+    if (this.#isOver || this.#isCancelling) return;
+    const { clock, maxFailures } = this.#host;
+    const isStopping = this.#command.onlyFinally !== undefined;
+    if (!isStopping && maxFailures !== null && countFailures(countTargets(this.#host.targets)) > maxFailures)
       this.#cancelUndispatched();
-    const open = this.#open();
+    const open = openTargets(this.#host, this.#command);
     if (open.length === 0) return this.#endOfWave();
     const current = Math.min(...open.map(({ stepIndex }) => stepIndex));
-    const here = open.filter((target) => !target.isClaimed && (strategy === 'free' || target.stepIndex === current));
+    // A `finally` waits for nobody else's.
+    const isFree = isStopping || this.#host.strategy === 'free';
+    const here = open.filter((target) => !target.isClaimed && (isFree || target.stepIndex === current));
     const due = here
       .filter(({ dueAtMs }) => dueAtMs <= clock.nowMs)
       .sort((a, b) => b.stepIndex - a.stepIndex || a.dueAtMs - b.dueAtMs || a.place - b.place);
@@ -138,7 +155,8 @@ export class SimulatedSegment {
   }
 
   #withRoom(due: readonly TargetRow[], open: readonly TargetRow[]): readonly TargetRow[] {
-    const { targets, isStrict, maxConcurrency, maxFailures } = this.#host;
+    const { targets, maxConcurrency, maxFailures } = this.#host;
+    const isStrict = this.#host.isStrict && this.#command.onlyFinally === undefined;
     const isAgain = (target: TargetRow): boolean => target.generation > 1;
     const waiting = open.filter((target) => target.state === 'running' && isAgain(target) && !target.isClaimed);
     const room = dispatchRoom({
@@ -243,12 +261,16 @@ export class SimulatedSegment {
       target.dueAtMs = clock.nowMs + next.delayMs;
     } else if (next.kind === 'advance') {
       Object.assign(target, { stepIndex: next.index, failing: next.failing, generation: 1 });
-    } else target.state = next.state;
+    }
     const data = { attempt, state, exitCode, error: error === null ? null : { ...error }, next: next.kind };
     this.#host.append({ kind: 'step-ended', target: target.name, step: this.#pathOf(code), data });
-    if (next.kind === 'end')
-      this.#host.append({ kind: 'target-ended', target: target.name, data: { state: next.state } });
-    if (!this.#isOver) this.#turnSoon();
+    if (next.kind === 'end') {
+      const { prefix } = this.#command;
+      endTarget(this.#host, target, code, { prefix, state: next.state, after: state });
+    }
+    if (this.#isOver) return;
+    if (!this.#isCancelling) this.#turnSoon();
+    else if (this.#inFlight.size === 0) this.#end({ isCancelled: true });
   }
 
   #next(target: TargetRow, code: TargetCode, outcome: Outcome): Next {
@@ -258,6 +280,9 @@ export class SimulatedSegment {
       const delayMs = outcome.isFinal === true ? null : retryDelayMs(retry, target.generation);
       if (delayMs !== null) return { kind: 'retry', delayMs };
     }
+    const isStopped = state === 'cancelled' && this.#command.onlyFinally === undefined;
+    const stop = isStopped ? nextAfterStop(code, target.failing, true) : null;
+    if (stop !== null) return { kind: 'advance', ...stop };
     if (state !== 'succeeded' && state !== 'skipped' && state !== 'failed') return { kind: 'end', state };
     const way = state === 'failed' ? nextAfterFailure(code, target.failing) : nextAfterSuccess(code, target.failing);
     if (way.kind === 'end') return way;
@@ -286,7 +311,7 @@ export class SimulatedSegment {
 
   #endOfWave(): void {
     const { wave, path } = this.#command;
-    if (wave !== undefined) {
+    if (wave !== undefined && this.#command.onlyFinally === undefined) {
       const counts = countTargets(this.#host.targets);
       const { maxFailures, soakMs } = this.#host;
       const isOverLimit = maxFailures !== null && countFailures(counts) > maxFailures;

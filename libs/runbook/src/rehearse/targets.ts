@@ -17,7 +17,7 @@ export interface TargetRow {
   dueAtMs: number;
   /** An attempt of it is in flight. */
   isClaimed: boolean;
-  /** Failures that are put off until after a `finally`, as bits. */
+  /** Failures that are put off until after a `finally`, as bits; with `STOPPED` it goes through what a cancel leaves it. */
   failing: number;
   /** A step of it was executed, not only skipped. */
   hasExecuted: boolean;

@@ -86,7 +86,8 @@ function detailOf(target: RunTarget): string {
   const said = error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
   const isBefore = target.steps.length > 0 && target.steps.every(({ carriedFrom }) => carriedFrom !== undefined);
   const before = isBefore ? '(in the run before)' : '';
-  return [said, rollback.trim(), settled, before].filter((part) => part !== '').join(' ');
+  const left = target.finallyLeft === undefined ? '' : `(finally not carried out: ${target.finallyLeft.join(', ')})`;
+  return [said, left, rollback.trim(), settled, before].filter((part) => part !== '').join(' ');
 }
 
 /** What a person found of a step that was unknown. */
