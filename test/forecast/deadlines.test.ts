@@ -1,8 +1,10 @@
 // By when runs of schedules must have started and finished, with a real database.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createDataSource, forgetLostDeadlines, listDecidableDeadlines } from '@fettle/database';
+import type { ScheduleNotifications } from '@fettle/contracts';
 import { settleFire, watchDeadline } from '@fettle/operations';
 import type { DataSource } from 'typeorm';
+import { capture } from '../../apps/cli/dist/session/testing/capture-host.js';
 import { startInventoryApi, type InventoryApi } from '../inventory/inventory-api.js';
 
 let api: InventoryApi;
@@ -150,5 +152,28 @@ describe('deadlines of schedules', () => {
     expect(await forget(1000)).toBe(2);
     expect(await said('old')).toEqual([]);
     expect(Number((await kept())[0]!.count)).toBe(Number(before!.count) - 4);
+  });
+
+  it('say whom they told, over the API and on the command line', async () => {
+    await due(
+      'telling',
+      40,
+      'notify: [{on: [deadline-missed], uses: notify.webhook, with: {url: "http://x/", secret: hooks}}]',
+    );
+    expect(await watch()).toBe(2);
+    const { body } = await api.call<ScheduleNotifications>('GET', '/api/v1/schedules/telling/notifications');
+    expect(body.items).toHaveLength(2);
+    expect(body.items[0]).toMatchObject({
+      state: 'deadline-missed',
+      uses: 'notify.webhook',
+      item: 0,
+      outcome: null,
+      attempts: 0,
+    });
+    const env = { FETTLE_URL: api.url, FETTLE_TOKEN: api.adminToken };
+    const { stdout, exitCode } = await capture(['schedule', 'notifications', 'telling'], { env });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/deadline-missed +notify\.webhook \(notify\[0\]\) +again at .*it must have/);
+    expect((await capture(['schedule', 'notifications', 'nothing'], { env })).exitCode).toBe(3);
   });
 });
