@@ -29,7 +29,9 @@ import { waveActivities } from './run/waves.js';
 import { settleAfterRun } from './schedule/settle.js';
 
 export { actions } from './actions.js';
-export { deliverNotification, DELIVERY_TIMEOUT_MS } from './notify/deliver.js';
+export { DELIVERY_TIMEOUT_MS } from './notify/call-notification.js';
+export { deliverNotification } from './notify/deliver.js';
+export { deliverScheduleNotification } from './notify/deliver-schedule.js';
 export type { WorkerServices } from './run/services.js';
 export type { Decision } from '@fettle/database';
 export type { ExternalCommand, ExternalWait, WaitReport } from './run/wait-report.js';

@@ -38,6 +38,8 @@ import { WatchDeadlines1790000000060 } from './1790000000060-watch-deadlines.js'
 import { MeasureScheduleRuns1790000000064 } from './1790000000064-measure-schedule-runs.js';
 import { MarkStoppedTargets1790000000065 } from './1790000000065-mark-stopped-targets.js';
 import { TellFinallyLeft1790000000066 } from './1790000000066-tell-finally-left.js';
+import { NotifyOfSchedules1790000000067 } from './1790000000067-notify-of-schedules.js';
+import { OrderDeadlines1790000000068 } from './1790000000068-order-deadlines.js';
 import { CreatePatchVersions1790000000069 } from './1790000000069-create-patch-versions.js';
 import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scans.js';
 import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
@@ -86,6 +88,8 @@ export const migrations = [
   MeasureScheduleRuns1790000000064,
   MarkStoppedTargets1790000000065,
   TellFinallyLeft1790000000066,
+  NotifyOfSchedules1790000000067,
+  OrderDeadlines1790000000068,
   CreatePatchVersions1790000000069,
   CreatePatchScans1790000000070,
   CreatePatchInstalls1790000000071,

@@ -1,8 +1,10 @@
 // By when runs of schedules must have started and finished, with a real database.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createDataSource, listDecidableDeadlines } from '@fettle/database';
+import { createDataSource, forgetLostDeadlines, listDecidableDeadlines } from '@fettle/database';
+import type { ScheduleNotifications } from '@fettle/contracts';
 import { settleFire, watchDeadline } from '@fettle/operations';
 import type { DataSource } from 'typeorm';
+import { capture } from '../../apps/cli/dist/session/testing/capture-host.js';
 import { startInventoryApi, type InventoryApi } from '../inventory/inventory-api.js';
 
 let api: InventoryApi;
@@ -96,7 +98,8 @@ describe('deadlines of schedules', () => {
       `SELECT data FROM entry WHERE run_id = $1 AND kind = 'deadline-missed' ORDER BY seq`,
       [runId],
     );
-    expect(entries.map(({ data }) => data.kind)).toEqual(['start', 'finish']);
+    // Decided at the same time: neither is promised to come first.
+    expect(entries.map(({ data }) => data.kind).sort()).toEqual(['finish', 'start']);
     const metrics = await api.call('GET', '/metrics');
     expect(metrics.text).toMatch(/fettle_schedule_deadlines_missed\{kind="start"\} 1\n/);
   });
@@ -130,5 +133,47 @@ describe('deadlines of schedules', () => {
     expect(fires).toEqual([{ code: 'paused' }]);
     expect(await said('resting')).toEqual([]);
     expect(await watch()).toBe(0);
+  });
+
+  it('are kept as long as their fires are in the ledger, and forgotten after, the oldest first', async () => {
+    const forget = (limit: number): Promise<number> => forgetLostDeadlines(dataSource.manager, limit);
+    await due('older', 60, '');
+    await due('old', 50, '');
+    await watch();
+    const kept = (): Promise<{ count: string }[]> => api.sql(`SELECT count(*) AS count FROM schedule_deadline`);
+    const [before] = await kept();
+    expect(await forget(1000)).toBe(0);
+    expect(await kept()).toEqual([before]);
+    // As if their partition had been dropped.
+    await api.sql(`DELETE FROM fire WHERE schedule_id IN (SELECT id FROM schedule WHERE name IN ('older', 'old'))`);
+    expect(await forget(2)).toBe(2);
+    expect(await said('older')).toEqual([]);
+    expect(await said('old')).toHaveLength(2);
+    expect(await forget(1000)).toBe(2);
+    expect(await said('old')).toEqual([]);
+    expect(Number((await kept())[0]!.count)).toBe(Number(before!.count) - 4);
+  });
+
+  it('say whom they told, over the API and on the command line', async () => {
+    await due(
+      'telling',
+      40,
+      'notify: [{on: [deadline-missed], uses: notify.webhook, with: {url: "http://x/", secret: hooks}}]',
+    );
+    expect(await watch()).toBe(2);
+    const { body } = await api.call<ScheduleNotifications>('GET', '/api/v1/schedules/telling/notifications');
+    expect(body.items).toHaveLength(2);
+    expect(body.items[0]).toMatchObject({
+      state: 'deadline-missed',
+      uses: 'notify.webhook',
+      item: 0,
+      outcome: null,
+      attempts: 0,
+    });
+    const env = { FETTLE_URL: api.url, FETTLE_TOKEN: api.adminToken };
+    const { stdout, exitCode } = await capture(['schedule', 'notifications', 'telling'], { env });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/deadline-missed +notify\.webhook \(notify\[0\]\) +again at .*it must have/);
+    expect((await capture(['schedule', 'notifications', 'nothing'], { env })).exitCode).toBe(3);
   });
 });

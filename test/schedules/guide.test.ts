@@ -64,6 +64,10 @@ describe('the guide to schedules, each of its commands executed', () => {
   it('tells from the ledger what became of each instant', async () => {
     const id = await scheduleId();
     await cli.stack.dataSource.query(`DELETE FROM fire WHERE outcome = 'deferred'`);
+    // What was triggered comes before the guide's instants, whenever this runs.
+    await cli.stack.dataSource.query(
+      `UPDATE fire SET nominal_at = nominal_at - interval '100 years' WHERE source = 'trigger'`,
+    );
     await cli.stack.dataSource.query(
       `UPDATE schedule SET watermark = '2026-11-30T00:00:00Z', counted_from = '2026-11-30T00:00:00Z', waiting = 0, attend_at = NULL WHERE id = $1`,
       [id],

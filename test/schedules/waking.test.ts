@@ -17,6 +17,10 @@ import { TestStack } from '../support/stack.js';
 import { testTemporal } from '../support/temporal.js';
 import { patiently } from '../chaos/append-runs.js';
 
+const nextYear = new Date().getUTCFullYear() + 1;
+/** The last Sunday of March, when clocks of Berlin leave 02:30 out. */
+const gapDay = 31 - new Date(Date.UTC(nextYear, 2, 31)).getUTCDay();
+
 const timings: Readonly<Record<string, string>> = {
   nightly: 'cron: "30 2 * * *", timeZone: Europe/Berlin',
   'seconds-field': 'cron: "15 */5 6-18 * * MON-FRI", timeZone: America/New_York',
@@ -27,10 +31,10 @@ const timings: Readonly<Record<string, string>> = {
   'last-day': 'cron: "0 4 L * *", timeZone: Europe/Berlin',
   'nth-weekday': 'cron: "0 4 * * 2#2", timeZone: Asia/Tokyo',
   interval: 'every: 7m, phase: 90s',
-  bounded: 'cron: "0 */6 * * *", start: "2027-01-01", end: "2027-12-31"',
+  bounded: `cron: "0 */6 * * *", start: "${nextYear}-01-01", end: "${nextYear}-12-31"`,
   jittered: 'every: 1h, jitter: 20m',
   rule: 'rrule: "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=22;BYMINUTE=30;BYSECOND=0", timeZone: Europe/Berlin',
-  once: 'at: "2027-03-28T02:30", timeZone: Europe/Berlin',
+  once: `at: "${nextYear}-03-${gapDay}T02:30", timeZone: Europe/Berlin`,
   excluding: 'cron: "0 4 * * *", exclude: [{cron: "* * * * 0"}]',
   rolled: 'cron: "0 4 1 * *", roll: next',
   'close-books': 'monthly: {businessDay: [-1], time: "18:00"}, timeZone: Europe/Berlin',

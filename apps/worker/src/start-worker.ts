@@ -19,13 +19,14 @@ import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
 import { followSchedules } from './background/follow-schedules.js';
 import { watchDeadlines } from './background/watch-deadlines.js';
+import { forgetScheduleNews } from './background/forget-schedule-news.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { compareSchedules } from './background/compare-schedules.js';
 import { keepPartitions } from './background/keep-partitions.js';
 import { relayOutbox } from './background/relay-outbox.js';
 import { startLoop, type BackgroundLoop } from './background/run-loop.js';
 import { sealAudit } from './background/seal-audit.js';
-import { sendNotifications } from './background/send-notifications.js';
+import { sendNotifications, sendScheduleNotifications } from './background/send-notifications.js';
 import { settleSchedules } from './background/settle-schedules.js';
 import { sweepRuns } from './background/sweep-runs.js';
 import {
@@ -141,7 +142,8 @@ async function startBackground(
   logger: Logger,
 ): Promise<{ stop: () => Promise<void> }> {
   const { dataSource } = services;
-  const notifications = sendNotifications(services, logger);
+  const senders = [sendNotifications(services, logger), sendScheduleNotifications(services, logger)];
+  const stopSenders = () => Promise.all(senders.map((sender) => sender.stop()));
   const temporal = connectTemporal({
     address: config.temporalAddress,
     namespace: config.temporalNamespace,
@@ -158,7 +160,8 @@ async function startBackground(
     startLoop(dataSource, watchDeadlines(dataSource, logger), logger),
     startLoop(dataSource, compareSchedules(dataSource, temporal, logger), logger),
     startLoop(dataSource, keepPartitions(), logger),
-    startLoop(dataSource, notifications.task, logger),
+    ...senders.map(({ task }) => startLoop(dataSource, task, logger)),
+    startLoop(dataSource, forgetScheduleNews(), logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),
     startLoop(dataSource, archiveHistories(dataSource, temporal, logger), logger),
   ];
@@ -173,11 +176,11 @@ async function startBackground(
   await listener.start();
   return {
     async stop() {
-      await notifications.stop();
+      await stopSenders();
       await listener.close();
       await Promise.all(loops.map((loop) => loop.stop()));
       // What its last round took.
-      await notifications.stop();
+      await stopSenders();
       await temporal.close();
     },
   };

@@ -1,5 +1,6 @@
 export {
   alwaysOpen,
+  GateBudget,
   type CalendarClosure,
   type CalendarGate,
   type GateClosed,

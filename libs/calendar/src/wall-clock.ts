@@ -4,6 +4,8 @@ import type { GapPolicy, OverlapPolicy } from './recurrence.js';
 import { MIN_TIME_MS } from './time.js';
 import type { Transition, Zone } from './zone.js';
 
+const HOUR_MS = 3_600_000;
+
 export type InstantNote = '' | 'gap-shifted' | 'overlap-first' | 'overlap-last';
 /** Why a local time has no instant: jumped over, moved onto another instant, the other one of two, left out by an exclusion. */
 export type SkipNote = 'gap-skipped' | 'gap-merged' | 'overlap-skipped' | 'excluded';
@@ -37,12 +39,24 @@ export function previousOnWallClock(clock: WallClock, beforeMs: number): RawInst
     const candidate = clock.times.previousDay(day + 1);
     if (candidate === null) return null;
     day = Math.min(day, candidate + 1);
-    let last: RawInstant | null = null;
-    for (const instant of instantsOfUtcDay(clock, day)) if (instant.atMs < beforeMs) last = instant;
+    // What is due often is found in the hour before; only else is the whole day computed.
+    const nearMs = beforeMs - HOUR_MS;
+    const near = nearMs > day * DAY_MS && nearMs < (day + 1) * DAY_MS ? lastOfDay(clock, day, nearMs, beforeMs) : null;
+    const last = near ?? lastOfDay(clock, day, -Infinity, beforeMs);
     if (last) return last;
     day -= 1;
   }
   return null;
+}
+
+/** The last instant of a UTC day in [fromMs, beforeMs), or null. */
+function lastOfDay(clock: WallClock, day: number, fromMs: number, beforeMs: number): RawInstant | null {
+  let last: RawInstant | null = null;
+  for (const instant of instantsOfUtcDay(clock, day, fromMs)) {
+    if (instant.atMs >= beforeMs) break;
+    if (instant.atMs >= fromMs) last = instant;
+  }
+  return last;
 }
 
 /** Instants in [fromMs, toMs), computed as they are asked for. Ends also where none comes within the search limit. */

@@ -61,6 +61,11 @@ export const forecastRunSchema = z.object({
   timeZone: z.string(),
   /** Empty, or what a change of clocks has to do with it: `gap-shifted`, `overlap-first`, `overlap-last`. */
   note: z.string(),
+  /**
+   * Of a run that is due because one of another schedule has ended: whose. `at` is then no instant but the expected end of that one, which is
+   * taken to succeed.
+   */
+  after: z.object({ schedule: nameSchema, on: z.enum(['success', 'completion', 'failure']) }).nullable(),
   /** What is expected to become of it as things are; `startsAt` is later than `at` where it is deferred or queued, null where it does not start. */
   outcome: z.enum(['starts', 'deferred', 'queued', 'skipped', 'refused']),
   startsAt: time.nullable(),

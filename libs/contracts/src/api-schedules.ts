@@ -100,3 +100,26 @@ export const backfillSchema = z.object({
   alreadyRan: z.int(),
 });
 export type Backfill = z.infer<typeof backfillSchema>;
+
+/** `GET /schedules/:name/notifications`: what was told of it lately, the newest first; kept for 90 days. */
+export const scheduleNotificationsSchema = z.object({
+  schedule: nameSchema,
+  items: z.array(
+    z.object({
+      at: time,
+      state: z.string(),
+      reason: z.string(),
+      /** Index in `notify` of the document as it was then, and the action. */
+      item: z.int().min(0),
+      uses: z.string(),
+      attempts: z.int().min(0),
+      /** Null: it is tried again. */
+      outcome: z.enum(['sent', 'failed']).nullable(),
+      doneAt: nullableTime,
+      /** Of one that is tried again: when. */
+      nextAt: nullableTime,
+      error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    }),
+  ),
+});
+export type ScheduleNotifications = z.infer<typeof scheduleNotificationsSchema>;

@@ -82,7 +82,7 @@ export const calendarDetailSchema = z.object({
       name: z.string(),
     }),
   ),
-  /** More than `MAX_STRETCHES` of either lie between, or than could be looked through: the last ones are missing. */
+  /** More than `MAX_STRETCHES` of either lie between, or than could be looked through: some are missing, those of the last moments first. */
   isCut: z.boolean(),
 });
 export type CalendarDetail = z.infer<typeof calendarDetailSchema>;

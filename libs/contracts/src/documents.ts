@@ -1,5 +1,6 @@
 import { scheduleConductShape } from './schedule-conduct.js';
 import { scheduleDeadlineShape } from './schedule-deadlines.js';
+import { scheduleNotifyShape } from './schedule-notify.js';
 import { checkOneTiming, scheduleTimingShape } from './schedule-timing.js';
 import { z } from 'zod';
 import { durationSchema } from './duration.js';
@@ -150,6 +151,7 @@ export const scheduleSpecSchema = z
     onClose: onCloseSchema.optional(),
     ...scheduleConductShape,
     ...scheduleDeadlineShape,
+    ...scheduleNotifyShape,
   })
   .superRefine(checkOneTiming);
 export type ScheduleSpec = z.infer<typeof scheduleSpecSchema>;

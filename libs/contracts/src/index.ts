@@ -37,3 +37,4 @@ export * from './patch-selection.js';
 export * from './patch-commands.js';
 export * from './patch-compliance.js';
 export * from './api-reports.js';
+export * from './schedule-notify.js';

@@ -13,6 +13,6 @@ export const scheduleAfterSchema = z.strictObject({
 });
 export type ScheduleAfter = z.infer<typeof scheduleAfterSchema>;
 
-export function afterText({ schedule, on }: ScheduleAfter): string {
+export function afterText({ schedule, on }: Pick<ScheduleAfter, 'schedule' | 'on'>): string {
   return `after ${schedule} ${{ success: 'succeeds', failure: 'fails', completion: 'ends' }[on]}`;
 }

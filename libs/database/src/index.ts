@@ -82,3 +82,4 @@ export * from './repositories/schedule-deadlines.js';
 export * from './repositories/patch-ledger.js';
 export * from './repositories/attempt-memos.js';
 export * from './repositories/patch-reports.js';
+export * from './repositories/schedule-notifications.js';

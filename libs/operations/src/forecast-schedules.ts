@@ -1,5 +1,5 @@
 import { nextInstants, instants, localTime, scheduleRecurrence, type Instant, type Recurrence } from '@fettle/calendar';
-import { afterText, FettleError, type Forecast } from '@fettle/contracts';
+import { afterText, FettleError, type Forecast, type ScheduleAfter } from '@fettle/contracts';
 import { listWaitingFires, type StoredSchedule, type Transaction } from '@fettle/database';
 import type { WaitingSince } from './forecast-outcomes.js';
 
@@ -9,6 +9,8 @@ export const MAX_INSTANTS_EACH = 500;
 export interface ComingInstant extends Instant {
   /** It waits already, and came earlier; null: it comes. */
   readonly waits: WaitingSince | null;
+  /** It is expected because a run of another schedule is expected to have ended then; null: it is an instant, or a fire that waits. */
+  readonly follows: ScheduleAfter | null;
 }
 
 export interface ComingInstants {
@@ -47,6 +49,7 @@ export async function waitingInstants(
         local: localTime(nominalAt, document.spec.timeZone),
         note: '' as const,
         waits: { ...waits, dueMs: dueAt?.getTime() ?? null },
+        follows: null,
       };
     });
 }
@@ -79,7 +82,7 @@ export function comingInstants(schedule: StoredSchedule, range: Range, limits: s
       `schedule ${name} is due more than ${MAX_INSTANTS_EACH} times: looked at up to ${found[MAX_INSTANTS_EACH - 1]?.at ?? ''}`,
     );
   }
-  const comes = found.slice(0, MAX_INSTANTS_EACH).map((instant) => ({ ...instant, waits: null }));
+  const comes = found.slice(0, MAX_INSTANTS_EACH).map((instant) => ({ ...instant, waits: null, follows: null }));
   if (comes.length > 0) return { schedule, instants: comes };
   const { after, cron, every, rrule, at, monthly } = document.spec;
   if (after !== undefined && [cron, every, rrule, at, monthly].every((one) => one === undefined))

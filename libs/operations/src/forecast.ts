@@ -1,18 +1,20 @@
 import { setImmediate } from 'node:timers/promises';
 import {
+  afterText,
   durationMs,
   type Forecast,
   type ForecastFinding,
   type ForecastQuery,
   type ForecastRun,
 } from '@fettle/contracts';
-import { listCapacityLimits, listEndedDurations, listScheduleRows } from '@fettle/database';
+import { listCapacityLimits, listEndedDurations, listScheduleRows, type StoredSchedule } from '@fettle/database';
 import { DEFAULT_LIMIT } from '@fettle/runbook';
 import type { OperationContext } from './context.js';
 import { findCollisions, MAX_PAIRS, type Occupation } from './forecast-collisions.js';
 import { DURATIONS_AMONG, DURATIONS_EACH, ForecastReading, type Coming } from './forecast-coming.js';
+import { followingInstants, inOrderOfFollowing, isFollower } from './forecast-followers.js';
 import { ForecastCalendars } from './forecast-gate.js';
-import { openOccupations } from './forecast-open-runs.js';
+import { openOccupations, type OpenOccupation } from './forecast-open-runs.js';
 import { deadlineFindings, plain, type ForecastOutcome } from './forecast-outcomes.js';
 import { comingInstants, waitingInstants, type ComingInstants } from './forecast-schedules.js';
 import { ForecastTargets, targetsView } from './forecast-targets.js';
@@ -41,7 +43,7 @@ export async function forecast(
   const fromMs = Math.ceil((options.now ?? new Date()).getTime() / 1000) * 1000;
   const range = { fromMs, toMs: fromMs + days * DAY_MS };
   const limits: string[] = [];
-  const { coming, idle } = await readSchedules(context, space, range, limits);
+  const schedules = await readSchedules(context, space, range, limits);
   const durations = await listEndedDurations(transaction, { space, among: DURATIONS_AMONG, each: DURATIONS_EACH });
   const targets = new ForecastTargets(context, space, asset);
   const open = await openOccupations(context, { space, fromMs, durations, targets, limits });
@@ -54,8 +56,7 @@ export async function forecast(
     calendars: await ForecastCalendars.read(context, space),
     limits,
   });
-  const known: Coming[] = [];
-  for (const one of coming) known.push(await reading.comingOf(one));
+  const { known, idle } = await comingRuns(reading, schedules, { ...range, open }, limits);
   // Others are in the way of those that touch the asset, though they are not shown.
   const isShown = ({ targets: own }: Coming): boolean => asset === null || (own !== null && own.assets.size > 0);
   return {
@@ -69,28 +70,75 @@ export async function forecast(
   };
 }
 
+interface ReadSchedules {
+  readonly all: readonly StoredSchedule[];
+  /** Those with instants of their own, or fires that wait. */
+  readonly coming: readonly ComingInstants[];
+  /** Those that may be due after runs of others as well. */
+  readonly followers: readonly StoredSchedule[];
+  readonly idle: Forecast['idle'];
+}
+
 async function readSchedules(
   { transaction }: OperationContext,
   space: string,
   range: { readonly fromMs: number; readonly toMs: number },
   limits: string[],
-): Promise<{ coming: ComingInstants[]; idle: Forecast['idle'] }> {
+): Promise<ReadSchedules> {
   const schedules = await listScheduleRows(transaction, { space, after: null, limit: MAX_SCHEDULES + 1 });
   if (schedules.length > MAX_SCHEDULES)
     limits.push(
       `there are more than ${MAX_SCHEDULES} schedules: those after ${schedules[MAX_SCHEDULES - 1]?.name ?? ''} are left out`,
     );
   const [coming, idle]: [ComingInstants[], Forecast['idle']] = [[], []];
+  const followers: StoredSchedule[] = [];
   for (const schedule of schedules.slice(0, MAX_SCHEDULES)) {
     const waiting = await waitingInstants(transaction, schedule, range, limits);
     const found = comingInstants(schedule, range, limits);
     const comes = 'state' in found ? [] : found.instants;
     if (waiting.length + comes.length > 0) coming.push({ schedule, instants: [...waiting, ...comes] });
-    if ('state' in found && (waiting.length === 0 || found.state !== 'not-due')) idle.push(found);
+    const isBarred = 'state' in found && (found.state === 'paused' || found.state === 'quarantined');
+    if (isFollower(schedule) && !isBarred) followers.push(schedule);
+    else if ('state' in found && (waiting.length === 0 || found.state !== 'not-due')) idle.push(found);
     // Others are served by the same thread.
     await setImmediate();
   }
-  return { coming: cutToMost(coming, limits), idle };
+  return { all: schedules, coming: cutToMost(coming, limits), followers, idle };
+}
+
+/** What comes by time, then what follows it, the ones that are followed first. */
+async function comingRuns(
+  reading: ForecastReading,
+  { all, coming, followers, idle }: ReadSchedules,
+  range: { readonly fromMs: number; readonly toMs: number; readonly open: readonly OpenOccupation[] },
+  limits: string[],
+): Promise<{ readonly known: readonly Coming[]; readonly idle: Forecast['idle'] }> {
+  const known = new Map<string, Coming>();
+  for (const one of coming)
+    if (!followers.includes(one.schedule)) known.set(one.schedule.name, await reading.comingOf(one));
+  const idleToo = [...idle];
+  let left = MAX_RUNS - coming.reduce((sum, { instants }) => sum + instants.length, 0);
+  for (const schedule of inOrderOfFollowing(followers)) {
+    const { after } = schedule.document.spec;
+    if (after === undefined) continue;
+    const followedId = all.find(({ name }) => name === after.schedule)?.id;
+    const openEndsMs = range.open.flatMap((one) =>
+      one.scheduleId === followedId && followedId !== undefined ? [one.endMs] : [],
+    );
+    const follows = followingInstants(schedule, { before: known.get(after.schedule), openEndsMs }, range, limits);
+    if (follows.length > left) limits.push(`more than ${MAX_RUNS} runs are due: some that follow others are left out`);
+    const own = coming.find((one) => one.schedule === schedule)?.instants ?? [];
+    const waiting = own.filter(({ waits }) => waits !== null);
+    const comes = [...own.filter(({ waits }) => waits === null), ...follows.slice(0, Math.max(0, left))];
+    left -= follows.length;
+    const instants = [...waiting, ...comes.sort((one, two) => Date.parse(one.at) - Date.parse(two.at))];
+    if (instants.length > 0) known.set(schedule.name, await reading.comingOf({ schedule, instants }));
+    else {
+      const reason = `it is due ${afterText(after)}, and no run of that is expected to end in these days`;
+      idleToo.push({ schedule: schedule.name, state: 'after', reason, instants: null });
+    }
+  }
+  return { known: [...known.values()], idle: idleToo };
 }
 
 /** The first runs in time of all schedules, where there are too many. */
@@ -148,7 +196,7 @@ async function runsOf(
 
 function runView(
   coming: Coming,
-  { at, local, note, waits }: ComingInstants['instants'][number],
+  { at, local, note, waits, follows }: ComingInstants['instants'][number],
   expected: ForecastOutcome | undefined,
   { collisions, seesAll }: { readonly collisions: readonly ForecastFinding[]; readonly seesAll: boolean },
 ): ForecastRun {
@@ -183,6 +231,7 @@ function runView(
     local,
     timeZone: spec.timeZone,
     note,
+    after: follows === null ? null : { schedule: follows.schedule, on: follows.on },
     outcome: broken === null ? (expected?.outcome ?? 'starts') : 'refused',
     startsAt: time(expected?.startMs),
     endsAt: time(expected?.endMs),

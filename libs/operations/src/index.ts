@@ -90,5 +90,6 @@ export { forecast, MAX_RUNS as MAX_FORECAST_RUNS } from './forecast.js';
 export { createFeed, listFeeds, revokeFeed, MAX_FEEDS_EACH } from './schedule-feeds.js';
 export * from './read-feed.js';
 export { followRun } from './follow-run.js';
+export { readScheduleNotifications } from './read-schedule-notifications.js';
 export { watchDeadline } from './watch-deadline.js';
 export * from './report-patches.js';

@@ -1,9 +1,11 @@
 import {
+  GateBudget,
   gateOf,
   gateStretches,
   type CalendarGate,
   type GateStretch,
   type ReadCalendar,
+  type Span,
   type Stretch,
 } from '@fettle/calendar';
 import {
@@ -59,7 +61,7 @@ export async function showCalendar(
     });
   }
   const stretches = gateStretches(gate, fromMs, toMs, MAX_STRETCHES + 1);
-  const closures = closuresBetween(calendar, fromMs, toMs);
+  const { closures, isCut: lacksClosures } = closuresBetween(calendar, fromMs, toMs);
   const assets = await countAssets(transaction, space, found);
   return {
     space,
@@ -76,7 +78,7 @@ export async function showCalendar(
     to: new Date(toMs).toISOString(),
     stretches: stretches.slice(0, MAX_STRETCHES).map((one) => stretchView(one, calendar)),
     closures: closures.slice(0, MAX_STRETCHES).map((one) => closureView(one, calendar)),
-    isCut: stretches.length > MAX_STRETCHES || closures.length > MAX_STRETCHES || (stretches.at(-1)?.toMs ?? 0) < toMs,
+    isCut: stretches.length > MAX_STRETCHES || lacksClosures || (stretches.at(-1)?.toMs ?? 0) < toMs,
   };
 }
 
@@ -104,22 +106,35 @@ interface Closure extends Stretch {
   readonly name: string;
 }
 
-/** Freezes and holidays in the order of their begin; one more than is shown where there are more. */
-function closuresBetween({ freezes, holidays }: ReadCalendar, fromMs: number, toMs: number): Closure[] {
+/** Freezes and holidays in the order of their begin, as many as are shown; `isCut`: there are more, or it was too costly to look for all. */
+function closuresBetween(
+  { freezes, holidays }: ReadCalendar,
+  fromMs: number,
+  toMs: number,
+): { readonly closures: readonly Closure[]; readonly isCut: boolean } {
   const found: Closure[] = [];
+  const budget = new GateBudget();
+  const look = ({ cost }: Span, next: Stretch | null): Stretch | null => {
+    budget.spend(cost);
+    return next;
+  };
   for (const [reason, spans] of [
     ['freeze', freezes],
     ['holiday', holidays],
   ] as const) {
-    for (const span of spans) {
-      let next = span.at(fromMs) ?? span.after(fromMs);
+    // Fixed ones cost next to nothing: of an imported list none is missing because of rules beside it.
+    for (const span of [...spans].sort((one, two) => one.cost - two.cost)) {
+      if (budget.isSpent) break;
+      let next = look(span, span.at(fromMs)) ?? look(span, span.after(fromMs));
       for (let count = 0; next !== null && next.fromMs < toMs && count <= MAX_STRETCHES; count += 1) {
         found.push({ ...next, reason, name: span.name });
-        next = span.after(next.fromMs);
+        if (budget.isSpent) break;
+        next = look(span, span.after(next.fromMs));
       }
     }
   }
-  return found.sort((a, b) => a.fromMs - b.fromMs).slice(0, MAX_STRETCHES + 1);
+  const isCut = budget.isSpent || found.length > MAX_STRETCHES;
+  return { closures: found.sort((a, b) => a.fromMs - b.fromMs), isCut };
 }
 
 function closureView({ fromMs, toMs, reason, name }: Closure, { timeZone }: ReadCalendar) {

@@ -14,6 +14,7 @@ import {
   saveNextAt,
   saveScheduleAfter,
   saveScheduleDeadlines,
+  saveScheduleNotify,
   saveScheduleOwner,
   type Transaction,
 } from '@fettle/database';
@@ -58,6 +59,7 @@ export async function upsertSchedule(context: OperationContext, request: UpsertS
     startMs: spec.mustStartBy === undefined ? null : durationMs(spec.mustStartBy),
     finishMs: spec.mustFinishBy === undefined ? null : durationMs(spec.mustFinishBy),
   });
+  await saveScheduleNotify(transaction, id, spec.notify ?? null);
   const isSame = previous !== null && isDeepStrictEqual(timingOf(previous), timingOf(document));
   if (!isSame || (await quarantineOf(transaction, document)) !== null) await restart(transaction, id, document);
 }

@@ -23,6 +23,7 @@ export { declaredInputs, type DeclaredInput } from './document/declared-inputs.j
 export { lintDocuments, type LintFinding } from './lint/lint-documents.js';
 export { isLintCode, lintLevels, lintRules, type LintCode, type LintLevel, type LintRule } from './lint/rules.js';
 export { notificationInput, notifyActions, type RunNews } from './document/notification-input.js';
+export { scheduleNotificationInput, type ScheduleNews } from './document/schedule-notification-input.js';
 export { rehearse, type RehearsedCase, type RehearseOptions, type RehearseReport } from './rehearse/rehearse.js';
 export { shareOf, type Coverage, type CoveragePoint, type CoverageShare } from './rehearse/coverage.js';
 export { simulate, type SimulateRequest, type Simulation } from './rehearse/simulate.js';

@@ -6,7 +6,7 @@ libraries without any zone; zoneinfo and PEP 495 (fold) say which of them a chan
 
 import json
 import sys
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -15,18 +15,35 @@ from dateutil.rrule import rrulestr
 
 EPOCH = datetime(1970, 1, 1)
 SECOND = timedelta(seconds=1)
-MARGIN = timedelta(days=2)
+# No clock is further from UTC than 14 hours, and no gap of these years is longer than an hour or two.
+MARGIN = timedelta(hours=18)
+PERIODS = {
+    "SECONDLY": SECOND,
+    "MINUTELY": timedelta(minutes=1),
+    "HOURLY": timedelta(hours=1),
+    "DAILY": timedelta(days=1),
+    "WEEKLY": timedelta(days=7),
+}
 
 
 def seconds(moment):
     return (moment - EPOCH) // SECOND
 
 
+def begin_of(rule, first):
+    """1970-01-01, or whole intervals later: the same times from then on, and dateutil need not walk through 50 years of minutes."""
+    parts = dict(part.split("=") for part in rule.split(";"))
+    period = PERIODS.get(parts["FREQ"])
+    if period is None or "COUNT" in parts:
+        return EPOCH
+    step = period * int(parts.get("INTERVAL", "1"))
+    return EPOCH + step * max(0, (first - EPOCH) // step - 1)
+
+
 @lru_cache(maxsize=4096)
-def local_times(kind, expression, start, first, last):
+def local_times(kind, expression, first, last):
     if kind == "rrule":
-        rule = rrulestr(expression, dtstart=EPOCH + timedelta(seconds=start))
-        return rule.between(first, last, inc=True)
+        return rrulestr(expression, dtstart=begin_of(expression, first)).between(first, last, inc=True)
     has_seconds = len(expression.split()) == 6
     iterator = croniter(expression, first - SECOND, second_at_beginning=has_seconds, max_years_between_matches=60)
     found = []
@@ -35,6 +52,32 @@ def local_times(kind, expression, start, first, last):
         if moment > last:
             return found
         found.append(moment)
+
+
+@lru_cache(maxsize=1)
+def both_readings(kind, expression, zone_name, begin, end):
+    """Each local time as seconds since 1970 by its first and by its second reading: the questions about a zone differ in policies only."""
+    zone = ZoneInfo(zone_name)
+    first = EPOCH + timedelta(seconds=begin) - MARGIN
+    last = EPOCH + timedelta(seconds=end) + MARGIN
+    found = []
+    for local in local_times(kind, expression, first, last):
+        early = local.replace(tzinfo=zone).utcoffset()
+        late = local.replace(tzinfo=zone, fold=1).utcoffset()
+        if early == late:
+            at = seconds(local - early)
+            found.append((at, at))
+            continue
+        # Only a reading that the clock really shows counts: in the hour after the last change that a file lists, CPython reads some
+        # local times by the rule that begins there (America/Godthab, 2023-10-28T23:32, though that clock is not moved that day).
+        shown = [at for at in (local - early, local - late) if clock(zone, at) == local]
+        both = shown * 2 if len(shown) == 1 else (local - early, local - late)
+        found.append((seconds(both[0]), seconds(both[1])))
+    return found
+
+
+def clock(zone, at):
+    return at.replace(tzinfo=timezone.utc).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def follows_elapsed_time(kind, expression):
@@ -46,27 +89,23 @@ def follows_elapsed_time(kind, expression):
 
 
 def instants(query):
-    zone = ZoneInfo(query["zone"])
     kind, expression = query["kind"], query["expression"]
     gap, overlap = query["gap"], query["overlap"]
     if follows_elapsed_time(kind, expression):
         gap, overlap = "skip", "both"
-    first = EPOCH + timedelta(seconds=query["from"]) - MARGIN
-    last = EPOCH + timedelta(seconds=query["to"]) + MARGIN
     found = set()
-    for local in local_times(kind, expression, query.get("start", 0), first, last):
-        early = local.replace(tzinfo=zone).utcoffset()
-        late = local.replace(tzinfo=zone, fold=1).utcoffset()
+    for early, late in both_readings(kind, expression, query["zone"], query["from"], query["to"]):
         if early == late:
-            found.add(seconds(local - early))
-        elif early < late:
+            found.add(early)
+        elif early > late:
+            # In a gap, the first reading is by the offset before it: later by the gap's length.
             if gap == "shift":
-                found.add(seconds(local - early))
+                found.add(early)
         else:
             if overlap != "last":
-                found.add(seconds(local - early))
+                found.add(early)
             if overlap != "first":
-                found.add(seconds(local - late))
+                found.add(late)
     return sorted(at for at in found if query["from"] <= at < query["to"])
 
 

@@ -7,6 +7,7 @@ import {
   pageOf,
   pageQuerySchema,
   pauseRequestSchema,
+  scheduleNotificationsSchema,
   scheduleSchema,
   scheduleWhySchema,
   spaceQuerySchema,
@@ -22,6 +23,7 @@ import type {
   PageQuery,
   PauseRequest,
   Schedule,
+  ScheduleNotifications,
   ScheduleWhy,
   SpaceQuery,
   TriggerRequest,
@@ -33,6 +35,7 @@ import {
   listSchedules,
   pauseSchedule,
   readLedger,
+  readScheduleNotifications,
   resumeSchedule,
   triggerSchedule,
   whySchedule,
@@ -144,5 +147,16 @@ export class SchedulesController {
     @Query({ schema: whyQuerySchema }) { space, at }: { space: string; at?: string },
   ): Promise<ScheduleWhy> {
     return this.runner.read((transaction) => whySchedule(transaction, { space, name }, { at }));
+  }
+
+  /** What was told of it lately, the newest first. */
+  @Get(':name/notifications')
+  @RequirePermission('document:read')
+  @Answers(200, scheduleNotificationsSchema)
+  notifications(
+    @Param({ schema: nameParamSchema }) { name }: { name: string },
+    @Query({ schema: spaceQuerySchema }) { space }: SpaceQuery,
+  ): Promise<ScheduleNotifications> {
+    return this.runner.read((transaction) => readScheduleNotifications(transaction, { space, name }));
   }
 }

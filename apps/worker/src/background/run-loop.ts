@@ -15,6 +15,8 @@ export const backgroundLocks = {
   'follow-schedules': 7_070_020,
   'watch-deadlines': 7_070_021,
   'compare-schedules': 7_070_053,
+  'send-schedule-notifications': 7_070_067,
+  'forget-schedule-news': 7_070_068,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;
 

@@ -22,6 +22,9 @@ export class SettleLedger {
   readonly starts: { readonly nominalMs: number; readonly atMs: number }[] = [];
   lastEndedMs: number | null = null;
   mostAtOnce = 0;
+  /** Kept beside the rows, in their order: settling asks every minute, and most rows wait no more. */
+  readonly #waiting = new Set<LedgerRow>();
+  readonly #nominals = new Set<number>();
   #runs: { readonly endsMs: number; isCancelled: boolean }[] = [];
 
   constructor(
@@ -41,9 +44,10 @@ export class SettleLedger {
   }
 
   waiting(): WaitingFire[] {
-    return this.rows.flatMap(({ nominalMs, source, outcome, dueAt }) =>
-      outcome === 'queued' || outcome === 'deferred' ? [{ nominalAt: nominalMs, source, outcome, dueAt }] : [],
-    );
+    return [...this.#waiting].map(({ nominalMs, source, outcome, dueAt }) => {
+      if (outcome !== 'queued' && outcome !== 'deferred') throw new Error(`${nominalMs} does not wait`);
+      return { nominalAt: nominalMs, source, outcome, dueAt };
+    });
   }
 
   last(): NonNullable<SettleInput['last']> | null {
@@ -58,9 +62,9 @@ export class SettleLedger {
     // Before anything is started: those that are under way.
     if (cancelRunning) for (const run of this.#runs) run.isCancelled = true;
     for (const end of ends) {
-      const row = this.rows.find((one) => one.nominalMs === Date.parse(end.nominalAt) && one.source === end.source);
-      if (row === undefined || (row.outcome !== 'queued' && row.outcome !== 'deferred'))
-        throw new Error(`${end.nominalAt} did not wait`);
+      const nominalMs = Date.parse(end.nominalAt);
+      const row = [...this.#waiting].find((one) => one.nominalMs === nominalMs && one.source === end.source);
+      if (row === undefined) throw new Error(`${end.nominalAt} did not wait`);
       this.#decide(row, end, at);
     }
     for (const decision of decisions) {
@@ -73,13 +77,14 @@ export class SettleLedger {
         row.decidedMs.push(at.nowMs);
         continue;
       }
-      if (this.rows.some((row) => row.nominalMs === nominalMs)) throw new Error(`${decision.nominalAt} has two rows`);
+      if (this.#nominals.has(nominalMs)) throw new Error(`${decision.nominalAt} has two rows`);
+      this.#nominals.add(nominalMs);
       const { instants, outcome, code, dueAt } = decision;
       const row: LedgerRow = {
         ...{ nominalMs, lastNominalMs, source: 'nominal', instants, outcome, code, dueAt },
         ...{ decidedMs: [], outcomes: [], first: null },
       };
-      const isQueued = this.rows.some((one) => one.outcome === 'queued');
+      const isQueued = [...this.#waiting].some((one) => one.outcome === 'queued');
       row.first = { said: `${outcome} ${code}`.trim(), isRunning: this.openRuns > 0, isQueued };
       this.rows.push(row);
       this.#decide(row, decision, at);
@@ -97,6 +102,8 @@ export class SettleLedger {
     Object.assign(row, { outcome, code, dueAt });
     row.decidedMs.push(at.nowMs);
     row.outcomes.push(outcome);
+    if (outcome === 'queued' || outcome === 'deferred') this.#waiting.add(row);
+    else this.#waiting.delete(row);
     if (outcome !== 'fired' && outcome !== 'caught-up') return;
     this.starts.push({ nominalMs: row.nominalMs, atMs: at.nowMs });
     this.#runs.push({ endsMs: at.realMs + at.runMs(), isCancelled: false });

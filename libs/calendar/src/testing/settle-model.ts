@@ -18,18 +18,22 @@ export interface ModelHistory {
  */
 export function firstOutcomes(
   history: ModelHistory,
-  instant: { readonly atMs: number; readonly decidedMs: number; readonly all: readonly number[] },
+  instant: { readonly index: number; readonly decidedMs: number; readonly all: readonly number[] },
   { isRunning, isQueued }: NonNullable<LedgerRow['first']>,
 ): readonly string[] {
   const { runOverlap, missed, whenClosed, catchUpMs, paused, closures } = history;
-  const { atMs, decidedMs, all } = instant;
+  const { index, decidedMs, all } = instant;
+  const atMs = all[index] ?? Number.NaN;
   const covers = (ranges: ModelHistory['paused'], ms: number): boolean =>
     ranges.some(([fromMs, toMs]) => fromMs <= ms && ms < toMs);
   if (covers(paused, atMs)) return ['skipped paused'];
   const latenessMs = decidedMs - atMs;
   if (latenessMs > catchUpMs || (missed === 'none' && latenessMs > ON_TIME_MS)) return ['missed late'];
-  const hasLater = all.some((one) => one > atMs && one <= decidedMs && !covers(paused, one));
-  if (missed !== 'all' && hasLater) return ['missed superseded'];
+  if (missed !== 'all') {
+    // They ascend.
+    for (let later = index + 1; later < all.length && (all[later] ?? 0) <= decidedMs; later += 1)
+      if (!covers(paused, all[later] ?? 0)) return ['missed superseded'];
+  }
   if (covers(closures, decidedMs)) {
     if (whenClosed === 'skip') return ['skipped freeze'];
     return whenClosed === 'refuse' ? ['refused freeze'] : ['deferred freeze', 'refused freeze'];

@@ -83,3 +83,22 @@ export async function countRaisedDeadlines(transaction: Transaction): Promise<Re
   );
   return Object.fromEntries(rows.map(({ kind, count }) => [kind, count]));
 }
+
+/**
+ * Forgets deadlines whose fire is in the ledger no more, among the `limit` oldest; returns how many. They live as long as the ledger's
+ * partitions do, which whoever runs the database drops from the oldest on.
+ */
+export async function forgetLostDeadlines(transaction: Transaction, limit: number): Promise<number> {
+  const rows: unknown[] = await transaction.query(
+    `WITH oldest AS (SELECT schedule_id, nominal_at, source, kind FROM schedule_deadline ORDER BY nominal_at LIMIT $1),
+       gone AS (
+         DELETE FROM schedule_deadline d USING oldest o
+         WHERE d.schedule_id = o.schedule_id AND d.nominal_at = o.nominal_at AND d.source = o.source AND d.kind = o.kind
+           AND NOT EXISTS (SELECT FROM fire f
+             WHERE f.schedule_id = o.schedule_id AND f.nominal_at = o.nominal_at AND f.source = o.source)
+         RETURNING 1)
+     SELECT 1 FROM gone`,
+    [limit],
+  );
+  return rows.length;
+}

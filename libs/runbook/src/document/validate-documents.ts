@@ -7,7 +7,7 @@ import { finding, orderedFindings } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { validateInputs } from './validate-inputs.js';
 import { validateDraft } from './validate-draft.js';
-import { validateNotify } from './validate-notify.js';
+import { validateNotify, validateScheduleNotify } from './validate-notify.js';
 import { validateRehearsal } from './validate-rehearsal.js';
 import { validateRunbook } from './validate-runbook.js';
 
@@ -120,6 +120,7 @@ function validateSchedule(
   }
   const { targets } = spec;
   if (targets !== undefined) checkExpression(at(['targets'], targets), findings, () => parseSelector(targets));
+  validateScheduleNotify(spec, places, options.actions, findings);
   // The runbook may stand elsewhere; the server checks the inputs against the version it knows.
   const runbook = seen.get(`Runbook/${metadata.space}/${spec.runbook}`)?.document;
   if (runbook?.kind !== 'Runbook') return;

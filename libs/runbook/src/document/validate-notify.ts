@@ -1,4 +1,4 @@
-import type { Finding, RunbookSpec } from '@fettle/contracts';
+import type { Finding, RunbookSpec, ScheduleSpec } from '@fettle/contracts';
 import { findExpressions, parseExpression, references } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
@@ -7,6 +7,7 @@ import type { DocumentPlaces } from './document-places.js';
 import { checkExpression } from './expression-findings.js';
 import { finding } from './findings.js';
 import { exampleNews, notificationInput, notifyActions } from './notification-input.js';
+import { exampleScheduleNews, scheduleNotificationInput } from './schedule-notification-input.js';
 import { checkAction } from './validate-action.js';
 
 /** Adds what is wrong with the notifications of a runbook of right shape. */
@@ -18,18 +19,52 @@ export function validateNotify(
 ): void {
   for (const [index, { uses, with: given }] of (spec.notify ?? []).entries()) {
     const base: JsonPath = ['spec', 'notify', index];
-    if (Object.hasOwn(actions, uses) && !notifyActions.includes(uses)) {
-      const path = [...base, 'uses'];
-      const message = `"${uses}" tells nobody; a notification uses ${notifyActions.join(' or ')}`;
-      const suggestion = closestName(uses, notifyActions);
-      findings.push(finding('unknown-action', message, { path, ...places.valueAt(path), suggestion }));
-      continue;
-    }
+    if (tellsNobody(uses, base, places, actions, findings)) continue;
     // What the run's news fills in is not missing.
     const input = notificationInput(uses, given, exampleNews);
     checkAction({ uses, with: { ...input } }, true, base, actions, { places, findings });
     checkTemplates(given, [...base, 'with'], places, findings);
   }
+}
+
+/** The same of a schedule, whose notifications take no expressions: there may be no run to read. */
+export function validateScheduleNotify(
+  spec: Pick<ScheduleSpec, 'notify'>,
+  places: DocumentPlaces,
+  actions: ActionRegistry,
+  findings: Finding[],
+): void {
+  for (const [index, { uses, with: given }] of (spec.notify ?? []).entries()) {
+    const base: JsonPath = ['spec', 'notify', index];
+    if (tellsNobody(uses, base, places, actions, findings)) continue;
+    const input = scheduleNotificationInput(uses, given, exampleScheduleNews);
+    checkAction({ uses, with: { ...input } }, true, base, actions, { places, findings });
+    for (const path of templatePaths(given, [...base, 'with'])) {
+      const message = 'a notification of a schedule is taken as it is: it has no expressions';
+      findings.push(finding('invalid-expression', message, { path, ...places.valueAt(path) }));
+    }
+  }
+}
+
+function tellsNobody(
+  uses: string,
+  base: JsonPath,
+  places: DocumentPlaces,
+  actions: ActionRegistry,
+  findings: Finding[],
+): boolean {
+  if (!Object.hasOwn(actions, uses) || notifyActions.includes(uses)) return false;
+  const path = [...base, 'uses'];
+  const message = `"${uses}" tells nobody; a notification uses ${notifyActions.join(' or ')}`;
+  const suggestion = closestName(uses, notifyActions);
+  findings.push(finding('unknown-action', message, { path, ...places.valueAt(path), suggestion }));
+  return true;
+}
+
+function templatePaths(value: unknown, path: JsonPath): JsonPath[] {
+  if (typeof value === 'string') return value.includes('${{') ? [path] : [];
+  const members = Array.isArray(value) ? [...value.entries()] : isRecord(value) ? Object.entries(value) : [];
+  return (members as [string | number, unknown][]).flatMap(([key, member]) => templatePaths(member, [...path, key]));
 }
 
 /** A notification reads what the run itself knows: its inputs and its counters, not what its steps returned. */

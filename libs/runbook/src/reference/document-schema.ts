@@ -194,6 +194,9 @@ export function sectionProperties(definitions: JsonSchema): Readonly<Record<Sect
     rollout: [at(spec, 'rollout', 'properties')],
     schedule: [at(definitions, 'Schedule', 'properties', 'spec', 'properties')],
     notification: [at(spec, 'notify', 'items', 'properties')],
+    scheduleNotification: [
+      at(definitions, 'Schedule', 'properties', 'spec', 'properties', 'notify', 'items', 'properties'),
+    ],
     capacityLimit: [at(definitions, 'Capacity', 'properties', 'spec', 'properties')],
     calendar: [calendar],
     window: ['windows', 'freezes'].map((name) => at(calendar, name, 'items', 'properties')),

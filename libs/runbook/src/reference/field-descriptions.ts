@@ -102,6 +102,8 @@ export const fieldSections = {
       jitter: 'each instant comes later by up to this much, the same at each reckoning; never as late as the next one',
       mustStartBy: 'so long after the instant a run must have started; where it cannot any more, that is said once',
       mustFinishBy: 'so long after the instant a run must have finished',
+      notify:
+        'who is told of the schedule itself, in one of the states `on`, by the action `uses` with the input `with`',
       inputs: "checked against the runbook's schema",
       targets: "selector that narrows the runbook's, never widens it",
       catchUp: 'how late a fire may still start; later ones are recorded as missed',
@@ -114,6 +116,15 @@ export const fieldSections = {
       whenClosed:
         'while a calendar is closed: the instant is `refuse`d, `skip`ped, or `defer`red to the next opening; absent: `skip`',
       pauseOnFailure: 'a run that fails or times out pauses the schedule',
+    },
+  },
+  scheduleNotification: {
+    title: 'notify of a schedule',
+    intro: 'Tells somebody what became of the schedule; of its runs, the `notify` of the runbook tells.',
+    fields: {
+      on: '`deadline-missed`: `mustStartBy` or `mustFinishBy` cannot be met any more; `refused`: an instant could not start its run; `missed`: it came to be looked at later than `catchUp` allows; `quarantined`: the schedule cannot be reckoned',
+      uses: 'how: an action that notifies',
+      with: "the action's input, without expressions; what happened is filled in where it is not given",
     },
   },
   capacityLimit: {

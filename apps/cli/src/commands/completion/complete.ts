@@ -37,6 +37,7 @@ const argumentNames: Readonly<Record<string, NameKind>> = {
   'schedule trigger': 'schedule',
   'schedule preview': 'schedule',
   'schedule ledger': 'schedule',
+  'schedule notifications': 'schedule',
   'schedule why': 'schedule',
   'schedule backfill': 'schedule',
   'asset show': 'asset',

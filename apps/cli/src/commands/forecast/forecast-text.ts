@@ -1,4 +1,4 @@
-import type { Forecast, ForecastRun } from '@fettle/contracts';
+import { afterText, type Forecast, type ForecastRun } from '@fettle/contracts';
 import type { Output } from '../../output/output.js';
 import { duration, neutralise, plural } from '../../output/text.js';
 import { inZone } from '../schedule/fire-text.js';
@@ -121,9 +121,10 @@ function assetsText({ targets }: ForecastRun): string {
 }
 
 /** The schedule's own clock where it is another than the reader's, and what a change of clocks did. */
-function noteText({ local, timeZone, note, more }: ForecastRun & { more: string }, zone: string): string {
+function noteText({ local, timeZone, note, after, more }: ForecastRun & { more: string }, zone: string): string {
   const clock = timeZone === zone ? '' : `${local.slice(0, 10)} ${local.slice(11, 16)} ${timeZone}`;
-  return [clock, dstNotes[note] ?? note, more].filter((text) => text !== '').join('; ');
+  const follows = after === null ? '' : `expected ${afterText(after)}`;
+  return [clock, dstNotes[note] ?? note, follows, more].filter((text) => text !== '').join('; ');
 }
 
 function day(at: string, zone: string): string {

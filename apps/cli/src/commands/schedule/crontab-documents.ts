@@ -1,6 +1,7 @@
 import { assertTimeZone, parseCron } from '@fettle/calendar';
 import { actionContracts } from '@fettle/activities/contracts';
 import { API_VERSION, FettleError, runbookDocumentSchema } from '@fettle/contracts';
+import { doubtfulSecrets, inlineSecrets, looksSecretName, masked } from './crontab-secrets.js';
 import type { CrontabJob, CrontabLine } from './crontab.js';
 
 export interface CrontabOptions {
@@ -53,11 +54,8 @@ const ofTheDaemon: Readonly<Record<string, string | undefined>> = {
 
 /** What documents refuse (YAML 1.2 section 5.1): control characters but tab and line ends, halves of characters, and two that are none. */
 const UNPRINTABLE = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|[\u{d800}-\u{dfff}]|[\u{fffe}\u{ffff}]/u;
-const SECRET = /pass(word|wd)?|secret|token|api_?key|credential/i;
 const looksSecret =
   'it looks like a secret, and documents hold none: make it a credential and name it in secretEnvironment of the steps';
-/** `NAME=value` as a word of a shell's line; the value in quotes or up to where the word ends. */
-const ASSIGNMENT = /(?<![^\s;&|(){}`])([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&|()]+)/g;
 
 /** Documents of a crontab's jobs, and what became of each line. */
 export function documentsOfCrontab(lines: readonly CrontabLine[], options: CrontabOptions): ImportedCrontab {
@@ -98,7 +96,7 @@ function importVariable(line: Extract<CrontabLine, { readonly kind: 'environment
   if (ownNote !== undefined) return { ...done, notes: [ownNote] };
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
     return { ...done, became: 'not imported', notes: [`"${name.slice(0, 60)}" is no name of a variable`] };
-  if (SECRET.test(name) && value !== '') {
+  if ((looksSecretName(name) && value !== '') || inlineSecrets(value).length > 0) {
     return { ...done, text: `${name}=…`, became: 'not imported', notes: [looksSecret] };
   }
   state.environment = { ...state.environment, [name]: value };
@@ -121,7 +119,7 @@ function importJob(
   if (refused !== null) return { ...done, became: 'not imported', name: null, notes: [refused] };
   const secrets = inlineSecrets(job.command);
   if (secrets.length > 0) {
-    const note = `the command sets ${secrets.map(({ name }) => name).join(', ')}: ${looksSecret}, without it in the line`;
+    const note = `the command has a value after ${secrets.map(({ name }) => name).join(', ')}: ${looksSecret}, without it in the line`;
     return { ...done, text: masked(line.text, secrets), became: 'not imported', name: null, notes: [note] };
   }
   const timing = isReboot(job) ? null : timingOf(job);
@@ -157,29 +155,6 @@ function importJob(
     spec: { runbook: name, ...when, timeZone: state.zone, overlap: 'allow' },
   });
   return { ...done, became: 'schedule', name, notes: [...note, ...notes] };
-}
-
-interface InlineSecret {
-  readonly name: string;
-  readonly value: string;
-}
-
-/** Secrets that the line itself sets; where the shell reads them from elsewhere, or it names a file of them, there is none in the line. */
-function inlineSecrets(command: string): InlineSecret[] {
-  return [...command.matchAll(ASSIGNMENT)]
-    .map(([, name = '', value = '']) => ({ name, value }))
-    .filter(({ name }) => SECRET.test(name) && !/(file|path|dir)$/i.test(name))
-    .filter(({ value }) => !/^("?[$`]|""$|''$)/.test(value));
-}
-
-/** Without the values, as far as the line of the file has them as the command has. */
-function masked(text: string, secrets: readonly InlineSecret[]): string {
-  const [first] = secrets;
-  const at = first === undefined ? -1 : text.indexOf(`${first.name}=`);
-  const isWhole = secrets.every(({ name, value }) => text.includes(`${name}=${value}`));
-  // A value with an escaped "%" stands otherwise in the file: then all after the first name is left out.
-  if (!isWhole) return `${text.slice(0, at + (first?.name.length ?? 0) + 1)}…`;
-  return secrets.reduce((left, { name, value }) => left.replaceAll(`${name}=${value}`, `${name}=…`), text);
 }
 
 /** Null: a document can hold the job. */
@@ -256,6 +231,10 @@ function timingOf({ when }: CrontabJob): Timing {
 
 function notesOf(job: CrontabJob, state: State): string[] {
   return [
+    ...doubtfulSecrets(job.command).map(
+      (option) =>
+        `what follows ${option} may be a secret, and would stand in the runbook: look at it before you apply it`,
+    ),
     ...(job.standardInput === null
       ? []
       : ['"%": what follows the first one is the standard input of the command, further ones are line ends']),

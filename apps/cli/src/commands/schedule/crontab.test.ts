@@ -72,10 +72,37 @@ describe('a crontab', () => {
       ['schedule', expect.stringContaining('LANG=C')],
     ]);
     expect(lines[0]?.notes).toEqual([
-      'the command sets PGPASSWORD: it looks like a secret, and documents hold none: make it a credential and name it in secretEnvironment of the steps, without it in the line',
+      'the command has a value after PGPASSWORD: it looks like a secret, and documents hold none: make it a credential and name it in secretEnvironment of the steps, without it in the line',
     ]);
     expect(documents).toHaveLength(2);
     expect(JSON.stringify([documents, lines])).not.toMatch(/hunter2|a b|x\\*%y/);
+  });
+
+  it('takes in no secret among the arguments of a command, and warns where it may be one', () => {
+    const { documents, lines } = imported(
+      [
+        '0 1 * * * backup --password=hunter2 --user=root',
+        '1 1 * * * mysqldump -u root -phunter2 shop | gzip > /srv/shop.gz',
+        '2 1 * * * curl -u olga:hunter2 https://example.org/ping',
+        '3 1 * * * push https://olga:hunter2@example.org/repo.git',
+        '4 1 * * * sync --api-key hunter2x /srv',
+        '5 1 * * * ssh -p2222 host true; mkdir -p /srv/a; sync --password-file=/etc/pw --token="$TOKEN" --no-password -v',
+        'BACKUP_URL=ftp://olga:hunter2@example.org/',
+      ].join('\n'),
+    );
+    expect(lines.map(({ became, text }) => [became, text])).toEqual([
+      ['not imported', '0 1 * * * backup --password=… --user=root'],
+      ['not imported', '1 1 * * * mysqldump -u root -p… shop | gzip > /srv/shop.gz'],
+      ['not imported', '2 1 * * * curl -u olga:… https://example.org/ping'],
+      ['not imported', '3 1 * * * push https://olga:…@example.org/repo.git'],
+      ['schedule', '4 1 * * * sync --api-key hunter2x /srv'],
+      ['schedule', expect.stringContaining('ssh -p2222')],
+      ['not imported', 'BACKUP_URL=…'],
+    ]);
+    expect(lines[0]?.notes[0]).toMatch(/^the command has a value after --password: it looks like a secret/);
+    expect(lines[4]?.notes).toEqual([expect.stringMatching(/^what follows --api-key may be a secret/)]);
+    expect(lines[5]?.notes).toEqual([]);
+    expect(JSON.stringify([documents, lines])).not.toMatch(/hunter2\b/);
   });
 
   it('names a user in the system form, and gives what follows % to standard input', () => {

@@ -9,6 +9,7 @@ import {
 } from '../../session/options.js';
 import type { Session } from '../../session/session.js';
 import { backfillSchedule, showLedger, showWhy } from './ledger.js';
+import { showNotifications } from './notifications.js';
 import { pauseSchedule, resumeSchedule, triggerSchedule } from './operate-schedule.js';
 import { addFeedCommands } from '../forecast/feeds.js';
 import { listSchedules, showSchedule } from './read-schedules.js';
@@ -43,6 +44,10 @@ export function addScheduleCommands(program: Command, session: Session): void {
     .addOption(waitApprovalOption())
     .action(session.act(triggerSchedule));
   addLedger(schedule, session);
+  withSpace(schedule.command('notifications'))
+    .description('show what was told of a schedule lately, to whom its "notify" says, and whether it arrived')
+    .argument('<name>')
+    .action(session.act(showNotifications));
   withSpace(schedule.command('preview'))
     .description(
       'show the next fires of a stored schedule, of those in a file, or of what the options say; offline but for the first',
