@@ -3,10 +3,14 @@ import { useCredential } from './asset/use-credential.js';
 import type { ActionName } from './contracts.js';
 import { putFile } from './file/put.js';
 import { restoreFile } from './file/restore.js';
+import { rebootHost } from './host/reboot.js';
 import { requestHttp } from './http/request.js';
 import type { ControlAction, TargetAction } from './implementation.js';
 import { sendMail } from './notify/mail.js';
 import { sendWebhook } from './notify/webhook.js';
+import { installPatches } from './patch/install.js';
+import { restorePatches } from './patch/restore.js';
+import { scanPatches } from './patch/scan.js';
 import { runCommand } from './ssh/run.js';
 import { runScript } from './ssh/script.js';
 
@@ -21,6 +25,10 @@ export const actions = {
   'asset.use-credential': useCredential,
   'notify.webhook': sendWebhook,
   'notify.mail': sendMail,
+  'patch.scan': scanPatches,
+  'patch.install': installPatches,
+  'patch.restore': restorePatches,
+  'host.reboot': rebootHost,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;
 
 export function findAction(name: string): TargetAction | ControlAction | undefined {

@@ -3,9 +3,13 @@ import { assetGather } from './asset/gather.contract.js';
 import { assetUseCredential } from './asset/use-credential.contract.js';
 import { filePut } from './file/put.contract.js';
 import { fileRestore } from './file/restore.contract.js';
+import { hostReboot } from './host/reboot.contract.js';
 import { httpRequest } from './http/request.contract.js';
 import { notifyMail } from './notify/mail.contract.js';
 import { notifyWebhook } from './notify/webhook.contract.js';
+import { patchInstall } from './patch/install.contract.js';
+import { patchRestore } from './patch/restore.contract.js';
+import { patchScan } from './patch/scan.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
@@ -13,9 +17,13 @@ export { assetGather, gatherCommands, gatherNames, type GatherName } from './ass
 export { assetUseCredential } from './asset/use-credential.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
 export { fileRestore } from './file/restore.contract.js';
+export { hostReboot } from './host/reboot.contract.js';
 export { httpRequest } from './http/request.contract.js';
 export { mailPort, notifyMail } from './notify/mail.contract.js';
 export { notifyWebhook } from './notify/webhook.contract.js';
+export { patchInstall } from './patch/install.contract.js';
+export { patchRestore } from './patch/restore.contract.js';
+export { patchScan } from './patch/scan.contract.js';
 export { becomeUser, type BecomeInput } from './ssh/become.contract.js';
 export { MAX_KEPT_OUTPUT_BYTES } from './ssh/command.contract.js';
 export { sshRun } from './ssh/run.contract.js';
@@ -32,6 +40,10 @@ export const actionContracts = {
   'asset.use-credential': assetUseCredential,
   'notify.webhook': notifyWebhook,
   'notify.mail': notifyMail,
+  'patch.scan': patchScan,
+  'patch.install': patchInstall,
+  'patch.restore': patchRestore,
+  'host.reboot': hostReboot,
 } as const satisfies Record<string, ActionContract>;
 
 export type ActionName = keyof typeof actionContracts;

@@ -11,6 +11,7 @@ import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fett
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
 import type { BecomeInput } from './contracts.js';
+import type { PatchLedger, PatchLookup } from './patch/ledger.js';
 
 /**
  * The value of a credential by its name. Of the kinds given; without them a `password` on a target, and a `token` where the run
@@ -37,6 +38,8 @@ export interface TargetContext {
   /** Masks what was opened so far in a stream of bytes: for output that is cut before it is given back. */
   readonly redactor: () => Redactor;
   readonly saveFacts: (facts: GatheredFacts) => Promise<void>;
+  readonly patches: PatchLedger;
+  readonly memo: MemoContext;
   /** Who would sign in with this credential, and with what; nobody has tried. Only for credentials that the input names. */
   readonly identity: (name: string) => Promise<{ readonly user: string; readonly credential: SshCredential }>;
   /** Makes it the credential of the asset's endpoint (null: changes nothing); gives the one that it had. */
@@ -55,6 +58,18 @@ export interface UndoContext {
   readonly keeps: boolean;
   /** While it is undone: how the step ended; null: it is done. */
   readonly of: StepState | null;
+}
+
+/** What an attempt keeps of the time before its effect, under its token: known to whoever takes it over. Never a secret. */
+export interface MemoContext {
+  recall(): Promise<KeptMemo | null>;
+  /** Keeps it before the effect; gives what was kept first. */
+  keep(value: Readonly<Record<string, unknown>>): Promise<KeptMemo>;
+}
+
+export interface KeptMemo {
+  readonly value: Readonly<Record<string, unknown>>;
+  readonly ageMs: number;
 }
 
 /** What an attempt knows whose command lives on the host under its token. */
@@ -132,6 +147,7 @@ export type ProbeContext = Pick<
   readonly wantsDiff: boolean;
   /** Token of an attempt that may be at work still: a probe that finds its processes cannot tell. Null: there is none. */
   readonly lostToken: string | null;
+  readonly patches: PatchLookup;
 };
 
 /** What a probe found out, with what later steps may read where the effect is there. */

@@ -40,6 +40,10 @@ import { MarkStoppedTargets1790000000065 } from './1790000000065-mark-stopped-ta
 import { TellFinallyLeft1790000000066 } from './1790000000066-tell-finally-left.js';
 import { NotifyOfSchedules1790000000067 } from './1790000000067-notify-of-schedules.js';
 import { OrderDeadlines1790000000068 } from './1790000000068-order-deadlines.js';
+import { CreatePatchVersions1790000000069 } from './1790000000069-create-patch-versions.js';
+import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scans.js';
+import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
+import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
@@ -86,5 +90,9 @@ export const migrations = [
   TellFinallyLeft1790000000066,
   NotifyOfSchedules1790000000067,
   OrderDeadlines1790000000068,
+  CreatePatchVersions1790000000069,
+  CreatePatchScans1790000000070,
+  CreatePatchInstalls1790000000071,
+  CreateAttemptMemos1790000000072,
   WakeSchedulesTogether1790000000073,
 ];

@@ -70,6 +70,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', '/api/v1/schedules/none/trigger', 'schedule:operate'],
   ...forecastRoutes(unknownRun),
   ['GET', '/api/v1/assets', 'asset:read'],
+  ['GET', '/api/v1/reports/patches', 'asset:read'],
   ['POST', '/api/v1/assets/import', 'asset:import'],
   ['GET', '/api/v1/assets/none', 'asset:read'],
   ['PUT', '/api/v1/assets/none', 'asset:write', { kind: 'nothing' }],

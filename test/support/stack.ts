@@ -30,6 +30,11 @@ export interface StackSettings {
   readonly temporalAddress?: string;
 }
 
+/** What is needed of an sshd to make assets of its addresses. */
+export interface SshHosts extends Pick<Sshd, 'port' | 'address' | 'hostKeys'> {
+  readonly account: Pick<Sshd['account'], 'user' | 'privateKey'>;
+}
+
 /** One worker process; it can be killed like any other. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
@@ -156,7 +161,7 @@ export class TestStack {
 
   /** Assets `host-000`, ... that are addresses of one sshd, with its key pinned and its account's key as credential. */
   async addHosts(
-    sshd: Sshd,
+    sshd: SshHosts,
     count: number,
     options: { readonly prefix?: string; readonly first?: number } = {},
   ): Promise<string[]> {

@@ -26,7 +26,9 @@ import {
   type TargetContext,
   type UndoContext,
 } from '../implementation.js';
+import { patchLedger } from '../patch/ledger.js';
 import { HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
+import { attemptMemo } from './attempt-memo.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { judgeError, storedError } from './judge-error.js';
@@ -316,6 +318,8 @@ async function targetContext(
         ),
       );
     },
+    patches: patchLedger(services, request.run, asset.id),
+    memo: attemptMemo(services, request.run.runId, asset.id, request.token),
     ...credentialChange(services, request.run, asset, request.secrets),
     note: (text) => request.log.note(text),
     detached: isDetached || started.detached ? detachedContext(request, effect) : null,

@@ -1,5 +1,6 @@
 import type { TargetAsset } from '@fettle/database';
 import type { ProbeContext, Probed } from '../implementation.js';
+import { patchLookup } from '../patch/ledger.js';
 import type { Preparation } from './execute-attempt.js';
 import { storedError } from './judge-error.js';
 import type { AttemptSecrets } from './secrets.js';
@@ -36,6 +37,7 @@ export async function askProbe(
     ...(await targetConnection(asset, prepared.endpoint, secrets)),
     ...options,
     ssh: services.ssh,
+    patches: patchLookup(services, asset.space),
     timeoutMs: Math.min(prepared.timeoutMs, PROBE_TIMEOUT_MS),
     secret: (name, kinds = ['password']) => secrets.value(name, kinds),
     redactor: () => secrets.redactions.redactor(),

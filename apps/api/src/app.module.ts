@@ -28,6 +28,7 @@ import { PermissionGuard } from './common/permission.guard.js';
 import { ProblemFilter } from './common/problem.filter.js';
 import { RequestPipe } from './common/request.pipe.js';
 import { PrincipalsController } from './principals/principals.controller.js';
+import { ReportsController } from './reports/reports.controller.js';
 import { API_SETTINGS, type ApiSettings } from './settings.js';
 import { MetricsController } from './system/metrics.controller.js';
 import { Metrics } from './system/metrics.js';
@@ -54,6 +55,7 @@ export const controllers = [
   CalendarsController,
   ForecastController,
   FeedsController,
+  ReportsController,
 ];
 
 /** The composition root of the API: an explicit list of controllers and the few providers they share. */

@@ -80,3 +80,6 @@ export * from './repositories/schedule-feeds.js';
 export * from './repositories/schedule-follows.js';
 export * from './repositories/schedule-deadlines.js';
 export * from './repositories/schedule-notifications.js';
+export * from './repositories/patch-ledger.js';
+export * from './repositories/attempt-memos.js';
+export * from './repositories/patch-reports.js';

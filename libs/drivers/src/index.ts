@@ -20,3 +20,14 @@ export { sendMail, type MailRequest, type MailServer } from './transport/smtp/se
 export { renderMail, type Mail } from './transport/smtp/mail-message.js';
 export { MAX_JUMPS } from './transport/ssh/jump-hosts.js';
 export type { FileLook, LookAtFileRequest } from './transport/ssh/look-at-file.js';
+export {
+  lastWords,
+  managerFailure,
+  type HostCommandEnd,
+  type HostCommands,
+  type InstallCommand,
+  type PackageProvider,
+  type SimulatedInstall,
+} from './provider/provider.js';
+export { detectProvider } from './provider/detect.js';
+export { AptInstallReport as InstallReport } from './provider/apt/install-report.js';

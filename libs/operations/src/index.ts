@@ -92,3 +92,4 @@ export * from './read-feed.js';
 export { followRun } from './follow-run.js';
 export { readScheduleNotifications } from './read-schedule-notifications.js';
 export { watchDeadline } from './watch-deadline.js';
+export * from './report-patches.js';

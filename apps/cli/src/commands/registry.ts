@@ -15,6 +15,7 @@ import { addLintCommand } from './lint/index.js';
 import { addPlanCommand } from './plan/index.js';
 import { addPrincipalCommands } from './principal/index.js';
 import { addRehearseCommand } from './rehearse/index.js';
+import { addReportCommands } from './report/index.js';
 import { addRunCommands } from './run/index.js';
 import { addScheduleCommands } from './schedule/index.js';
 import { addStackCommands } from './stack/index.js';
@@ -47,7 +48,7 @@ export const commandGroups: readonly CommandGroup[] = [
     ],
   },
   { title: 'Documents:', commands: [addDocumentCommands, addLintCommand, addRehearseCommand] },
-  { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand] },
+  { title: 'Inventory:', commands: [addAssetCommands, addCredentialCommands, addInventoryCommand, addReportCommands] },
   {
     title: 'Who, and what they did:',
     commands: [addWhoamiCommand, addPrincipalCommands, addTokenCommands, addAuditCommands],

@@ -1,0 +1,144 @@
+import { Buffer } from 'node:buffer';
+import { durationMs, FettleError, packageEnvironment, type HostPackages, type PatchSelection } from '@fettle/contracts';
+import { detectProvider, InstallReport, type Become, type HostCommands, type PackageProvider } from '@fettle/drivers';
+import { patchInstall } from '../contracts.js';
+import {
+  driverBecome,
+  targetAction,
+  type ActionEnd,
+  type DetachedMemory,
+  type ProbeContext,
+  type Probed,
+  type TargetContext,
+} from '../implementation.js';
+import { executeDetached } from '../ssh/execute-detached.js';
+import { chooseUpdates, rulesOf, type InstallInput } from './choose-updates.js';
+import { hostCommands } from './host-commands.js';
+import { installError, outputOf, resultsOf, resultText, type InstallOutput } from './install-results.js';
+
+/** What was read of the output of installations that this worker looks after. */
+const reports = new WeakMap<DetachedMemory, InstallReport>();
+
+export const installPatches = targetAction(
+  patchInstall,
+  async (input, context, { becomeUser }) => {
+    const become = await driverBecome(becomeUser, input.become, context.secret);
+    const commands = hostCommands(context, become, context.note);
+    const provider = await detectProvider(commands);
+    const kept = await context.patches.chosen(context.token);
+    if (kept !== null) return install(input, context, { become, commands, provider, selection: kept });
+    if (input.refresh) await provider.refresh(commands, durationMs(input.lockWait));
+    const host = await provider.read(commands);
+    const rules = rulesOf(input);
+    const found = await chooseUpdates(provider, commands, host, rules, await context.patches.scanned(host));
+    refuseMissing(input, found, context);
+    if (found.selected.length === 0 && !host.isInterrupted) return nothingToDo(found, host, context);
+    const { token, undo } = context;
+    const attempt = { token, stepToken: undo.stepToken };
+    const selection = await context.patches.choose(attempt, { ...found, manager: provider.manager });
+    return install(input, context, { become, commands, provider, selection });
+  },
+  (input, context, _look, { becomeUser }) => probe(input, context, becomeUser),
+);
+
+/** Versions that were asked for by name and that nobody offers: said before anything is done. */
+function refuseMissing({ updates }: InstallInput, { skipped }: PatchSelection, { asset }: TargetContext): void {
+  const missing = skipped.filter(({ reason }) => updates === 'exact' && reason === 'not-offered');
+  if (missing.length === 0) return;
+  const named = missing.slice(0, 10).map(({ name, version }) => `${name} ${version}`);
+  throw new FettleError({
+    code: 'version-not-offered',
+    message: `${asset.name}: its package sources do not offer ${named.join(', ')}; nothing was installed.`,
+    remedy: 'Keep tested versions in a source of your own, or choose versions that are on offer (fettle: patch.scan).',
+    detail: { mayHaveStarted: false },
+  });
+}
+
+function nothingToDo(found: PatchSelection, host: HostPackages, context: TargetContext): ActionEnd<InstallOutput> {
+  context.output('stdout', Buffer.from(resultText([], found)));
+  const output = outputOf([], found, host, { isRepaired: false, services: [] });
+  return { state: 'succeeded', exitCode: 0, error: null, output };
+}
+
+interface Work {
+  readonly become: Become | undefined;
+  readonly commands: HostCommands;
+  readonly provider: PackageProvider;
+  readonly selection: PatchSelection;
+}
+
+async function install(
+  input: InstallInput,
+  context: TargetContext,
+  { become, commands, provider, selection }: Work,
+): Promise<ActionEnd<InstallOutput>> {
+  const command = provider.install(selection.selected, durationMs(input.lockWait));
+  const { exitCode, report } = await carryOut(command, context, become);
+  const after = await provider.read(commands);
+  await context.patches.scanned(after);
+  const results = resultsOf(selection, after, report);
+  await context.patches.ended(context.token, results);
+  context.output('stdout', Buffer.from(`\n${resultText(results, selection)}`));
+  const shown = command.shown.slice(0, 2).join(' ');
+  const error = installError({ host: context.asset.name, command: shown, exitCode, results, report });
+  const output = outputOf(results, selection, after, report);
+  return error === null
+    ? { state: 'succeeded', exitCode, error, output }
+    : { state: 'failed', exitCode, error, output: null };
+}
+
+/** Detached wherever the host can; its output is read whoever began it. */
+export async function carryOut(
+  { argv, stdin }: { readonly argv: readonly string[]; readonly stdin: Buffer },
+  context: TargetContext,
+  become: Become | undefined,
+): Promise<{ exitCode: number; report: InstallReport }> {
+  const report = (context.detached && reports.get(context.detached.memory)) ?? new InstallReport();
+  if (context.detached !== null) reports.set(context.detached.memory, report);
+  const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+  const output: TargetContext['output'] = (stream, chunk) => {
+    report.add(stream, decoders[stream].decode(chunk, { stream: true }));
+    context.output(stream, chunk);
+  };
+  const { timeoutMs, signal, token } = context;
+  const command = { argv, stdin, env: { ...packageEnvironment }, cwd: undefined, become, timeoutMs };
+  if (context.detached !== null) {
+    const found = await executeDetached(command, { ...context, output }, context.detached);
+    if (found !== 'attach') return { exitCode: found.exitCode, report };
+  }
+  const request = { ...command, signal, token, onOutput: output };
+  const end = await context.ssh.exec(context.endpoint, context.credential, request);
+  if ('exitCode' in end) return { exitCode: end.exitCode, report };
+  throw new FettleError({
+    code: 'command-signalled',
+    message: `${context.asset.name}: the installation was ended by signal ${end.signal}.`,
+    remedy: 'Install again: what was cut off is repaired first.',
+  });
+}
+
+async function probe(
+  input: InstallInput,
+  context: ProbeContext,
+  becomeUser: string | undefined,
+): Promise<Probed<InstallOutput>> {
+  const unclear = (summary: string): Probed<InstallOutput> => ({ state: 'unclear', summary, diff: null, output: null });
+  if (context.lostToken !== null) return unclear('how the installation stands is asked of the host itself');
+  const become = await driverBecome(becomeUser, input.become, context.secret);
+  const commands = hostCommands(context, become);
+  const provider = await detectProvider(commands);
+  const host = await provider.read(commands);
+  const firstSeen = await context.patches.firstSeen(host);
+  const { selected } = await chooseUpdates(provider, commands, host, rulesOf(input), firstSeen);
+  const lines = selected.map(({ name, from, to }) => `${name} ${from} -> ${to}`);
+  if (host.isInterrupted) lines.unshift('a change of packages that was cut off would be repaired');
+  if (lines.length === 0)
+    return {
+      state: 'present',
+      summary: 'by what the host knows of its sources, there is nothing to install',
+      diff: null,
+      output: null,
+    };
+  const shown = lines.slice(0, 20).join(', ');
+  const summary = `${lines.length === selected.length ? '' : 'interrupted; '}${selected.length} updates: ${shown}`;
+  return { state: 'differs', summary: summary.slice(0, 1_500), diff: null, output: null };
+}

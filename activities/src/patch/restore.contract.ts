@@ -1,0 +1,34 @@
+import { aptDowngrade, aptSimulate, defineAction, durationMs, durationSchema } from '@fettle/contracts';
+import { z } from 'zod';
+import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
+import { scanCommands } from './scan.contract.js';
+
+export const patchRestore = defineAction({
+  name: 'patch.restore',
+  version: 1,
+  summary:
+    'Undoes `patch.install` where a step names it as its rollback: installs the versions that were there before, all of them or none, if the sources still offer them.',
+  input: z.strictObject({
+    lockWait: durationSchema.default('10m'),
+    become: becomeSchema.default(true),
+  }),
+  output: z.object({
+    restored: z.array(z.object({ name: z.string(), architecture: z.string(), from: z.string(), to: z.string() })),
+  }),
+  scope: 'target',
+  effect: () => 'idempotent',
+  defaultTimeoutMs: 3_600_000,
+  maxTimeoutMs: 6 * 3_600_000,
+  secretInputs: ['become.credential'],
+  compensation: null,
+  probe: null,
+  onlyUndoes: true,
+  changesFacts: true,
+  render: (input) => ({
+    // The versions are those that the ledger has of the step.
+    argv: [...scanCommands, aptSimulate, aptDowngrade(Math.ceil(durationMs(input.lockWait) / 1_000))],
+    becomeUser: becomeUser(input.become),
+    files: [],
+    calls: [],
+  }),
+});

@@ -1,0 +1,70 @@
+import { Buffer } from 'node:buffer';
+import { durationMs, versionKey, type FirstSeen, type HostPackages } from '@fettle/contracts';
+import { detectProvider } from '@fettle/drivers';
+import type { z } from 'zod';
+import { patchScan } from '../contracts.js';
+import { driverBecome, targetAction } from '../implementation.js';
+import { hostCommands } from './host-commands.js';
+
+type ScanOutput = z.output<typeof patchScan.output>;
+
+/** What later steps may read stays below the limit of an output (64 KiB), with room for the rest of it. */
+const MAX_OFFER_BYTES = 49_152;
+const MAX_HELD_NAMES = 100;
+
+export const scanPatches = targetAction(patchScan, async (input, context, { becomeUser }) => {
+  const become = await driverBecome(becomeUser, input.become, context.secret);
+  const commands = hostCommands(context, become, context.note);
+  const provider = await detectProvider(commands);
+  if (input.refresh) await provider.refresh(commands, durationMs(input.lockWait));
+  const host = await provider.read(commands);
+  const firstSeen = await context.patches.scanned(host);
+  const output = scanOutput(host, firstSeen);
+  context.output('stdout', Buffer.from(scanText(output)));
+  return { state: 'succeeded', exitCode: null, error: null, output };
+});
+
+export function scanOutput(host: HostPackages, firstSeen: FirstSeen): ScanOutput {
+  const rank = (one: { isSecurity: boolean; name: string }): string => `${one.isSecurity ? 0 : 1} ${one.name}`;
+  const all = host.offers
+    .map(({ name, architecture, installed, isHeld, newer }) => {
+      const version = newer[0]?.version ?? installed;
+      const isSecurity = newer.some((one) => one.isSecurity);
+      const severity = newer.find((one) => one.severity !== null)?.severity ?? null;
+      const seenAt = firstSeen.get(versionKey({ name, architecture, version }));
+      const firstSeenAt = (seenAt ?? new Date()).toISOString();
+      return { name, architecture, installed, available: version, isSecurity, severity, isHeld, firstSeenAt };
+    })
+    .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+  let bytes = 0;
+  const kept = all.filter((one) => (bytes += Buffer.byteLength(JSON.stringify(one)) + 1) <= MAX_OFFER_BYTES);
+  return {
+    manager: host.manager,
+    packages: host.packages.length,
+    updates: all.length,
+    securityUpdates: all.filter(({ isSecurity }) => isSecurity).length,
+    held: host.packages
+      .filter(({ isHeld }) => isHeld)
+      .map(({ name }) => name)
+      .slice(0, MAX_HELD_NAMES),
+    offers: kept,
+    truncated: kept.length < all.length,
+    isInterrupted: host.isInterrupted,
+    reboot: host.reboot.state,
+    rebootReasons: [...host.reboot.reasons],
+  };
+}
+
+/** For the step's log. */
+function scanText(scan: ScanOutput): string {
+  const lines = [
+    `${scan.packages} packages, ${scan.updates} with updates, ${scan.securityUpdates} of them security`,
+    ...scan.offers.map(
+      ({ name, installed, available, isSecurity, isHeld }) =>
+        `${name} ${installed} -> ${available}${isSecurity ? ' (security)' : ''}${isHeld ? ' (held)' : ''}`,
+    ),
+    ...(scan.isInterrupted ? ['a change of packages was cut off and has to be repaired'] : []),
+    `reboot: ${[scan.reboot, ...scan.rebootReasons].join('; ')}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}

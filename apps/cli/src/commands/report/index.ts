@@ -1,0 +1,21 @@
+import { Option, type Command } from 'commander';
+import { collect, limitOption, wholeNumber, withSpace } from '../../session/options.js';
+import type { Session } from '../../session/session.js';
+
+export function addReportCommands(program: Command, session: Session): void {
+  const report = program.command('report').description('how the estate stands');
+  withSpace(report.command('patch'))
+    .description('how assets stand against rules of patches; those never scanned are told as such')
+    .option('--on <selector>', 'only those selected, e.g. \'asset.kind == "server"\'')
+    .addOption(
+      new Option('--updates <which>', 'which updates are wanted').choices(['security', 'all']).default('security'),
+    )
+    .option('--approved <pattern>', 'names of packages that are wanted; all without (repeatable)', collect)
+    .option('--rejected <pattern>', 'names that are not wanted at all (repeatable)', collect)
+    .option('--delay-days <n>', 'wanted only after so many days on offer', wholeNumber(0, 365), 0)
+    .option('--max-age-days <n>', 'a scan that is older says nothing any more', wholeNumber(0, 365), 7)
+    .option('--by <label>', 'counts for each value of a label, in place of the assets')
+    .addOption(new Option('--format <format>', 'a file instead of -o, on standard output').choices(['csv', 'html']))
+    .addOption(limitOption('at most so many assets'))
+    .action(session.later(async () => (await import('./report-patches.js')).reportPatches));
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from '@jest/globals';
+import type { HostPackages } from './patch.js';
+import { assessPatches, type ScannedHost } from './patch-compliance.js';
+import type { PatchRules } from './patch-selection.js';
+
+const DAY_MS = 86_400_000;
+const nowMs = 100 * DAY_MS;
+const rules: PatchRules = { updates: 'security', versions: [], approved: [], rejected: [], delayMs: 0 };
+const at = { nowMs, maxAgeMs: 7 * DAY_MS };
+
+function scanned(more: Partial<ScannedHost> = {}, reboot: HostPackages['reboot']['state'] = 'not-needed'): ScannedHost {
+  const is = { architecture: 'all', state: 'installed' as const, isHeld: false };
+  const packages = [
+    { ...is, name: 'fresh', version: '2' },
+    { ...is, name: 'open', version: '1' },
+    { ...is, name: 'kept', version: '1', isHeld: true },
+    { ...is, name: 'plain', version: '1' },
+  ];
+  const offer = (name: string, isSecurity: boolean, isHeld = false) => ({
+    name,
+    architecture: 'all',
+    installed: '1',
+    isHeld,
+    newer: [{ version: '2', isSecurity, severity: null }],
+  });
+  const offers = [offer('open', true), offer('kept', true, true), offer('plain', false)];
+  const host = {
+    manager: 'apt' as const,
+    packages,
+    offers,
+    isInterrupted: false,
+    reboot: { state: reboot, reasons: [] },
+  };
+  const firstSeen = new Map([
+    ['open:all=2', new Date(nowMs - 12.5 * DAY_MS)],
+    ['kept:all=2', new Date(nowMs - 3 * DAY_MS)],
+  ]);
+  return { host, scannedAtMs: nowMs - DAY_MS, firstSeen, results: new Map(), ...more };
+}
+const states = (scan: ScannedHost | null, some: Partial<PatchRules> = {}) => {
+  const { compliance, open, exposedDays } = assessPatches(scan, { ...rules, ...some }, at);
+  return { compliance, open: open.map(({ name, state }) => `${name} ${state}`), exposedDays };
+};
+
+describe('compliance of an asset', () => {
+  it('that was never scanned, or long ago, is not good', () => {
+    expect(states(null)).toEqual({ compliance: 'never-scanned', open: [], exposedDays: null });
+    const old = scanned({ scannedAtMs: nowMs - 8 * DAY_MS });
+    expect(states(old).compliance).toBe('outdated');
+  });
+
+  it('counts what is missing, the held included, for as long as it is on offer', () => {
+    expect(states(scanned())).toEqual({
+      compliance: 'non-compliant',
+      open: ['open missing', 'kept missing'],
+      exposedDays: 12,
+    });
+    const { counts } = assessPatches(scanned(), rules, at);
+    expect(counts).toMatchObject({ installed: 2, missing: 2 });
+  });
+
+  it('is good where everything that is wanted is there', () => {
+    expect(states(scanned(), { approved: ['fresh'] })).toEqual({
+      compliance: 'compliant',
+      open: [],
+      exposedDays: null,
+    });
+    // What is not old enough yet is not wanted yet.
+    expect(states(scanned(), { delayMs: 30 * DAY_MS }).compliance).toBe('compliant');
+  });
+
+  it('tells what failed, what is rejected, what is not there, and what others approved', () => {
+    const failed = scanned({ results: new Map([['open=2', 'failed']]) });
+    expect(states(failed).open).toEqual(['open failed', 'kept missing']);
+    expect(states(scanned(), { rejected: ['open', 'kept'] })).toMatchObject({
+      compliance: 'non-compliant',
+      open: ['kept installed-rejected', 'open installed-rejected'],
+    });
+    expect(states(scanned(), { approved: ['fresh', 'absent'] })).toMatchObject({
+      compliance: 'compliant',
+      open: ['absent not-applicable'],
+    });
+    const { counts } = assessPatches(scanned(), { ...rules, approved: ['fresh'] }, at);
+    expect(counts).toMatchObject({ installed: 1, 'installed-other': 3 });
+  });
+
+  it('waits for the reboot that what was installed asks for', () => {
+    const results = new Map([['fresh=2', 'installed' as const]]);
+    expect(states(scanned({ results }, 'needed'), { approved: ['fresh'] })).toMatchObject({
+      compliance: 'non-compliant',
+      open: ['fresh installed-pending-reboot'],
+    });
+    expect(states(scanned({ results }), { approved: ['fresh'] }).compliance).toBe('compliant');
+  });
+});

@@ -1,0 +1,139 @@
+import { Buffer } from 'node:buffer';
+import {
+  aptCommands,
+  aptDowngrade,
+  aptInstall,
+  aptSimulate,
+  type HostPackage,
+  type HostPackages,
+  type PackageOffers,
+  type SelectedUpdate,
+} from '@fettle/contracts';
+import {
+  lastWords,
+  managerFailure,
+  type HostCommands,
+  type PackageActivity,
+  type PackageProvider,
+  type SimulatedInstall,
+} from '../provider.js';
+import { APT_INSTALL_SCRIPT } from './install-script.js';
+import { parseDpkgPackages } from './parse-dpkg.js';
+import { parseLockHolders } from './parse-locks.js';
+import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
+import { readReboot } from './read-reboot.js';
+
+/** Names in one call: with their quotes they stay below what one argument of a shell may hold (128 KiB). */
+const NAMES_A_CALL = 800;
+const LOCK_PAUSE_MS = 2_000;
+
+const LOCKED =
+  /Could not get lock|Unable to (?:acquire the dpkg|lock) |is another process using it|locked by another process/;
+const UNREACHED = /Failed to fetch|Could not resolve|Some index files failed to download|does not have a Release file/;
+
+/** Debian and its kin. */
+export const aptProvider: PackageProvider = {
+  manager: 'apt',
+  refresh,
+  read,
+  activity,
+  reboot: readReboot,
+  simulate,
+  install: (updates, lockWaitMs, how) => {
+    const waitSeconds = Math.max(1, Math.ceil(lockWaitMs / 1_000));
+    const command = how === 'downgrade' ? aptDowngrade(waitSeconds) : aptInstall(waitSeconds);
+    const install = [...command, ...updates.map(packageArgument)];
+    const argv = ['/bin/sh', '-s', '--', String(waitSeconds), ...install];
+    return { argv, stdin: Buffer.from(APT_INSTALL_SCRIPT), shown: install };
+  },
+};
+
+function packageArgument({ name, architecture, to }: SelectedUpdate): string {
+  return architecture === 'all' ? `${name}=${to}` : `${name}:${architecture}=${to}`;
+}
+
+async function refresh(commands: HostCommands, lockWaitMs: number): Promise<void> {
+  const giveUpAtMs = Date.now() + lockWaitMs;
+  for (let isNoted = false; ;) {
+    const end = await commands.run(aptCommands.refresh);
+    const said = `${end.stderr}\n${end.stdout}`;
+    // Older versions only warn of a source that they could not reach, and go on with what they knew of it.
+    if (end.exitCode === 0 && !UNREACHED.test(said)) return;
+    const failure = (code: string, remedy: string): Error =>
+      managerFailure(commands.host, aptCommands.refresh, end, code, remedy);
+    if (!LOCKED.test(said)) {
+      if (UNREACHED.test(said))
+        throw failure('mirror-unreachable', 'Check that the host reaches its package sources, or take the source out.');
+      throw failure('package-manager-failed', 'Run the command on the host and mend what it complains of.');
+    }
+    // The lock of the lists, which apt itself does not wait for.
+    if (Date.now() >= giveUpAtMs)
+      throw failure('package-lock-held', 'Wait for the other one to end (unattended-upgrades?), or raise "lockWait".');
+    if (!isNoted) commands.note('Another program holds the lock of the package lists; it is waited for.\n');
+    isNoted = true;
+    await commands.sleep(LOCK_PAUSE_MS);
+  }
+}
+
+/** Standard output of a command that has to succeed. */
+async function must(commands: HostCommands, argv: readonly string[]): Promise<string> {
+  const end = await commands.run(argv);
+  if (end.exitCode === 0) return end.stdout;
+  const remedy = 'Run the command on the host and mend what it complains of.';
+  throw managerFailure(commands.host, argv, end, 'package-manager-failed', remedy);
+}
+
+async function read(commands: HostCommands): Promise<HostPackages> {
+  const native = (await must(commands, aptCommands.architecture)).trim();
+  const packages = parseDpkgPackages(await must(commands, aptCommands.installed));
+  const security = parseSecuritySources(await must(commands, aptCommands.sources));
+  const offers: PackageOffers[] = [];
+  const asked = new Map(packages.map((one) => [askedName(one, native), one]));
+  const names = [...asked.keys()];
+  for (let from = 0; from < names.length; from += NAMES_A_CALL) {
+    const text = await must(commands, [...aptCommands.policy, ...names.slice(from, from + NAMES_A_CALL)]);
+    for (const policy of parsePolicy(text, security)) {
+      const one = asked.get(policy.name);
+      const newer = one === undefined ? [] : newerVersions({ ...policy, installed: one.version });
+      if (one === undefined || newer.length === 0) continue;
+      const { name, architecture, version: installed, isHeld } = one;
+      offers.push({ name, architecture, installed, isHeld, newer });
+    }
+  }
+  const isInterrupted = await isCutOff(commands, packages);
+  return { manager: 'apt', packages, offers, isInterrupted, reboot: await readReboot(commands) };
+}
+
+async function isCutOff(commands: HostCommands, packages: readonly HostPackage[]): Promise<boolean> {
+  const journal = await commands.run(aptCommands.journal);
+  const isOpen = journal.stdout.split('\n').some((file) => /^\d+$/.test(file));
+  return isOpen || packages.some(({ state }) => state !== 'installed');
+}
+
+async function activity(commands: HostCommands): Promise<PackageActivity> {
+  const packages = parseDpkgPackages(await must(commands, aptCommands.installed));
+  const holders = parseLockHolders(await must(commands, aptCommands.locks));
+  return { holders, isInterrupted: await isCutOff(commands, packages) };
+}
+
+/** As `apt-cache policy` writes it: the architecture only where it is not the host's own. */
+function askedName({ name, architecture }: HostPackage, native: string): string {
+  return architecture === native || architecture === 'all' ? name : `${name}:${architecture}`;
+}
+
+async function simulate(commands: HostCommands, updates: readonly SelectedUpdate[]): Promise<SimulatedInstall> {
+  const end = await commands.run([...aptSimulate, ...updates.map(packageArgument)]);
+  const touched = [...end.stdout.matchAll(/^Inst (\S+) /gm)].map((match) =>
+    (match[1] ?? '').replace(/:[a-z0-9]+$/, ''),
+  );
+  const removed = [...end.stdout.matchAll(/^Remv (\S+) /gm)].map((match) => match[1] ?? '');
+  if (removed.length > 0) return { touched, refusal: `it would remove ${removed.join(', ')}` };
+  return { touched, refusal: end.exitCode === 0 ? null : simulationWords(end.stdout, lastWords(end)) };
+}
+
+/** What apt says of dependencies stands on standard output, after this line. */
+function simulationWords(stdout: string, otherwise: string): string {
+  const [, unmet] = stdout.split('The following packages have unmet dependencies:\n');
+  const lines = (unmet ?? '').split('\n').filter((line) => line.startsWith(' '));
+  return lines.length === 0 ? otherwise : lines.map((line) => line.trim().replace(/\s+/g, ' ')).join('; ');
+}

@@ -1,0 +1,116 @@
+import { describe, expect, it } from '@jest/globals';
+import { AptInstallReport } from './install-report.js';
+import { parseDpkgPackages } from './parse-dpkg.js';
+import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
+import { kernelStatus } from './read-reboot.js';
+
+const sources = [
+  ['http://deb.example/debian bookworm/main amd64 Packages', 'Debian', 'Debian', 'stable', 'bookworm'],
+  ['http://deb.example/sec bookworm-security/main amd64 Packages', 'Debian', 'Debian-Security', 'stable-security', 'x'],
+  ['http://ubuntu.example/ubuntu jammy-security/main amd64 Packages', 'Ubuntu', 'Ubuntu', 'jammy-security', 'jammy'],
+].map((fields) => fields.join('\t'));
+
+const policy = `openssl:
+  Installed: 3.0.11-1~deb12u1
+  Candidate: 3.0.15-1~deb12u1
+  Version table:
+     3.1.0-1 -1
+        500 http://deb.example/debian experimental/main amd64 Packages
+     3.0.15-1~deb12u1 500
+        500 http://deb.example/debian bookworm/main amd64 Packages
+     3.0.14-1~deb12u2 500 (phased 10%)
+        500 http://deb.example/sec bookworm-security/main amd64 Packages
+ *** 3.0.11-1~deb12u1 100
+        100 /var/lib/dpkg/status
+     3.0.9-1 500
+        500 http://deb.example/debian bookworm/main amd64 Packages
+libc6:i386:
+  Installed: 2.36-9
+  Candidate: 2.36-9
+  Version table:
+ *** 2.36-9 500
+        500 http://deb.example/debian bookworm/main i386 Packages
+        100 /var/lib/dpkg/status
+gone:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+`;
+
+describe('what apt and dpkg say', () => {
+  it('knows the archives of security updates of Debian and Ubuntu', () => {
+    expect([...parseSecuritySources(sources.join('\n'))]).toEqual(sources.slice(1).map((line) => line.split('\t')[0]));
+  });
+
+  it('reads versions with their sources, and offers none beyond the candidate', () => {
+    const found = parsePolicy(policy, parseSecuritySources(sources.join('\n')));
+    expect(found.map(({ name, installed, candidate }) => [name, installed, candidate])).toEqual([
+      ['openssl', '3.0.11-1~deb12u1', '3.0.15-1~deb12u1'],
+      ['libc6:i386', '2.36-9', '2.36-9'],
+      ['gone', null, null],
+    ]);
+    expect(found.map((one) => newerVersions(one).map(({ version, isSecurity }) => [version, isSecurity]))).toEqual([
+      [
+        ['3.0.15-1~deb12u1', false],
+        ['3.0.14-1~deb12u2', true],
+      ],
+      [],
+      [],
+    ]);
+  });
+
+  it('offers nothing where the candidate is older than what is installed', () => {
+    const versions = ['2', '1'].map((version) => ({ version, isSecurity: true, severity: null }));
+    expect(newerVersions({ name: 'a', installed: '2', candidate: '1', versions })).toEqual([]);
+  });
+
+  it('reads the states of packages, and leaves out what is not there', () => {
+    const lines = [
+      'app\tall\t1.0\tinstall\tinstalled\tok',
+      'half\tamd64\t2.0\tinstall\thalf-configured\tok',
+      'held\tamd64\t2.0\thold\tinstalled\tok',
+      'removed\tamd64\t2.0\tdeinstall\tconfig-files\tok',
+      'never\t\t\tunknown\tnot-installed\tok',
+      'a line of another form',
+    ];
+    expect(parseDpkgPackages(lines.join('\n')).map(({ name, state, isHeld }) => [name, state, isHeld])).toEqual([
+      ['app', 'installed', false],
+      ['half', 'half-configured', false],
+      ['held', 'installed', true],
+    ]);
+  });
+
+  it('reads the errors of dpkg by package, in whatever pieces they come', () => {
+    const text = [
+      'Setting up bad (2.0) ...',
+      'dpkg: error processing package bad (--configure):',
+      ' installed bad package post-installation script subprocess returned error exit status 7',
+      'dpkg: error processing archive /var/cache/apt/archives/worse_2.0_all.deb (--unpack):',
+      ' new worse package pre-installation script subprocess returned error exit status 1',
+      'fettle: repaired 0',
+      'fettle: NEEDRESTART-SVC: nginx.service',
+      'Waiting for cache lock\rE: Could not get lock /var/lib/dpkg/lock-frontend.',
+      'E: Sub-process /usr/bin/dpkg returned an error code (1)',
+      '',
+    ].join('\n');
+    for (const size of [1, 7, 10_000]) {
+      const report = new AptInstallReport();
+      for (let at = 0; at < text.length; at += size) report.add('stderr', text.slice(at, at + size));
+      expect(Object.fromEntries(report.errors)).toEqual({
+        bad: 'installed bad package post-installation script subprocess returned error exit status 7',
+        worse: 'new worse package pre-installation script subprocess returned error exit status 1',
+      });
+      expect(report).toMatchObject({ isRepaired: true, services: ['nginx.service'] });
+      expect(report.complaints).toEqual([
+        'Could not get lock /var/lib/dpkg/lock-frontend.',
+        'Sub-process /usr/bin/dpkg returned an error code (1)',
+      ]);
+    }
+  });
+
+  it('reads the kernel status of needrestart', () => {
+    const text = 'NEEDRESTART-VER: 3.6\nNEEDRESTART-KCUR: 6.1.0-1\nNEEDRESTART-KEXP: 6.1.0-9\nNEEDRESTART-KSTA: 3\n';
+    expect(kernelStatus(text)).toEqual({ status: 3, current: '6.1.0-1', expected: '6.1.0-9' });
+    expect(kernelStatus('')).toMatchObject({ status: 0 });
+  });
+});

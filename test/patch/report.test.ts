@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { AssetPatches } from '@fettle/contracts';
+import { capture, type CapturedRun } from '../../apps/cli/dist/session/testing/capture-host.js';
+import { ApiProcess } from '../support/api-process.js';
+import { PatchHost } from '../support/patch-host.js';
+
+const PATIENCE_MS = 300_000;
+
+describe('fettle report patch', () => {
+  let host: PatchHost;
+  let api: ApiProcess;
+
+  beforeAll(async () => {
+    host = await PatchHost.start(['app', 'held', 'plain'].map((name) => ({ name, version: '1.0' })));
+    await host.stack.addHosts(host.root, 1, { prefix: 'never' });
+    await host.stack.dataSource.query(`UPDATE asset SET labels = '{"site": "ber"}' WHERE name = 'host-000'`);
+    await host.root.inside('apt-mark', 'hold', 'held');
+    const newer = ['app', 'held'].map((name) => ({ name, version: '2.0' }));
+    await host.repository.add('security', ...newer);
+    await host.repository.add('main', { name: 'plain', version: '2.0' });
+    api = await ApiProcess.start(host.stack.environment);
+  }, 600_000);
+  afterAll(async () => {
+    await api?.stop();
+    await host?.close();
+  }, 60_000);
+
+  const fettle = (...args: string[]): Promise<CapturedRun> =>
+    capture(args, { env: { FETTLE_URL: api.url, FETTLE_TOKEN: api.token } });
+  async function report(...args: string[]): Promise<AssetPatches[]> {
+    const { exitCode, stdout, stderr } = await fettle('report', 'patch', ...args, '-o', 'json');
+    if (exitCode !== 0) throw new Error(stderr);
+    return JSON.parse(stdout) as AssetPatches[];
+  }
+  const shown = (assets: readonly AssetPatches[]) =>
+    assets.map(({ asset, compliance, exposedDays, open }) => [
+      asset,
+      compliance,
+      exposedDays,
+      open.map(({ name, state, wanted }) => `${name} ${state} ${wanted ?? ''}`.trim()),
+    ]);
+  const onHost = ['--on', 'asset.name == "host-000"'];
+  const step = (uses: string, input: Record<string, unknown>) =>
+    host.step(uses, input, { if: 'asset.name == "host-000"' });
+
+  it(
+    'says that an asset was never scanned, which is not compliant',
+    async () => {
+      expect(shown(await report())).toEqual([
+        ['host-000', 'never-scanned', null, []],
+        ['never-000', 'never-scanned', null, []],
+      ]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'tells what is missing and for how long, until it is installed',
+    async () => {
+      await step('patch.scan', {});
+      await host.stack.dataSource.query(
+        `UPDATE patch_version SET first_seen_at = now() - interval '12 days 3 hours' WHERE name = 'app'`,
+      );
+      expect(shown(await report(...onHost))).toEqual([
+        ['host-000', 'non-compliant', 12, ['app missing 2.0', 'held missing 2.0']],
+      ]);
+      const all = await report(...onHost, '--updates', 'all', '--rejected', 'held');
+      expect(shown(all)).toEqual([
+        ['host-000', 'non-compliant', 12, ['app missing 2.0', 'plain missing 2.0', 'held installed-rejected']],
+      ]);
+      expect(shown(await report(...onHost, '--max-age-days', '0'))[0]?.[1]).toBe('outdated');
+
+      await step('patch.install', {});
+      expect(shown(await report(...onHost))).toEqual([['host-000', 'non-compliant', 0, ['held missing 2.0']]]);
+      expect(shown(await report(...onHost, '--approved', 'a*'))).toEqual([['host-000', 'compliant', null, []]]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'prints tables, counts by label, CSV and HTML',
+    async () => {
+      const table = await fettle('report', 'patch');
+      expect(table.stdout).toMatch(/host-000 +non-compliant +1 +0 +0 +0 /);
+      const byLabel = await fettle('report', 'patch', '--by', 'site');
+      expect(byLabel.stdout).toMatch(/\(none\) +1 +0 +0 +0 +1/);
+      expect(byLabel.stdout).toMatch(/ber +1 +0 +1 +0 +0 +0/);
+      const csv = await fettle('report', 'patch', '--format', 'csv');
+      expect(csv.stdout).toMatch(/^host-000,non-compliant,.*,held,missing,1\.0,2\.0,true,true,0\r$/m);
+      const html = await fettle('report', 'patch', '--format', 'html');
+      expect(html.stdout).toMatch(/<td>never-000<\/td><td>never-scanned<\/td>/);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'shows nobody more than his roles cover',
+    async () => {
+      const post = async (path: string, body: unknown) => (await api.call('POST', `/api/v1${path}`, { body })).body;
+      const bindings = [{ role: 'viewer', selector: 'has(asset.labels.site) && asset.labels.site == "ber"' }];
+      await post('/principals', { name: 'ada', kind: 'person', bindings });
+      const { token } = await post('/tokens', { principal: 'ada', name: 'test' });
+      const env = { FETTLE_URL: api.url, FETTLE_TOKEN: String(token) };
+      const { stdout } = await capture(['report', 'patch', '-o', 'json'], { env });
+      expect((JSON.parse(stdout) as AssetPatches[]).map(({ asset }) => asset)).toEqual(['host-000']);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'a check of a plan says what would be installed, and installs nothing',
+    async () => {
+      await host.stack.addRunbook('update', {
+        targets: 'asset.name == "host-000"',
+        steps: [{ id: 'install', uses: 'patch.install', with: { updates: 'all' } }],
+      });
+      const { stdout, stderr } = await fettle('plan', 'update', '--check');
+      expect(`${stdout}${stderr}`).toMatch(/1 updates: plain 1\.0 -> 2\.0/);
+      expect(await host.root.version('plain')).toBe('1.0');
+    },
+    PATIENCE_MS,
+  );
+});
