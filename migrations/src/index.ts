@@ -45,6 +45,9 @@ import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scan
 import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
 import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
+import { KeepPatchSources1790000000075 } from './1790000000075-keep-patch-sources.js';
+import { KeepBootOfScans1790000000076 } from './1790000000076-keep-boot-of-scans.js';
+import { LimitScheduleNews1790000000077 } from './1790000000077-limit-schedule-news.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -95,4 +98,7 @@ export const migrations = [
   CreatePatchInstalls1790000000071,
   CreateAttemptMemos1790000000072,
   WakeSchedulesTogether1790000000073,
+  KeepPatchSources1790000000075,
+  KeepBootOfScans1790000000076,
+  LimitScheduleNews1790000000077,
 ];
