@@ -1,7 +1,7 @@
 import { assertTimeZone, parseCron } from '@fettle/calendar';
 import { actionContracts } from '@fettle/activities/contracts';
 import { API_VERSION, FettleError, runbookDocumentSchema } from '@fettle/contracts';
-import { doubtfulSecrets, inlineSecrets, looksSecretName, masked } from './crontab-secrets.js';
+import { inlineSecrets, looksSecretName, masked } from './crontab-secrets.js';
 import type { CrontabJob, CrontabLine } from './crontab.js';
 
 export interface CrontabOptions {
@@ -231,10 +231,6 @@ function timingOf({ when }: CrontabJob): Timing {
 
 function notesOf(job: CrontabJob, state: State): string[] {
   return [
-    ...doubtfulSecrets(job.command).map(
-      (option) =>
-        `what follows ${option} may be a secret, and would stand in the runbook: look at it before you apply it`,
-    ),
     ...(job.standardInput === null
       ? []
       : ['"%": what follows the first one is the standard input of the command, further ones are line ends']),

@@ -14,11 +14,20 @@ const VALUE = String.raw`("(?:[^"\\]|\\.)*"|'[^']*'|[^\s;&|()]+)`;
 const WORD = '(?<![^\\s;&|(){}`])';
 /** `NAME=value`. */
 const ASSIGNMENT = new RegExp(`${WORD}(([A-Za-z_][A-Za-z0-9_]*)=)${VALUE}`, 'g');
-/** `--password=value`, and with a blank, where it may be something else. */
+/** `--password=value`, and with a blank, where it may be something else: taken for one, as a person can look and a document cannot. */
 const OPTION = new RegExp(`${WORD}((--?[A-Za-z][A-Za-z0-9_-]*)=)${VALUE}`, 'g');
-const SPACED_OPTION = new RegExp(`${WORD}(--[A-Za-z][A-Za-z0-9_-]*)\\s+(?!-)${VALUE}`, 'g');
+const SPACED_OPTION = new RegExp(`${WORD}((--?(?!no-|ask-)[A-Za-z][A-Za-z0-9_-]+)\\s+)(?!-)${VALUE}`, 'g');
 /** `-pvalue` of the programs of MySQL and MariaDB; elsewhere `-p` is a port, parents or a path. */
 const MYSQL = new RegExp(`\\b(?:mysql|mariadb)[a-z-]*\\b[^;&|]*?\\s(-p)${VALUE}`, 'g');
+/** `-p value` of sshpass itself; that of the command after it is a port. */
+const SSHPASS = new RegExp(
+  `\\bsshpass(?:\\s+-(?:[eVv]+|P\\s*(?:"[^"]*"|'[^']*'|[^\\s"'-]\\S*)))*\\s+(-p\\s*)${VALUE}`,
+  'g',
+);
+/** `-H "Authorization: Bearer value"` of curl and its kin. */
+const HEADER =
+  /((?:-H\s*|--header[=\s]\s*)["']?([A-Za-z][A-Za-z0-9-]*)\s*:\s*(?:(?:Bearer|Basic|Token|Digest|ApiKey|Negotiate)\s+)?)([^\s"'][^"']*)/gi;
+const SECRET_HEADER = /^(?:proxy-)?authorization$|^cookie$/i;
 /** `-u user:value` of curl and wget. */
 const USER = /\b(?:curl|wget)\b[^;&|]*?\s((?:-u|--user)[ =]?["']?[^\s:"']+:)([^\s"';&|]+)/g;
 /** `scheme://user:value@host`. */
@@ -30,34 +39,29 @@ export function looksSecretName(name: string): boolean {
 
 /** Secrets in a line; where the shell reads them from elsewhere, or it names a file of them, there is none in it. */
 export function inlineSecrets(command: string): InlineSecret[] {
-  const named = [ASSIGNMENT, OPTION].flatMap((pattern) =>
+  const named = [ASSIGNMENT, OPTION, SPACED_OPTION, HEADER].flatMap((pattern) =>
     [...command.matchAll(pattern)]
-      .filter(([, , name = '']) => looksSecretName(name))
+      .filter(([, , name = '']) => looksSecretName(name) || (pattern === HEADER && SECRET_HEADER.test(name)))
       .map(([, prefix = '', name = '', value = '']) => ({ name, prefix, value })),
   );
-  const placed = [MYSQL, USER, ADDRESS].flatMap((pattern) =>
+  const placed = [MYSQL, SSHPASS, USER, ADDRESS].flatMap((pattern) =>
     [...command.matchAll(pattern)].map(([, prefix = '', value = '']) => ({
       name: pattern === ADDRESS ? 'the user in an address' : prefix.trim().replace(/[ =].*$/, ''),
       prefix,
       value,
     })),
   );
-  return [...named, ...placed].filter(({ value }) => !/^("?[$`]|""$|''$)/.test(value));
-}
-
-/** Options after which a secret may stand, or something else. */
-export function doubtfulSecrets(command: string): string[] {
-  const found = [...command.matchAll(SPACED_OPTION)]
-    .filter(([, name = '', value = '']) => looksSecretName(name) && !/^("?[$`]|[<>&|])/.test(value))
-    .map(([, name = '']) => name);
-  return [...new Set(found)];
+  return [...named, ...placed].filter(({ value }) => !/^("?[$`]|\d*[<>]|""$|''$)/.test(value));
 }
 
 /** Without the values, as far as the line of the file has them as the command has. */
 export function masked(text: string, secrets: readonly InlineSecret[]): string {
   const isWhole = secrets.every(({ prefix, value }) => text.includes(`${prefix}${value}`));
+  // The longest first: one may lie in another.
   if (isWhole)
-    return secrets.reduce((left, { prefix, value }) => left.replaceAll(`${prefix}${value}`, `${prefix}…`), text);
+    return [...secrets]
+      .sort((one, two) => two.value.length - one.value.length)
+      .reduce((left, { prefix, value }) => left.replaceAll(`${prefix}${value}`, `${prefix}…`), text);
   // A value with an escaped "%" stands otherwise in the file: then all after the first name is left out.
   const places = secrets.map(({ prefix }) => ({ prefix, at: text.indexOf(prefix) })).filter(({ at }) => at >= 0);
   const [first] = places.sort((one, two) => one.at - two.at);
