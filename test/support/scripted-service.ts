@@ -22,7 +22,12 @@ export class ScriptedService {
       const path = request.url ?? '/';
       this.calls.push(path);
       const call = this.calls.filter((one) => one === path).length;
-      const { status, body = path, afterMs = 0, after = Promise.resolve() } = this.#script.get(path)?.(call) ?? { status: 200 };
+      const {
+        status,
+        body = path,
+        afterMs = 0,
+        after = Promise.resolve(),
+      } = this.#script.get(path)?.(call) ?? { status: 200 };
       const answer = (): void => {
         response.writeHead(status, { 'content-type': 'text/plain' });
         response.end(body);
