@@ -46,6 +46,9 @@ import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-i
 import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
 import { LeaveOwnEntries1790000000074 } from './1790000000074-leave-own-entries.js';
+import { KeepPatchSources1790000000075 } from './1790000000075-keep-patch-sources.js';
+import { KeepBootOfScans1790000000076 } from './1790000000076-keep-boot-of-scans.js';
+import { LimitScheduleNews1790000000077 } from './1790000000077-limit-schedule-news.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -97,4 +100,7 @@ export const migrations = [
   CreateAttemptMemos1790000000072,
   WakeSchedulesTogether1790000000073,
   LeaveOwnEntries1790000000074,
+  KeepPatchSources1790000000075,
+  KeepBootOfScans1790000000076,
+  LimitScheduleNews1790000000077,
 ];

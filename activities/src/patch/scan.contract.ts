@@ -61,6 +61,8 @@ export const scanCommands: readonly (readonly string[])[] = [
   aptCommands.architecture,
   aptCommands.installed,
   aptCommands.sources,
+  aptCommands.listsRead,
+  aptCommands.uptime,
   aptCommands.policy,
   aptCommands.journal,
   aptCommands.rebootFile,

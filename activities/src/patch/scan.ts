@@ -17,7 +17,8 @@ export const scanPatches = targetAction(patchScan, async (input, context, { beco
   const commands = hostCommands(context, become, context.note);
   const provider = await detectProvider(commands);
   if (input.refresh) await provider.refresh(commands, durationMs(input.lockWait));
-  const host = await provider.read(commands);
+  const read = await provider.read(commands);
+  const host = input.refresh ? { ...read, listsReadAt: new Date() } : read;
   const firstSeen = await context.patches.scanned(host);
   const output = scanOutput(host, firstSeen);
   context.output('stdout', Buffer.from(scanText(output)));

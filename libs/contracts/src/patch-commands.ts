@@ -30,6 +30,9 @@ export const aptCommands = {
   ],
   /** A failure to reach one source is an error (apt 2.1.9; older ones only warn). */
   refresh: ['apt-get', 'update', '-q', '-o', 'APT::Update::Error-Mode=any', '-o', 'Acquire::Retries=2'],
+  /** When the lists last changed, and when update-notifier-common last saw them read: seconds since 1970. */
+  listsRead: ['stat', '-c', '%Y', '/var/lib/apt/periodic/update-success-stamp', '/var/lib/apt/lists'],
+  uptime: ['cat', '/proc/uptime'],
   /** Followed by names. */
   policy: ['apt-cache', 'policy'],
   rebootFile: ['test', '-e', '/run/reboot-required'],

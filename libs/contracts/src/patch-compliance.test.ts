@@ -30,6 +30,8 @@ function scanned(more: Partial<ScannedHost> = {}, reboot: HostPackages['reboot']
     offers,
     isInterrupted: false,
     reboot: { state: reboot, reasons: [] },
+    hasSecuritySource: true,
+    listsReadAt: new Date(nowMs - DAY_MS),
   };
   const firstSeen = new Map([
     ['open:all=2', new Date(nowMs - 12.5 * DAY_MS)],
@@ -91,5 +93,53 @@ describe('compliance of an asset', () => {
       open: ['fresh installed-pending-reboot'],
     });
     expect(states(scanned({ results }), { approved: ['fresh'] }).compliance).toBe('compliant');
+  });
+
+  it('takes a package that is half there for failed, whatever its version says', () => {
+    const { host } = scanned();
+    const fresh = host.packages.map((one) =>
+      one.name === 'fresh' ? { ...one, state: 'half-configured' as const } : one,
+    );
+    const half = scanned({ host: { ...host, packages: fresh } });
+    for (const some of [{ approved: ['fresh'] }, { approved: ['fresh'], rejected: ['fresh'] }])
+      expect(states(half, some)).toMatchObject({ compliance: 'non-compliant', open: ['fresh failed'] });
+    const told = scanned({ results: new Map([['fresh=2', 'failed']]) });
+    expect(states(told, { approved: ['fresh'] })).toMatchObject({ open: ['fresh failed'] });
+    const cutOff = scanned({ host: { ...host, isInterrupted: true } });
+    expect(states(cutOff, { approved: ['fresh'] })).toMatchObject({ compliance: 'non-compliant', open: [] });
+  });
+
+  it('is not good while a reboot is asked for, whatever was installed last', () => {
+    expect(states(scanned({}, 'needed'), { approved: ['fresh'] })).toMatchObject({
+      compliance: 'non-compliant',
+      open: [],
+    });
+  });
+
+  it('is not good where nothing can be known', () => {
+    const { host } = scanned();
+    const state = (more: Partial<HostPackages>) =>
+      states(scanned({ host: { ...host, ...more } }), { approved: ['fresh'] }).compliance;
+    expect(state({})).toBe('compliant');
+    expect(state({ hasSecuritySource: false })).toBe('no-security-source');
+    expect(state({ listsReadAt: new Date(nowMs - 8 * DAY_MS) })).toBe('outdated');
+    expect(state({ listsReadAt: null })).toBe('outdated');
+    // What is open by old lists is open all the same.
+    const old = scanned({ host: { ...host, listsReadAt: null, hasSecuritySource: false } });
+    expect(states(old).compliance).toBe('non-compliant');
+  });
+
+  it('is exposed since the first wanted version, not since the last', () => {
+    const at1 = (days: number, version: string, isSecurity = true) => ({
+      version,
+      isSecurity,
+      seenAt: new Date(nowMs - days * DAY_MS),
+    });
+    // Not those that it has, that are newer than what it is offered, or that are no security updates.
+    const known = new Map([
+      ['open:all', [at1(90, '1'), at1(80, '1.2', false), at1(40, '1.5'), at1(12.5, '2'), at1(60, '3')]],
+    ]);
+    expect(states(scanned({ known }), { approved: ['open'] }).exposedDays).toBe(40);
+    expect(states(scanned({ known }), { approved: ['open'], updates: 'all' }).exposedDays).toBe(80);
   });
 });

@@ -1,5 +1,6 @@
+import { compareVersions } from './package-versions.js';
 import { matchesPackagePattern, versionKey, type HostPackages } from './patch.js';
-import { nameReason, selectUpdates, type FirstSeen, type PatchRules } from './patch-selection.js';
+import { nameReason, selectUpdates, type FirstSeen, type PatchRules, type SelectedUpdate } from './patch-selection.js';
 
 /** State of one package against rules: those of AWS Patch Manager for Linux. */
 export const patchStates = [
@@ -14,10 +15,16 @@ export const patchStates = [
 export type PatchState = (typeof patchStates)[number];
 
 /**
- * Of an asset: `compliant` only where it was scanned lately and nothing is open. `never-scanned` and `outdated` say that nobody knows,
- * which is no good state.
+ * Of an asset: `compliant` only where it was scanned lately, by lists that were read lately, and nothing is open. The others say that
+ * nobody knows, which is no good state: `no-security-source` of a host none of whose sources carries security updates.
  */
-export const patchCompliances = ['compliant', 'non-compliant', 'outdated', 'never-scanned'] as const;
+export const patchCompliances = [
+  'compliant',
+  'non-compliant',
+  'outdated',
+  'never-scanned',
+  'no-security-source',
+] as const;
 export type PatchCompliance = (typeof patchCompliances)[number];
 
 /** What is known of an asset beside its rules. */
@@ -25,8 +32,17 @@ export interface ScannedHost {
   readonly host: HostPackages;
   readonly scannedAtMs: number;
   readonly firstSeen: FirstSeen;
-  /** What the last installation came to, by `name=version`. */
+  /** When versions of packages that are on offer now were first seen, those included that no source offers any more; by `name:architecture`. */
+  readonly known?: ReadonlyMap<string, readonly KnownVersion[]>;
+  /** What installations since the host's last boot came to (of those before it only failures of the last one), by `name=version`. */
   readonly results: ReadonlyMap<string, 'installed' | 'failed'>;
+}
+
+/** A version as the ledger has it. */
+export interface KnownVersion {
+  readonly version: string;
+  readonly isSecurity: boolean;
+  readonly seenAt: Date;
 }
 
 /** A package that is not simply installed. */
@@ -83,29 +99,43 @@ export function assessPatches(
     .filter(({ state }) => state !== 'installed' && state !== 'installed-other')
     .sort((a, b) => (b.exposedDays ?? -1) - (a.exposedDays ?? -1) || (a.name < b.name ? -1 : 1));
   const days = told.map(({ exposedDays }) => exposedDays).filter((one) => one !== null);
-  const isOpen = told.some(({ state }) => openStates.has(state));
-  const isOld = nowMs - scan.scannedAtMs > maxAgeMs;
-  const compliance = isOld ? 'outdated' : isOpen ? 'non-compliant' : 'compliant';
+  const { isInterrupted, reboot } = scan.host;
+  const isOpen = isInterrupted || reboot.state === 'needed' || told.some(({ state }) => openStates.has(state));
+  const compliance = isOpen && !isOld(scan.scannedAtMs) ? 'non-compliant' : whatIsKnown(scan, isOld);
   return { compliance, counts, open: told, exposedDays: days.length === 0 ? null : Math.max(...days) };
+
+  function isOld(atMs: number): boolean {
+    return nowMs - atMs > maxAgeMs;
+  }
 }
 
-function* assessed({ host, firstSeen, results }: ScannedHost, rules: PatchRules, nowMs: number): Generator<OpenPatch> {
+/** Of a host with nothing open: whether that means anything. */
+function whatIsKnown({ host, scannedAtMs }: ScannedHost, isOld: (atMs: number) => boolean): PatchCompliance {
+  const readAt = host.listsReadAt ?? null;
+  if (isOld(scannedAtMs) || readAt === null || isOld(readAt.getTime())) return 'outdated';
+  return host.hasSecuritySource === true ? 'compliant' : 'no-security-source';
+}
+
+function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generator<OpenPatch> {
+  const { host, results } = scan;
   // What is held is as open as anything else: that somebody keeps it back closes no hole.
   const all = { ...host, offers: host.offers.map((one) => ({ ...one, isHeld: false })) };
-  const { selected } = selectUpdates(all, rules, firstSeen, nowMs);
+  const { selected } = selectUpdates(all, rules, scan.firstSeen, nowMs);
   const wanted = new Map(selected.map((one) => [`${one.name}:${one.architecture}`, one]));
-  for (const { name, architecture, version, isHeld } of host.packages) {
+  for (const { name, architecture, version, state: stands, isHeld } of host.packages) {
     const one = { name, installed: version, wanted: null, isSecurity: false, isHeld, exposedDays: null };
     const update = wanted.get(`${name}:${architecture}`);
     const isNew = results.get(`${name}=${version}`) === 'installed' && host.reboot.state === 'needed';
     const reason = nameReason(name, rules);
-    if (reason === 'rejected') yield { ...one, state: 'installed-rejected' };
-    else if (update !== undefined) {
-      const state = results.get(`${name}=${update.to}`) === 'failed' ? 'failed' : 'missing';
-      const seen = firstSeen.get(versionKey({ name, architecture, version: update.to }))?.getTime() ?? nowMs;
-      const exposedDays = Math.max(0, Math.floor((nowMs - seen) / DAY_MS));
+    // Half there is not there, whatever its version says.
+    const isBroken = stands !== 'installed' || results.get(`${name}=${version}`) === 'failed';
+    if (update !== undefined && reason !== 'rejected') {
+      const state = isBroken || results.get(`${name}=${update.to}`) === 'failed' ? 'failed' : 'missing';
+      const exposedDays = Math.max(0, Math.floor((nowMs - exposedSince(scan, rules, update, nowMs)) / DAY_MS));
       yield { ...one, state, wanted: update.to, isSecurity: update.isSecurity, exposedDays };
-    } else if (isNew) yield { ...one, state: 'installed-pending-reboot' };
+    } else if (isBroken) yield { ...one, state: 'failed' };
+    else if (reason === 'rejected') yield { ...one, state: 'installed-rejected' };
+    else if (isNew) yield { ...one, state: 'installed-pending-reboot' };
     else yield { ...one, state: reason === null ? 'installed' : 'installed-other' };
   }
   // Names without a star that are approved and not there.
@@ -114,4 +144,19 @@ function* assessed({ host, firstSeen, results }: ScannedHost, rules: PatchRules,
     const none = { installed: null, wanted: null, isSecurity: false, isHeld: false, exposedDays: null };
     yield { ...none, name, state: 'not-applicable' };
   }
+}
+
+/** Since when there is a wanted version newer than the one that is there: a newer one does not begin it anew. */
+function exposedSince(
+  { host, firstSeen, known }: ScannedHost,
+  rules: PatchRules,
+  { name, architecture, from, to }: SelectedUpdate,
+  nowMs: number,
+): number {
+  const since = (known?.get(`${name}:${architecture}`) ?? [])
+    .filter(({ isSecurity }) => rules.updates !== 'security' || isSecurity)
+    .filter(({ version }) => compareVersions(host.manager, version, from) > 0)
+    .filter(({ version }) => compareVersions(host.manager, version, to) <= 0)
+    .map(({ seenAt }) => seenAt.getTime());
+  return Math.min(firstSeen.get(versionKey({ name, architecture, version: to }))?.getTime() ?? nowMs, ...since);
 }

@@ -57,6 +57,12 @@ export interface HostPackages {
   /** A change of packages was cut off, and has to be repaired before the next. */
   readonly isInterrupted: boolean;
   readonly reboot: RebootNeed;
+  /** A source of it carries security updates; absent: not looked for. Without one, none is ever on offer. */
+  readonly hasSecuritySource?: boolean;
+  /** When the lists of the sources were last read, as far as the host shows it; null or absent: it cannot be told. */
+  readonly listsReadAt?: Date | null;
+  /** Null or absent: it cannot be told. */
+  readonly bootedAt?: Date | null;
 }
 
 /** A version of a package, as the ledger knows it. */

@@ -118,19 +118,18 @@ function closuresBetween(
     budget.spend(cost);
     return next;
   };
-  for (const [reason, spans] of [
-    ['freeze', freezes],
-    ['holiday', holidays],
-  ] as const) {
-    // Fixed ones cost next to nothing: of an imported list none is missing because of rules beside it.
-    for (const span of [...spans].sort((one, two) => one.cost - two.cost)) {
+  // Fixed ones cost next to nothing: of an imported list none is missing because of rules beside it, be they freezes or holidays.
+  const closing = [
+    ...freezes.map((span) => ({ reason: 'freeze' as const, span })),
+    ...holidays.map((span) => ({ reason: 'holiday' as const, span })),
+  ].sort((one, two) => one.span.cost - two.span.cost);
+  for (const { reason, span } of closing) {
+    if (budget.isSpent) break;
+    let next = look(span, span.at(fromMs)) ?? look(span, span.after(fromMs));
+    for (let count = 0; next !== null && next.fromMs < toMs && count <= MAX_STRETCHES; count += 1) {
+      found.push({ ...next, reason, name: span.name });
       if (budget.isSpent) break;
-      let next = look(span, span.at(fromMs)) ?? look(span, span.after(fromMs));
-      for (let count = 0; next !== null && next.fromMs < toMs && count <= MAX_STRETCHES; count += 1) {
-        found.push({ ...next, reason, name: span.name });
-        if (budget.isSpent) break;
-        next = look(span, span.after(next.fromMs));
-      }
+      next = look(span, span.after(next.fromMs));
     }
   }
   const isCut = budget.isSpent || found.length > MAX_STRETCHES;

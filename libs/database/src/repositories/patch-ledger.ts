@@ -63,11 +63,15 @@ export async function savePatchScan(
   host: HostPackages,
 ): Promise<void> {
   await transaction.query(
-    `INSERT INTO patch_scan (asset_id, run_id, manager, packages, offers, is_interrupted, reboot, reboot_reasons)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    // Lists are not read less lately than was known before, and not in the future, whatever the host's clock says.
+    `INSERT INTO patch_scan (asset_id, run_id, manager, packages, offers, is_interrupted, reboot, reboot_reasons,
+       has_security_source, lists_read_at, booted_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10::timestamptz > now() THEN now() ELSE $10::timestamptz END, $11)
      ON CONFLICT (asset_id) DO UPDATE SET run_id = excluded.run_id, manager = excluded.manager, scanned_at = now(),
        packages = excluded.packages, offers = excluded.offers, is_interrupted = excluded.is_interrupted,
-       reboot = excluded.reboot, reboot_reasons = excluded.reboot_reasons`,
+       reboot = excluded.reboot, reboot_reasons = excluded.reboot_reasons,
+       has_security_source = excluded.has_security_source, booted_at = excluded.booted_at,
+       lists_read_at = GREATEST(patch_scan.lists_read_at, excluded.lists_read_at)`,
     [
       assetId,
       runId,
@@ -77,6 +81,9 @@ export async function savePatchScan(
       host.isInterrupted,
       host.reboot.state,
       host.reboot.reasons,
+      host.hasSecuritySource ?? null,
+      host.listsReadAt ?? null,
+      host.bootedAt ?? null,
     ],
   );
 }

@@ -1,4 +1,4 @@
-import { versionKey, type HostPackages, type PackageVersion, type ScannedHost } from '@fettle/contracts';
+import type { FirstSeen, HostPackages, KnownVersion, PackageVersion, ScannedHost } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 
 interface ScanRow extends Pick<HostPackages, 'manager' | 'packages' | 'offers' | 'isInterrupted'> {
@@ -6,11 +6,25 @@ interface ScanRow extends Pick<HostPackages, 'manager' | 'packages' | 'offers' |
   readonly scannedAt: Date;
   readonly reboot: HostPackages['reboot']['state'];
   readonly rebootReasons: readonly string[];
-  readonly results:
-    readonly { readonly name: string; readonly to: string; readonly state: 'installed' | 'failed' }[] | null;
+  readonly hasSecuritySource: boolean | null;
+  readonly listsReadAt: Date | null;
+  readonly bootedAt: Date | null;
+  /** The latest installations, the latest first; null: there was none. */
+  readonly installs: readonly InstallRow[] | null;
 }
 
-/** What some assets last said of their packages, with what the last installation came to; those never scanned are left out. */
+interface InstallRow {
+  readonly results: readonly { readonly name: string; readonly to: string; readonly state: 'installed' | 'failed' }[];
+  /** The host has not booted since, as far as is known. */
+  readonly isSinceBoot: boolean;
+  /** The scan is from after it. */
+  readonly isScanned: boolean;
+}
+
+/** So many installations of an asset are looked at: more have hardly been between two boots. */
+const MAX_INSTALLS = 100;
+
+/** What some assets last said of their packages, with what installations came to; those never scanned are left out. */
 export async function readPatchScans(
   transaction: Transaction,
   space: string,
@@ -18,47 +32,74 @@ export async function readPatchScans(
 ): Promise<ReadonlyMap<string, ScannedHost>> {
   const rows: ScanRow[] = await transaction.query(
     `SELECT s.asset_id AS "assetId", s.manager, s.scanned_at AS "scannedAt", s.packages, s.offers,
-       s.is_interrupted AS "isInterrupted", s.reboot, s.reboot_reasons AS "rebootReasons", i.results
+       s.is_interrupted AS "isInterrupted", s.reboot, s.reboot_reasons AS "rebootReasons", i.installs,
+       s.has_security_source AS "hasSecuritySource", s.lists_read_at AS "listsReadAt", s.booted_at AS "bootedAt"
      FROM patch_scan s LEFT JOIN LATERAL (
-       SELECT results FROM patch_install WHERE asset_id = s.asset_id AND ended_at IS NOT NULL ORDER BY started_at DESC LIMIT 1
+       SELECT jsonb_agg(jsonb_build_object('results', latest.results, 'isScanned', latest.ended_at <= s.scanned_at,
+         'isSinceBoot', latest.ended_at > COALESCE(s.booted_at, '-infinity')) ORDER BY latest.started_at DESC) AS installs
+       FROM (
+         SELECT results, started_at, ended_at FROM patch_install
+         WHERE asset_id = s.asset_id AND ended_at IS NOT NULL ORDER BY started_at DESC LIMIT $2
+       ) latest
      ) i ON true
      WHERE s.asset_id = ANY ($1::uuid[])`,
-    [assetIds],
+    [assetIds, MAX_INSTALLS],
   );
-  const seen = await offeredFirstSeen(transaction, space, assetIds);
+  const ledger = await offeredFirstSeen(transaction, space, assetIds);
   return new Map(
-    rows.map(({ assetId, scannedAt, reboot, rebootReasons, results, ...host }) => [
-      assetId,
-      {
-        host: { ...host, reboot: { state: reboot, reasons: rebootReasons } },
-        scannedAtMs: scannedAt.getTime(),
-        firstSeen: seen.get(host.manager) ?? new Map(),
-        results: new Map((results ?? []).map(({ name, to, state }) => [`${name}=${to}`, state])),
-      },
-    ]),
+    rows.map(({ assetId, scannedAt, reboot, rebootReasons, installs, hasSecuritySource, ...told }) => {
+      const known = ledger.get(told.manager) ?? new Map<string, KnownVersion[]>();
+      const isKnown = hasSecuritySource === null ? {} : { hasSecuritySource };
+      const host = { ...told, ...isKnown, reboot: { state: reboot, reasons: rebootReasons } };
+      const results = resultsSinceBoot(installs ?? [], host.packages);
+      return [assetId, { host, scannedAtMs: scannedAt.getTime(), firstSeen: firstSeenOf(known), known, results }];
+    }),
   );
 }
 
-/** When the versions that these assets are offered were first seen, by package manager. */
+/** By `name=version`; a later installation knows better than an earlier one, and a later scan better than all. */
+function resultsSinceBoot(
+  installs: readonly InstallRow[],
+  packages: HostPackages['packages'],
+): ReadonlyMap<string, 'installed' | 'failed'> {
+  const whole = new Set(packages.filter((one) => one.state === 'installed').map((one) => `${one.name}=${one.version}`));
+  const found = new Map<string, 'installed' | 'failed'>();
+  for (const [index, { results, isSinceBoot, isScanned }] of installs.entries())
+    for (const { name, to, state } of results) {
+      const key = `${name}=${to}`;
+      const isMended = state === 'failed' && isScanned && whole.has(key);
+      const isTold = isSinceBoot || (index === 0 && state === 'failed');
+      if (isTold && !isMended && !found.has(key)) found.set(key, state);
+    }
+  return found;
+}
+
+function firstSeenOf(known: ReadonlyMap<string, readonly KnownVersion[]>): FirstSeen {
+  return new Map([...known].flatMap(([key, all]) => all.map(({ version, seenAt }) => [`${key}=${version}`, seenAt])));
+}
+
+/** What the ledger has of the packages that these assets are offered, versions included that are on offer no more; by package manager. */
 async function offeredFirstSeen(
   transaction: Transaction,
   space: string,
   assetIds: readonly string[],
-): Promise<ReadonlyMap<string, ReadonlyMap<string, Date>>> {
-  const rows: (PackageVersion & { manager: string; seenAt: Date })[] = await transaction.query(
+): Promise<ReadonlyMap<string, ReadonlyMap<string, readonly KnownVersion[]>>> {
+  const rows: (PackageVersion & KnownVersion & { manager: string })[] = await transaction.query(
     `WITH offered AS (
-       SELECT DISTINCT s.manager, o.value ->> 'name' AS name, o.value ->> 'architecture' AS architecture, n.value ->> 'version' AS version
-       FROM patch_scan s, jsonb_array_elements(s.offers) o, jsonb_array_elements(o.value -> 'newer') n
-       WHERE s.asset_id = ANY ($2::uuid[])
+       SELECT DISTINCT s.manager, o.value ->> 'name' AS name, o.value ->> 'architecture' AS architecture
+       FROM patch_scan s, jsonb_array_elements(s.offers) o WHERE s.asset_id = ANY ($2::uuid[])
      )
-     SELECT v.manager, v.name, v.architecture, v.version, v.first_seen_at AS "seenAt"
-     FROM patch_version v JOIN offered USING (manager, name, architecture, version) WHERE v.space = $1`,
+     SELECT v.manager, v.name, v.architecture, v.version, v.is_security AS "isSecurity", v.first_seen_at AS "seenAt"
+     FROM patch_version v JOIN offered USING (manager, name, architecture) WHERE v.space = $1`,
     [space, assetIds],
   );
-  const found = new Map<string, Map<string, Date>>();
-  for (const row of rows) {
-    const ofManager = found.get(row.manager) ?? new Map<string, Date>();
-    found.set(row.manager, ofManager.set(versionKey(row), row.seenAt));
+  const found = new Map<string, Map<string, KnownVersion[]>>();
+  for (const { manager, name, architecture, version, isSecurity, seenAt } of rows) {
+    const ofManager = found.get(manager) ?? new Map<string, KnownVersion[]>();
+    const key = `${name}:${architecture}`;
+    const ofPackage = ofManager.get(key) ?? [];
+    ofPackage.push({ version, isSecurity, seenAt });
+    found.set(manager, ofManager.set(key, ofPackage));
   }
   return found;
 }

@@ -31,7 +31,7 @@ export interface DueScheduleNotification {
   readonly state: string;
   readonly uses: string;
   readonly input: Readonly<Record<string, unknown>>;
-  /** What happened: `reason`, and what is known besides. */
+  /** What happened: `reason`, and what is known besides; without what is counted after it, so that a repeat says the same. */
   readonly news: Readonly<Record<string, unknown>>;
   readonly at: Date;
   /** This one included. */
@@ -52,7 +52,7 @@ export async function takeDueScheduleNotifications(
        UPDATE schedule_notification n SET attempts = n.attempts + 1, next_at = clock_timestamp() + $2 * interval '1 millisecond'
        FROM due WHERE n.id = due.id RETURNING n.*
      )
-     SELECT n.id, s.space, s.name AS schedule, n.item, n.state, n.uses, n.input, n.news, n.at, n.attempts
+     SELECT n.id, s.space, s.name AS schedule, n.item, n.state, n.uses, n.input, n.news - 'followed' AS news, n.at, n.attempts
      FROM taken n JOIN schedule s ON s.id = n.schedule_id ORDER BY n.at`,
     [limit, leaseMs],
   );

@@ -44,7 +44,7 @@ describe('reports of patches as files', () => {
       ],
       'site',
     );
-    const none = { compliant: 0, nonCompliant: 0, outdated: 0, neverScanned: 0 };
+    const none = { compliant: 0, nonCompliant: 0, outdated: 0, neverScanned: 0, noSecuritySource: 0 };
     expect(found).toEqual([
       { ...none, value: '', assets: 1, neverScanned: 1, exposedDays: null },
       { ...none, value: 'ber', assets: 2, compliant: 1, nonCompliant: 1, exposedDays: 9 },

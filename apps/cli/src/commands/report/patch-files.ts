@@ -71,6 +71,7 @@ export interface LabelCounts {
   readonly nonCompliant: number;
   readonly outdated: number;
   readonly neverScanned: number;
+  readonly noSecuritySource: number;
   readonly exposedDays: number | null;
 }
 
@@ -92,6 +93,7 @@ export function countsByLabel(assets: readonly AssetPatches[], label: string): L
       nonCompliant: count('non-compliant'),
       outdated: count('outdated'),
       neverScanned: count('never-scanned'),
+      noSecuritySource: count('no-security-source'),
       exposedDays: days.length === 0 ? null : Math.max(...days),
     };
   });

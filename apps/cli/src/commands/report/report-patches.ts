@@ -55,5 +55,6 @@ const labelColumns = (label: string): Column<LabelCounts>[] => [
   { title: 'NON-COMPLIANT', value: ({ nonCompliant }) => nonCompliant, align: 'right' },
   { title: 'OUTDATED', value: ({ outdated }) => outdated, align: 'right' },
   { title: 'NEVER SCANNED', value: ({ neverScanned }) => neverScanned, align: 'right' },
+  { title: 'NO SECURITY SOURCE', value: ({ noSecuritySource }) => noSecuritySource, align: 'right' },
   { title: 'EXPOSED DAYS', value: ({ exposedDays }) => exposedDays, align: 'right' },
 ];

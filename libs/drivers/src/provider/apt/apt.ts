@@ -21,6 +21,7 @@ import { APT_INSTALL_SCRIPT } from './install-script.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
 import { parseLockHolders } from './parse-locks.js';
 import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
+import { readAges } from './read-ages.js';
 import { readReboot } from './read-reboot.js';
 
 /** Names in one call: with their quotes they stay below what one argument of a shell may hold (128 KiB). */
@@ -101,7 +102,8 @@ async function read(commands: HostCommands): Promise<HostPackages> {
     }
   }
   const isInterrupted = await isCutOff(commands, packages);
-  return { manager: 'apt', packages, offers, isInterrupted, reboot: await readReboot(commands) };
+  const ages = { hasSecuritySource: security.size > 0, ...(await readAges(commands)) };
+  return { manager: 'apt', packages, offers, isInterrupted, reboot: await readReboot(commands), ...ages };
 }
 
 async function isCutOff(commands: HostCommands, packages: readonly HostPackage[]): Promise<boolean> {

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { AptInstallReport } from './install-report.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
 import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
+import { bootedAt, latestOf } from './read-ages.js';
 import { kernelStatus } from './read-reboot.js';
 
 const sources = [
@@ -106,6 +107,13 @@ describe('what apt and dpkg say', () => {
         'Sub-process /usr/bin/dpkg returned an error code (1)',
       ]);
     }
+  });
+
+  it('reads when lists were read and the host booted, and knows when it cannot tell', () => {
+    expect(latestOf('1700000000\n1700000100\n')).toEqual(new Date(1_700_000_100_000));
+    expect(latestOf('')).toBeNull();
+    expect(bootedAt('120.50 200.00\n', 1_000_000)).toEqual(new Date(879_500));
+    expect(bootedAt('', 1_000_000)).toBeNull();
   });
 
   it('reads the kernel status of needrestart', () => {
