@@ -136,6 +136,49 @@ describe('a finally after a cancel, in other places', () => {
   );
 
   it(
+    'is told in the second round of a loop of those alone that have begun with its try, and with the state that they end in',
+    async () => {
+      const log = 'rounds';
+      const held = `[ "$4" = one ] || while [ ! -e "$HOME/$3.go" ]; do sleep 0.2; done`;
+      const input = { arguments: ['work', '${{ asset.name }}', log, '${{ item.round }}'] };
+      const guard = {
+        id: 'guard',
+        try: [step(log, 'work', held, { timeout: '120s' }, { ...input, detached: false })],
+        finally: [step(log, 'clean')],
+      };
+      const id = await start(log, [{ id: 'rounds', forEach: { items: ['one', 'two'], as: 'round', steps: [guard] } }], {
+        rollout: { maxConcurrency: 1 },
+      });
+      await until(
+        'the second round',
+        async () => (await linesOf(log)).filter((line) => line.startsWith('work')).length > 3,
+      );
+      await worker.stop('SIGKILL');
+      await stack.inTransaction(({ transaction }) =>
+        endLostRun(
+          transaction,
+          { runId: id, space: 'default', cancelRequested: false },
+          { state: 'failed', code: 'run-lost', message: 'its workflow is gone' },
+        ),
+      );
+      const run = await stack.run(id);
+      const left = run.targets.map(({ state, finallyLeft }) => `${state} ${(finallyLeft ?? []).join()}`);
+      expect(left.sort()).toEqual(['cancelled ', 'cancelled ', 'unknown clean']);
+      const told: { kind: string; state: string }[] = await stack.dataSource.query(
+        `SELECT e.kind, e.data->>'state' AS state FROM entry e WHERE e.run_id = $1 AND e.kind IN ('finally-not-run', 'target-ended')
+           AND e.asset_id IN (SELECT asset_id FROM entry WHERE run_id = $1 AND kind = 'finally-not-run') ORDER BY e.seq`,
+        [id],
+      );
+      expect(told).toEqual([
+        { kind: 'finally-not-run', state: 'unknown' },
+        { kind: 'target-ended', state: 'unknown' },
+      ]);
+      worker = await stack.startWorker();
+    },
+    LONG_MS,
+  );
+
+  it(
     'goes on alone where the run ended in the middle of it and its try had come through',
     async () => {
       const log = 'alone';
