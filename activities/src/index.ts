@@ -139,6 +139,8 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
     /** Serves one lane of a wave for up to about a minute, or as long as it has commands in flight. */
     async serveLane(input: LaneInput): Promise<LaneReport> {
       const service = lanesHere.open(laneKey(input), async (signals) => {
+        // One that Temporal has given up may live on here, with a `finally` that a cancel does not end: it is not taken away from it.
+        if (input.isEnding === true) await lanesHere.end(laneKey({ ...input, isEnding: false }));
         const run = await loadRun(services, input.runId);
         return serveLane(services, run, input, {
           cancelled: signals.cancelled,

@@ -45,6 +45,7 @@ import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scan
 import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
 import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
+import { LeaveOwnEntries1790000000074 } from './1790000000074-leave-own-entries.js';
 import { KeepPatchSources1790000000075 } from './1790000000075-keep-patch-sources.js';
 import { KeepBootOfScans1790000000076 } from './1790000000076-keep-boot-of-scans.js';
 import { LimitScheduleNews1790000000077 } from './1790000000077-limit-schedule-news.js';
@@ -98,6 +99,7 @@ export const migrations = [
   CreatePatchInstalls1790000000071,
   CreateAttemptMemos1790000000072,
   WakeSchedulesTogether1790000000073,
+  LeaveOwnEntries1790000000074,
   KeepPatchSources1790000000075,
   KeepBootOfScans1790000000076,
   LimitScheduleNews1790000000077,

@@ -64,13 +64,14 @@ export async function holdAssets(
 /**
  * A target goes to its end alone from its last step, and with `free` through the last segment. Everywhere else it waits for others
  * while it holds its asset, and what it waits for must be held by the same run: all of the wave, or of the run where another
- * segment follows.
+ * segment follows. Whoever goes through a `finally` after a cancel waits for nobody.
  */
 function reachOf(
   { strategy }: LockedRun,
-  { lastStep, isLast }: SegmentPlace,
+  { lastStep, isLast, onlyStopped }: SegmentPlace,
   changing: readonly Decided[],
 ): AssetLockRequest['reach'] {
+  if (onlyStopped === true) return 'asset';
   if (isLast !== true) return 'run';
   return strategy === 'free' || changing.every(({ target }) => target.stepIndex === lastStep) ? 'asset' : 'wave';
 }

@@ -40,6 +40,23 @@ describe('lanes that one process serves', () => {
     expect(begun.map(({ signals }) => signals.cancelled.aborted)).toEqual([true, false]);
   });
 
+  it('ends a lane for another that comes in its place, and waits for it', async () => {
+    const { lanes, begun, serve } = fixture();
+    const first = lanes.open('run/0', serve);
+    await Promise.resolve();
+    first.abandon();
+    let isOver = false;
+    const over = lanes.end('run/0').then(() => (isOver = true));
+    await Promise.resolve();
+    expect([begun[0]!.signals.cancelled.aborted, isOver]).toEqual([true, false]);
+    begun[0]!.end('stopped');
+    await over;
+    // Of one that is served elsewhere nothing is known; one that failed is over, too.
+    await lanes.end('run/0');
+    const failed = lanes.open('run/0', () => Promise.reject(new Error('lost')));
+    await Promise.all([lanes.end('run/0'), expect(failed.report).rejects.toThrow('lost')]);
+  });
+
   it('abandons a lane without cancelling it', async () => {
     const { lanes, begun, serve } = fixture();
     const service = lanes.open('run/0', serve);

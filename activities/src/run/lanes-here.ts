@@ -43,6 +43,13 @@ export class LanesHere<Report> {
     };
   }
 
+  /** Ends what a lane has in flight that a cancel ends, and waits until it has been served; at once where it is not served here. */
+  async end(key: string): Promise<void> {
+    const served = this.#served.get(key);
+    served?.cancelled.abort();
+    await served?.report.catch(() => undefined);
+  }
+
   #begin(key: string, serve: (signals: LaneSignals) => Promise<Report>): Served<Report> {
     const cancelled = new AbortController();
     const signals: LaneSignals = {

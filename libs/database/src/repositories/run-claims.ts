@@ -199,7 +199,7 @@ export interface Progress {
 
 /**
  * How far the wave has come in this segment, and when the next target is due that nobody holds. Targets that wait for a calendar hold
- * the others up only where none of those is left.
+ * the others up only where none of those is left. What a cancel could not stop holds up no `finally` of others.
  */
 export async function readProgress(transaction: Transaction, run: LockedRun, request: ClaimRequest): Promise<Progress> {
   const last = isFree(run, request) ? '$3::integer' : 'current.step';
@@ -220,9 +220,9 @@ export async function readProgress(transaction: Transaction, run: LockedRun, req
             WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index BETWEEN $2 AND $3 AND ${which})) AS step)
        SELECT current.step AS current_step,
          (SELECT count(*) FROM run_target WHERE run_id = $1 AND lane IS NOT NULL) AS claimed_count,
-         (SELECT count(*) FROM run_target WHERE run_id = $1 AND is_parked) AS parked_count,
+         (SELECT count(*) FROM run_target WHERE run_id = $1 AND is_parked AND ${which}) AS parked_count,
          (SELECT ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)::float8
-          FROM run_target WHERE run_id = $1 AND is_parked) AS parked_due_ms,
+          FROM run_target WHERE run_id = $1 AND is_parked AND ${which}) AS parked_due_ms,
          (SELECT ceil(extract(epoch FROM min(first.due_at) - clock_timestamp()) * 1000)::float8
           FROM generate_series(current.step, ${last}) AS step (index)
           CROSS JOIN LATERAL (SELECT due_at FROM run_target

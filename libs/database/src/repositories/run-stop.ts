@@ -3,6 +3,7 @@ import type { Transaction } from '../data-source.js';
 import { updateRows } from '../update-rows.js';
 import { NO_EPOCH } from './control-steps.js';
 import { appendEntries, moveCount, type LockedRun } from './run-entries.js';
+import { repeatableEffects } from './run-lanes.js';
 import { wakeAssetWaiters } from './wake-waiters.js';
 
 /** Where targets go that a cancel stops while they stand at a step. */
@@ -31,6 +32,10 @@ export interface StoppedSegment {
 
 const wayTable = `jsonb_to_recordset($2::jsonb) AS w (step_index integer, path text, begun jsonb, fresh jsonb, left_after jsonb, left_here jsonb)`;
 
+/** As what a target ends whose run ends now: whoever is at something that may have changed it is unknown, by the rule of `endRun`. */
+const openEnd = `CASE WHEN EXISTS (SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND s.state = 'started'
+  AND s.effect NOT IN (${[...repeatableEffects].map((effect) => `'${effect}'`).join(', ')})) THEN 'unknown' ELSE 'cancelled' END AS ends_as`;
+
 function rowsOf({ ways }: StoppedSegment): string {
   return JSON.stringify(
     ways.map(({ stepIndex, path, begun, fresh, leftAfter, leftHere }) => ({
@@ -53,13 +58,13 @@ export async function stopTargets(transaction: Transaction, run: LockedRun, segm
     WHERE t.run_id = $1 AND t.wave = $3 AND t.state IN ('pending', 'running') AND t.lane IS NULL AND t.failing & ${STOPPED} = 0`;
   const parameters = [run.id, rowsOf(segment), segment.wave];
   // What runs detached and could not be stopped is unknown when the run ends.
-  const lost = await updateRows<{ asset_id: string; finally_left: string[] }>(
+  const lost = await updateRows<Left>(
     transaction,
     `WITH standing AS (${standing})
      UPDATE run_target t SET finally_left = standing.left_after FROM standing
      WHERE t.run_id = $1 AND t.asset_id = standing.asset_id AND t.is_parked AND t.finally_left IS NULL
        AND (standing.way->>'index')::integer <> t.step_index
-     RETURNING t.asset_id, t.finally_left`,
+     RETURNING t.asset_id, t.finally_left, ${openEnd}`,
     parameters,
   );
   await updateRows(
@@ -78,7 +83,7 @@ export async function stopTargets(transaction: Transaction, run: LockedRun, segm
   await appendEntries(
     transaction,
     run,
-    lost.map(({ asset_id, finally_left }) => finallyNotRun(asset_id, 'unknown', finally_left)),
+    lost.map(({ asset_id, finally_left, ends_as }) => finallyNotRun(asset_id, ends_as, finally_left)),
   );
 }
 
@@ -88,7 +93,7 @@ export async function stopTargets(transaction: Transaction, run: LockedRun, segm
  */
 export async function endStopped(transaction: Transaction, run: LockedRun, segment: StoppedSegment): Promise<void> {
   if (run.state !== 'running') return;
-  const ended = await updateRows<{ asset_id: string; finally_left: string[]; was: TargetState; state: TargetState }>(
+  const ended = await updateRows<Left & { was: TargetState; state: TargetState }>(
     transaction,
     `WITH open AS (
        SELECT t.asset_id, t.state, CASE WHEN t.is_parked THEN w.left_after ELSE w.left_here END AS finally_left
@@ -98,7 +103,7 @@ export async function endStopped(transaction: Transaction, run: LockedRun, segme
      UPDATE run_target t SET finally_left = open.finally_left, state = CASE WHEN t.is_parked THEN t.state ELSE 'cancelled' END,
        ended_at = CASE WHEN t.is_parked THEN NULL ELSE clock_timestamp() END
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id
-     RETURNING t.asset_id, t.finally_left, open.state AS was, t.state`,
+     RETURNING t.asset_id, t.finally_left, open.state AS was, t.state, ${openEnd}`,
     [run.id, rowsOf(segment), segment.wave],
   );
   for (const { was, state } of ended) if (was !== state) moveCount(run.counts, was, state);
@@ -106,8 +111,8 @@ export async function endStopped(transaction: Transaction, run: LockedRun, segme
   await appendEntries(
     transaction,
     run,
-    ended.flatMap(({ asset_id, finally_left, state }) => [
-      finallyNotRun(asset_id, state === 'cancelled' ? state : 'unknown', finally_left),
+    ended.flatMap(({ asset_id, finally_left, state, ends_as }) => [
+      finallyNotRun(asset_id, state === 'cancelled' ? state : ends_as, finally_left),
       ...(state === 'cancelled' ? [{ kind: 'target-ended', assetId: asset_id, data: { state } }] : []),
     ]),
   );
@@ -122,7 +127,8 @@ export async function endStopped(transaction: Transaction, run: LockedRun, segme
 
 /**
  * Says of targets that are open at the end of their run what of a `finally` they have not come to. `ways`: of all steps, as they are
- * called without the iterations around them. The caller holds the run's lock and saves it.
+ * called without the iterations around them. Of what a target did in earlier iterations the journal has ended steps only, and leads it on
+ * with their end. The caller holds the run's lock and saves it.
  */
 export async function tellFinallyLeft(
   transaction: Transaction,
@@ -130,24 +136,30 @@ export async function tellFinallyLeft(
   ways: readonly StopWay[],
 ): Promise<void> {
   if (run.state !== 'running') return;
-  const told = await updateRows<{ asset_id: string; finally_left: string[] }>(
+  const told = await updateRows<Left>(
     transaction,
     `WITH open AS (
-       SELECT t.asset_id, CASE WHEN t.lane IS NOT NULL OR t.is_parked OR EXISTS (
+       SELECT t.asset_id, CASE WHEN t.lane IS NOT NULL OR t.is_parked OR t.generation > 1 OR EXISTS (
          SELECT 1 FROM run_step s WHERE s.run_id = $1 AND s.asset_id = t.asset_id AND regexp_replace(s.step, '^.*\\]/', '') = w.path
-           AND s.phase = 'do' AND s.lane_epoch <> ${NO_EPOCH}) THEN w.left_after ELSE w.left_here END AS finally_left
+           AND s.state = 'started' AND s.phase = 'do' AND s.lane_epoch <> ${NO_EPOCH}) THEN w.left_after ELSE w.left_here END AS finally_left
        FROM run_target t JOIN ${wayTable} ON w.step_index = t.step_index
        WHERE t.run_id = $1 AND t.state IN ('pending', 'running') AND t.finally_left IS NULL)
      UPDATE run_target t SET finally_left = open.finally_left
      FROM open WHERE t.run_id = $1 AND t.asset_id = open.asset_id AND open.finally_left <> '[]'
-     RETURNING t.asset_id, t.finally_left`,
+     RETURNING t.asset_id, t.finally_left, ${openEnd}`,
     [run.id, rowsOf({ wave: 0, ways })],
   );
   await appendEntries(
     transaction,
     run,
-    told.map(({ asset_id, finally_left }) => finallyNotRun(asset_id, 'cancelled', finally_left)),
+    told.map(({ asset_id, finally_left, ends_as }) => finallyNotRun(asset_id, ends_as, finally_left)),
   );
+}
+
+interface Left {
+  readonly asset_id: string;
+  readonly finally_left: string[];
+  readonly ends_as: 'cancelled' | 'unknown';
 }
 
 /** The entry of a target that ends before its `finally` has. */

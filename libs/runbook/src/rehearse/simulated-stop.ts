@@ -64,7 +64,11 @@ export function endTarget(
 export function tellLeftOpen(host: Pick<SegmentHost, 'codes' | 'append'>, target: TargetRow): void {
   const code = host.codes[target.stepIndex];
   if (code === undefined) return;
-  const hasBegun = [...target.begun.keys()].some((path) => path.replace(/^.*\]\//, '') === code.path);
+  // Of earlier iterations there are ends only.
+  const isAtIt = [...target.begun].some(
+    ([path, { state }]) => state === null && path.replace(/^.*\]\//, '') === code.path,
+  );
+  const hasBegun = target.isClaimed || target.generation > 1 || isAtIt;
   const left = finallyLeft(host.codes, code, hasBegun);
   if (left.length === 0) return;
   host.append({ kind: 'finally-not-run', target: target.name, data: { state: 'cancelled', left: [...left] } });
