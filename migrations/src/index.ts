@@ -45,6 +45,7 @@ import { CreatePatchScans1790000000070 } from './1790000000070-create-patch-scan
 import { CreatePatchInstalls1790000000071 } from './1790000000071-create-patch-installs.js';
 import { CreateAttemptMemos1790000000072 } from './1790000000072-create-attempt-memos.js';
 import { WakeSchedulesTogether1790000000073 } from './1790000000073-wake-schedules-together.js';
+import { LeaveOwnEntries1790000000074 } from './1790000000074-leave-own-entries.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -95,4 +96,5 @@ export const migrations = [
   CreatePatchInstalls1790000000071,
   CreateAttemptMemos1790000000072,
   WakeSchedulesTogether1790000000073,
+  LeaveOwnEntries1790000000074,
 ];

@@ -196,11 +196,21 @@ describe('what Temporal is told of a schedule', () => {
     await apply('together-2', 'cron: "11 3 * * *", overlap: allow');
     expect(await wakeOf(second)).toBe(await wakeOf(first));
     await relay();
+    await compare();
+    // Whoever changes a schedule may not have committed yet.
+    expect(await readNextWakings(temporal, wake)).toHaveLength(TOLD_INSTANTS);
+    await stack.dataSource.query(
+      `UPDATE outbox SET sent_at = sent_at - interval '2 minutes' WHERE kind = 'put-schedule'`,
+    );
+    await compare();
+    await relay();
     await patiently(async () => {
       if ((await readNextWakings(temporal, wake)) !== null) throw new Error('it is there still');
     });
     await compare();
     expect(warnings).toEqual([]);
+    const dropped: unknown[] = await stack.dataSource.query(`SELECT 1 FROM outbox WHERE kind = 'delete-schedule'`);
+    expect(dropped).toHaveLength(1);
   }, 60_000);
 
   it('is placed without alarm where an older version gave each schedule an entry of its own', async () => {
@@ -216,7 +226,7 @@ describe('what Temporal is told of a schedule', () => {
   it('wakes all that are due at an instant with one workflow, and each has its run', async () => {
     const worker = await stack.startWorker();
     try {
-      const at = new Date(Math.ceil((Date.now() + 8_000) / 1000) * 1000).toISOString().replace('.000', '');
+      const at = new Date(Math.ceil((Date.now() + 20_000) / 1000) * 1000).toISOString().replace('.000', '');
       const count = 40;
       const source = Array.from(
         { length: count },
@@ -225,21 +235,23 @@ describe('what Temporal is told of a schedule', () => {
       ).join('---\n');
       await stack.inTransaction((context) => applyDocuments(context, { source, file: 'test.yaml', dryRun: false }));
       const rows = await patiently(async () => {
-        const found: { outcome: string; late: number }[] = await stack.dataSource.query(
-          `SELECT f.outcome, extract(epoch FROM f.settled_at - f.nominal_at)::float8 AS late
-           FROM fire f JOIN schedule s ON s.id = f.schedule_id WHERE s.name LIKE 'many-%' AND f.run_id IS NOT NULL`,
+        const found: { outcome: string }[] = await stack.dataSource.query(
+          `SELECT f.outcome FROM fire f JOIN schedule s ON s.id = f.schedule_id WHERE s.name LIKE 'many-%' AND f.run_id IS NOT NULL`,
         );
         if (found.length < count) throw new Error(`${found.length} fires: ${worker.log.slice(-2000)}`);
         return found;
       });
       expect(rows).toHaveLength(count);
       expect(new Set(rows.map((row) => row.outcome))).toEqual(new Set(['fired']));
-      // The reconciler looks at what is late by three seconds: Temporal came before it.
-      expect(Math.min(...rows.map((row) => row.late))).toBeLessThan(3);
-      const wakes: unknown[] = await stack.dataSource.query(
+      const wakes: { wake_id: string }[] = await stack.dataSource.query(
         `SELECT DISTINCT wake_id FROM schedule WHERE name LIKE 'many-%'`,
       );
       expect(wakes).toHaveLength(1);
+      const woken = `WorkflowId STARTS_WITH '${wakes[0]!.wake_id}' AND ExecutionStatus = 'Completed'`;
+      await patiently(async () => {
+        const { count: workflows } = await temporal.client.workflow.count(woken);
+        if (workflows !== 1) throw new Error(`${workflows} workflows`);
+      });
       const puts: unknown[] = await stack.dataSource.query(
         `SELECT o.id FROM outbox o JOIN schedule s ON s.wake_id = o.subject WHERE s.name = 'many-0' AND o.kind = 'put-schedule'`,
       );

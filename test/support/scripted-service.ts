@@ -7,6 +7,8 @@ export interface ScriptedAnswer {
   readonly body?: string;
   /** Milliseconds before the answer. */
   readonly afterMs?: number;
+  /** It comes after this only. */
+  readonly after?: Promise<unknown>;
 }
 
 /** An HTTP service on the loopback that answers as a test says and remembers who called. */
@@ -20,11 +22,17 @@ export class ScriptedService {
       const path = request.url ?? '/';
       this.calls.push(path);
       const call = this.calls.filter((one) => one === path).length;
-      const { status, body = path, afterMs = 0 } = this.#script.get(path)?.(call) ?? { status: 200 };
-      setTimeout(() => {
+      const {
+        status,
+        body = path,
+        afterMs = 0,
+        after = Promise.resolve(),
+      } = this.#script.get(path)?.(call) ?? { status: 200 };
+      const answer = (): void => {
         response.writeHead(status, { 'content-type': 'text/plain' });
         response.end(body);
-      }, afterMs).unref();
+      };
+      void after.then(() => setTimeout(answer, afterMs).unref());
     });
   }
 

@@ -24,9 +24,15 @@ export const step = (
   timeout: '25s',
   ...more,
 });
-/** Ends when a file of the log's name and its own is there; a cancel ends it before. */
+/** Ends when a file of the log's name and its own is there; a cancel ends it before. Its time is longer than that of a test. */
 export const hangs = (log: string, id: string, more: object = {}, input: object = {}): Record<string, unknown> =>
-  step(log, id, `while [ ! -e "$HOME/$3.go-$1" ]; do sleep 0.2; done; echo "$1 $2 done" >> "$HOME/$3"`, more, input);
+  step(
+    log,
+    id,
+    `while [ ! -e "$HOME/$3.go-$1" ]; do sleep 0.2; done; echo "$1 $2 done" >> "$HOME/$3"`,
+    { timeout: '120s', ...more },
+    { detached: false, ...input },
+  );
 export const statesOf = (run: RunDetail): string[] => run.targets.map(({ state }) => state);
 export const stepsOf = (run: RunDetail, asset: string): string[] =>
   (run.targets.find((target) => target.asset === asset)?.steps ?? []).map(

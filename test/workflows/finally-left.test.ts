@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { endLostRun } from '@fettle/operations';
+import { endLostRun, resumeRun } from '@fettle/operations';
 import { startChangedWorker } from '../support/broken-worker.js';
 import { until } from '../support/detached.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
@@ -34,16 +34,17 @@ describe('a finally after a cancel, in other places', () => {
     async () => {
       const log = 'called';
       const guard = { id: 'guard', try: [hangs(log, 'work')], finally: [step(log, 'clean')] };
-      const own = { targets: 'asset.labels.group == "host"', rollback: 'nothing', steps: [guard], timeout: '4s' };
+      const own = { targets: 'asset.labels.group == "host"', rollback: 'nothing', steps: [guard], timeout: '15s' };
       await stack.addRunbook('called-guard', own);
+      await stack.addRunbook('called-guard-2', { ...own, timeout: '10m' });
       const id = await start(log, [
         { id: 'late', call: { runbook: 'called-guard' }, onError: 'continue' },
-        { id: 'again', call: { runbook: 'called-guard' } },
+        { id: 'again', call: { runbook: 'called-guard-2' } },
       ]);
       await come(log, onAll('work', 'clean'));
       await until(
         'called again',
-        async () => (await linesOf(log)).filter((line) => line.startsWith('work')).length === 6,
+        async () => (await linesOf(log)).filter((line) => line.startsWith('work')).length >= 6,
       );
       await cancel(id);
       const run = await stack.ended(id, LONG_MS);
@@ -62,10 +63,10 @@ describe('a finally after a cancel, in other places', () => {
     async () => {
       const log = 'late';
       await worker.stop();
-      // The same worker, but that a finally has three seconds instead of minutes.
+      // The same worker, but that a finally has twelve seconds instead of minutes.
       worker = await startChangedWorker(stack.environment, {
         is: /return Math\.min\(longestMs, rounds \*/,
-        becomes: 'return Math.min(3000, rounds *',
+        becomes: 'return Math.min(12_000, rounds *',
       });
       try {
         const id = await start(log, [
@@ -130,6 +131,62 @@ describe('a finally after a cancel, in other places', () => {
       for (const { state, finallyLeft } of begun) expect([state, finallyLeft]).toEqual(['unknown', ['clean']]);
       expect(await kindsOf(id)).toContain('finally-not-run');
       worker = await stack.startWorker();
+    },
+    LONG_MS,
+  );
+
+  it(
+    'goes on alone where the run ended in the middle of it and its try had come through',
+    async () => {
+      const log = 'alone';
+      const onFirst = 'asset.name == "host-000"';
+      const once = '[ -e "$HOME/$3.go-$1" ]';
+      const id = await start(
+        log,
+        [
+          {
+            id: 'guard',
+            try: [step(log, 'work')],
+            finally: [
+              hangs(log, 'held', { if: onFirst }, { effect: 'idempotent' }),
+              step(log, 'fails', once, { retry: { maxAttempts: 5, backoff: '10m' } }),
+              step(log, 'clean'),
+            ],
+          },
+          step(log, 'after'),
+        ],
+        { rollout: { strategy: 'free' } },
+      );
+      await come(log, ['held host-000', 'fails host-001', 'fails host-002']);
+      await until('two wait for another attempt', async () => {
+        const run = await stack.run(id);
+        const states = run.targets.flatMap(({ asset }) => stepsOf(run, asset));
+        return states.filter((one) => one === 'fails=failed').length === 2;
+      });
+      await worker.stop('SIGKILL');
+      await stack.inTransaction(({ transaction }) =>
+        endLostRun(
+          transaction,
+          { runId: id, space: 'default', cancelRequested: false },
+          { state: 'failed', code: 'run-lost', message: 'its workflow is gone' },
+        ),
+      );
+      const lost = await stack.run(id);
+      expect(statesOf(lost)).toEqual(['cancelled', 'cancelled', 'cancelled']);
+      expect(stepsOf(lost, 'host-000')).toEqual(['work=succeeded', 'held=cancelled']);
+      worker = await stack.startWorker();
+      await letGo(log, 'held');
+      await letGo(log, 'fails');
+      const { id: next } = await stack.inTransaction((context) =>
+        resumeRun(context, id, { targets: 'unfinished', rerunUnknown: false }),
+      );
+      const resumed = await stack.ended(next, LONG_MS);
+      expect([resumed.state, ...statesOf(resumed)]).toEqual(['succeeded', 'succeeded', 'succeeded', 'succeeded']);
+      const lines = await linesOf(log);
+      const of = (...names: string[]): string[] => lines.filter((line) => names.includes(line.split(' ')[0]!));
+      // The body is not done again, and nothing behind the place where it stopped is left out.
+      expect(of('work', 'clean', 'after')).toEqual(onAll('work', 'clean', 'after'));
+      expect(of('fails')).toEqual([...onAll('fails'), 'fails host-001', 'fails host-002'].sort());
     },
     LONG_MS,
   );

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { scheduleWaitingForRun, takeDueSchedule, untilNextDue } from '@fettle/database';
+import { scheduleWaitingForRun, takeDueSchedule, untilNextDue, type Transaction } from '@fettle/database';
 import { settleFire } from '@fettle/operations';
 import type { WorkerServices } from '../run/services.js';
 
@@ -10,20 +10,25 @@ const ROUND_MS = 1_500;
 /** Temporal's clock may be so much ahead of the database's, which alone says what is due. */
 const MAX_AHEAD_MS = 1_000;
 
+/** One that failed is left to the reconciler for so long, however often others are due. */
+const REST_MS = 60_000;
+
 /** The activities of schedules, bound to a data source. */
 export function scheduleActivities(services: Pick<WorkerServices, 'dataSource' | 'logger'>) {
+  /** Until when, by id. */
+  const resting = new Map<string, number>();
   return {
     /**
      * Local activity. Settles whatever is due and nobody else settles just now: twice is the same as once. One that fails is left to the
      * reconciler.
      */
     async settleDue(): Promise<{ readonly more: boolean }> {
-      const round = new SettleRound(services);
+      const round = new SettleRound(services, resting);
       await round.run();
-      if (!round.isEmpty) return { more: round.isLeft };
+      if (!round.isInVain) return { more: round.isLeft };
       const aheadMs = await untilNextDue(services.dataSource.manager);
       if (aheadMs === null || aheadMs > MAX_AHEAD_MS) return { more: false };
-      await sleep(Math.max(0, aheadMs));
+      await sleep(aheadMs);
       await round.run();
       return { more: round.isLeft };
     },
@@ -33,16 +38,20 @@ export function scheduleActivities(services: Pick<WorkerServices, 'dataSource' |
 /** Lanes that take what is due until nothing is, or the time is up. */
 class SettleRound {
   readonly #services: Pick<WorkerServices, 'dataSource' | 'logger'>;
+  readonly #resting: Map<string, number>;
   readonly #untilMs = performance.now() + ROUND_MS;
-  /** Settled up to now, or failed: not taken again. */
-  readonly #over = new Set<string>();
-  readonly #skipped: string[] = [];
-  isEmpty = true;
+  readonly #settled = new Set<string>();
+  readonly #skipped: string[];
+  /** None was settled. */
+  isInVain = true;
   /** The time was up first. */
   isLeft = false;
 
-  constructor(services: Pick<WorkerServices, 'dataSource' | 'logger'>) {
+  constructor(services: Pick<WorkerServices, 'dataSource' | 'logger'>, resting: Map<string, number>) {
     this.#services = services;
+    this.#resting = resting;
+    for (const [id, untilMs] of resting) if (untilMs <= performance.now()) resting.delete(id);
+    this.#skipped = [...resting.keys()];
   }
 
   async run(): Promise<void> {
@@ -63,19 +72,27 @@ class SettleRound {
     try {
       await this.#services.dataSource.transaction(async (transaction) => {
         id = await takeDueSchedule(transaction, this.#skipped);
-        if (id === null) return;
-        // It was settled up to now and is due still: whatever the reason, not over and over.
-        if (this.#over.has(id)) this.#skipped.push(id);
-        else if (!(await settleFire(transaction, id)).more) this.#over.add(id);
+        if (id !== null) await this.#settle(transaction, id);
       });
     } catch (error) {
       // Nothing was taken: the database is away, and the activity is tried again.
       if (id === null) throw error;
       this.#skipped.push(id);
+      this.#resting.set(id, performance.now() + REST_MS);
       this.#services.logger.warn({ err: error, scheduleId: id }, 'a schedule could not be settled');
     }
-    if (id !== null) this.isEmpty = false;
     return id !== null;
+  }
+
+  async #settle(transaction: Transaction, id: string): Promise<void> {
+    // It was settled up to now and is due still: whatever the reason, not over and over.
+    if (this.#settled.has(id)) {
+      this.#skipped.push(id);
+      return;
+    }
+    const { more } = await settleFire(transaction, id);
+    this.isInVain = false;
+    if (!more) this.#settled.add(id);
   }
 }
 

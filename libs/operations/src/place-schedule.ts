@@ -5,6 +5,7 @@ import {
   enqueueWaking,
   findSchedule,
   isPlacing,
+  listLeftWakes,
   lockScheduleById,
   saveCompared,
   savePlaced,
@@ -38,9 +39,16 @@ export async function placeSchedule(
   const wakeId = wakeIdOf(document);
   const payload = { cron: wakingCron(spec), timeZone: spec.timeZone, waking };
   await enqueueWaking(transaction, { kind: 'put-schedule', subject: wakeId, payload }, placedUntil === null);
-  const left = await savePlaced(transaction, id, { wakeId, until: placedUntil });
-  // Somebody may come to need it just now: the comparison with Temporal puts that right.
-  if (left !== null) await enqueueCommand(transaction, { kind: 'delete-schedule', subject: left, payload: {} });
+  await savePlaced(transaction, id, { wakeId, until: placedUntil });
+}
+
+/**
+ * Has what no schedule is woken by any more deleted in Temporal. Somebody may come to need it in this very moment: the comparison puts
+ * that right.
+ */
+export async function dropLeftWakes(transaction: Transaction, limit: number): Promise<void> {
+  for (const subject of await listLeftWakes(transaction, limit))
+    await enqueueCommand(transaction, { kind: 'delete-schedule', subject, payload: {} });
 }
 
 export interface Placing {

@@ -1,5 +1,5 @@
 import { listToCompare } from '@fettle/database';
-import { compareSchedule } from '@fettle/operations';
+import { compareSchedule, dropLeftWakes } from '@fettle/operations';
 import { readNextWakings, TOLD_INSTANTS, type TemporalClient } from '@fettle/temporal';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
@@ -13,7 +13,7 @@ const BATCH = 50;
 
 /**
  * Compares when Temporal will wake each schedule with what the calendar says, has it told anew where they differ, and raises the alarm.
- * Also places further instants of schedules that Temporal has no rule for.
+ * Also places further instants of schedules that Temporal has no rule for, and has entries deleted that no schedule needs any more.
  */
 export function compareSchedules(
   dataSource: DataSource,
@@ -46,6 +46,7 @@ export function compareSchedules(
           logger.warn({ err: error, space, schedule: name, count }, 'a schedule could not be compared with Temporal');
         }
       }
+      await dropLeftWakes(transaction, BATCH);
       return { more: rows.length === BATCH };
     },
   };

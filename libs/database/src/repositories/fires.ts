@@ -130,7 +130,7 @@ export async function findLastFire(transaction: Transaction, scheduleId: string)
 }
 
 export async function quarantineSchedule(transaction: Transaction, id: string, reason: string): Promise<void> {
-  await transaction.query(`UPDATE schedule SET quarantine_reason = $2 WHERE id = $1`, [id, reason]);
+  await transaction.query(`UPDATE schedule SET quarantine_reason = $2, wake_id = NULL WHERE id = $1`, [id, reason]);
 }
 
 /** What runs of a schedule do and did, as far as it decides what starts next. */
@@ -210,10 +210,11 @@ export async function takeDueSchedule(transaction: Transaction, without: readonl
   return rows[0]?.id ?? null;
 }
 
-/** Milliseconds until the next schedule is due; null: none ever is. */
+/** Milliseconds until the next schedule comes to be due; null: none ever does. */
 export async function untilNextDue(transaction: Transaction): Promise<number | null> {
   const rows: { ms: number | null }[] = await transaction.query(
-    `SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 * 1000 AS ms FROM schedule WHERE quarantine_reason IS NULL`,
+    `SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 * 1000 AS ms
+     FROM schedule WHERE next_at > clock_timestamp() AND quarantine_reason IS NULL`,
   );
   return rows[0]?.ms ?? null;
 }

@@ -58,7 +58,7 @@ export interface ClearedSteps {
 
 /**
  * Targets that went through a `finally` without having come through what is before it begin anew with the whole of it: something there
- * did not end well, or a cancel stopped them there.
+ * did not end well, or a cancel stopped them there. Where only a step of the `finally` itself did not, they go on at that one.
  */
 export async function dropCleared(
   transaction: Transaction,
@@ -73,7 +73,7 @@ export async function dropCleared(
        AND (EXISTS (SELECT 1 FROM run_step f WHERE f.run_id = $2 AND f.asset_id = c.asset_id AND f.phase = 'do'
          AND ${plainPath('f.step')} = ANY ($4) AND ${prefix('f.step')} = ${prefix('c.step')})
        AND EXISTS (SELECT 1 FROM run_step b WHERE b.run_id = $2 AND b.asset_id = c.asset_id AND b.phase = 'do'
-         AND ${plainPath('b.step')} = ANY ($3) AND ${prefix('b.step')} = ${prefix('c.step')}
+         AND ${plainPath('b.step')} = ANY ($3) AND ${plainPath('b.step')} <> ALL ($4) AND ${prefix('b.step')} = ${prefix('c.step')}
          AND NOT EXISTS (SELECT 1 FROM run_step k WHERE k.run_id = $1 AND k.asset_id = b.asset_id AND k.step = b.step))
        OR EXISTS (SELECT 1 FROM run_target o JOIN run_step f ON f.run_id = $2 AND f.asset_id = o.asset_id AND f.phase = 'do'
            AND ${plainPath('f.step')} = ANY ($5) AND ${prefix('f.step')} = ${prefix('c.step')}

@@ -1,22 +1,31 @@
 import type { Transaction } from '../data-source.js';
 
-/**
- * Notes what wakes a schedule, and up to when that has single instants; null: it has a rule, or all that there will be.
- * @returns what woke it before, if nothing else is woken by that any more
- */
+/** Notes what wakes a schedule, and up to when that has single instants; null: it has a rule, or all that there will be. */
 export async function savePlaced(
   transaction: Transaction,
   id: string,
   placed: { readonly wakeId: string; readonly until: string | null },
-): Promise<string | null> {
-  const rows: { left: string | null }[] = await transaction.query(
-    `WITH before AS (SELECT wake_id FROM schedule WHERE id = $1),
-       placed AS (UPDATE schedule SET wake_id = $2, placed_until = $3 WHERE id = $1 RETURNING 1)
-     SELECT before.wake_id AS left FROM before, placed
-     WHERE before.wake_id <> $2 AND NOT EXISTS (SELECT 1 FROM schedule s WHERE s.wake_id = before.wake_id AND s.id <> $1)`,
-    [id, placed.wakeId, placed.until],
+): Promise<void> {
+  await transaction.query(`UPDATE schedule SET wake_id = $2, placed_until = $3 WHERE id = $1`, [
+    id,
+    placed.wakeId,
+    placed.until,
+  ]);
+}
+
+/**
+ * What Temporal was last told to wake schedules by, longer ago than a change takes to commit, and what no schedule is woken by any
+ * more.
+ */
+export async function listLeftWakes(transaction: Transaction, limit: number): Promise<string[]> {
+  const rows: { subject: string }[] = await transaction.query(
+    `SELECT o.subject FROM outbox o
+     WHERE o.kind = 'put-schedule' AND o.sent_at < clock_timestamp() - interval '1 minute'
+       AND NOT EXISTS (SELECT 1 FROM schedule s WHERE s.wake_id = o.subject)
+       AND NOT EXISTS (SELECT 1 FROM outbox l WHERE l.subject = o.subject AND l.id > o.id) LIMIT $1`,
+    [limit],
   );
-  return rows[0]?.left ?? null;
+  return rows.map((row) => row.subject);
 }
 
 export interface ScheduleToCompare {

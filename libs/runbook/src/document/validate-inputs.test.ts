@@ -32,6 +32,18 @@ describe('validateInputs', () => {
     expect(given).toEqual({ path: '/tmp/x', owner: {} });
   });
 
+  it('says the same of equal schemas again, whatever was asked between', () => {
+    const again = (): unknown => check(structuredClone(schema), { path: '/tmp/x' });
+    const first = again();
+    expect(check(structuredClone(schema), { path: 'relative' }).inputs).toBeNull();
+    expect(check({ ...schema, required: ['path', 'when'] }, { path: '/tmp/x' }).inputs).toBeNull();
+    for (let index = 0; index < 120; index += 1) {
+      const other = { type: 'object', properties: { [`p${index}`]: { type: 'integer', default: index } } };
+      expect(check(other, {}).inputs).toEqual({ [`p${index}`]: index });
+    }
+    expect(again()).toEqual(first);
+  });
+
   it('reports everything wrong at once and converts nothing', () => {
     const { inputs, findings } = check(schema, {
       pth: 1,

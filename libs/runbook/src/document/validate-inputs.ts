@@ -53,11 +53,11 @@ export function checkInputsSchema(schema: Readonly<Record<string, unknown>>): re
 export function compileSchema(
   schema: Readonly<Record<string, unknown>>,
 ): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
+  const findings = walkInputsSchema(schema);
+  if (findings.length > 0) return { findings };
   const text = JSON.stringify(schema);
   const known = current?.compiled.get(text);
   if (known !== undefined) return { validate: known };
-  const findings = walkInputsSchema(schema);
-  if (findings.length > 0) return { findings };
   const { ajv, compiled } = sharedAjv();
   if (ajv.validateSchema(schema) !== true) {
     const errors = (ajv.errors ?? []).slice(0, 20);
