@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunDetail } from '@fettle/contracts';
+import { cancelRun } from '@fettle/operations';
 import { PatchHost } from '../support/patch-host.js';
 
 const PATIENCE_MS = 300_000;
@@ -28,6 +29,20 @@ describe('patch.install', () => {
     );
     return Object.fromEntries((rows[0]?.results ?? []).map(({ name, to, state }) => [name, `${to} ${state}`]));
   }
+  let begun = 0;
+  /** Starts a step and does not wait for it. */
+  async function begin(input: Record<string, unknown>): Promise<{ id: string }> {
+    const name = `begun-${(begun += 1)}`;
+    await host.stack.addRunbook(name, {
+      targets: 'true',
+      steps: [{ id: 'step', uses: 'patch.install', with: input }],
+    });
+    return host.stack.start(name);
+  }
+  async function until(isSo: () => Promise<boolean>): Promise<void> {
+    while (!(await isSo())) await sleep(100);
+  }
+  const isThere = (file: string) => async () => (await host.root.inside('find', '/tmp', '-name', file)) !== '';
   const skipped = async (run: RunDetail): Promise<Record<string, string>> => {
     const { skipped: list } = (await host.output(run)) as { skipped: { name: string; reason: string }[] };
     return Object.fromEntries(list.map(({ name, reason }) => [name, reason]));
@@ -190,23 +205,11 @@ describe('patch.install', () => {
     PATIENCE_MS,
   );
 
-  /** Another program that has dpkg's lock, as a POSIX record lock, for some seconds. */
-  async function lockFor(seconds: number): Promise<void> {
-    await host.root.inside('rm', '-f', '/tmp/locked');
-    await host.root.background(
-      'perl',
-      '-e',
-      'use Fcntl; open(my $f, "+>", "/var/lib/dpkg/lock-frontend") or die; my $l = pack("s! s! l! l! i!", F_WRLCK, 0, 0, 0, 0); ' +
-        `fcntl($f, F_SETLK, $l) or die; open(my $m, ">", "/tmp/locked"); close $m; sleep ${seconds};`,
-    );
-    while ((await host.root.inside('find', '/tmp', '-name', 'locked')) === '') await sleep(50);
-  }
-
   it(
     'waits for a lock, and says who has to be waited for where that takes too long',
     async () => {
       await host.repository.add('main', { name: 'other', version: '4.0' });
-      await lockFor(12);
+      const dpkg = await host.root.lock('/var/lib/dpkg/lock-frontend');
       const input = { updates: 'all', approved: ['other'] };
       const refused = await host.step('patch.install', { ...input, lockWait: '1s' });
       expect(refused.targets[0]?.error).toMatchObject({
@@ -214,9 +217,27 @@ describe('patch.install', () => {
         message: expect.stringMatching(/^host-000: "apt-get install" ended with exit code 100: .*lock/),
       });
       expect(await results(refused)).toEqual({ other: '4.0 failed' });
-      const run = await host.step('patch.install', input);
+      const { id } = await begin(input);
+      await until(async () => (await host.root.inside('pgrep', '-c', '-x', 'apt-get').catch(() => '0')) !== '0');
+      await dpkg.release();
+      const run = await host.stack.ended(id, PATIENCE_MS);
       expect(ended(run)).toEqual(['succeeded', null]);
       expect(await results(run)).toEqual({ other: '4.0 installed' });
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'waits on the host for the lock of fetched packages, which apt itself does not',
+    async () => {
+      await host.repository.add('main', { name: 'other', version: '5.0' });
+      const archives = await host.root.lock('/var/cache/apt/archives/lock');
+      const { id } = await begin({ updates: 'all', approved: ['other'] });
+      await until(async () => (await host.fenceOf(id)) > 1);
+      await archives.release();
+      const run = await host.stack.ended(id, PATIENCE_MS);
+      expect(ended(run)).toEqual(['succeeded', null]);
+      expect(await results(run)).toEqual({ other: '5.0 installed' });
     },
     PATIENCE_MS,
   );
@@ -256,6 +277,70 @@ describe('patch.install', () => {
       expect(ended(run)).toEqual(['succeeded', null]);
       expect(await results(run)).toEqual({ fine: '7.0 installed' });
       expect(await host.root.inside('cat', '/tmp/postinst')).toBe('once\n');
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'stays with it while the host cannot be reached, and begins nothing beside it',
+    async () => {
+      await host.repository.add('main', {
+        name: 'young',
+        version: '8.0',
+        postinst: 'echo once >> /tmp/young; while [ ! -e /tmp/go ]; do sleep 1; done',
+      });
+      const { id } = await begin({ updates: 'all', approved: ['young'] });
+      await until(isThere('young'));
+      const comeBack = await host.root.away();
+      const before = await host.fenceOf(id);
+      await until(async () => (await host.fenceOf(id)) >= before + 3);
+      await comeBack();
+      await host.root.write('tmp/go', '');
+      const run = await host.stack.ended(id, PATIENCE_MS);
+      expect(ended(run)).toEqual(['succeeded', null]);
+      expect(await results(run)).toEqual({ young: '8.0 installed' });
+      expect(await host.root.inside('cat', '/tmp/young')).toBe('once\n');
+      await host.root.inside('rm', '/tmp/go', '/tmp/young');
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'is stopped on the host where the run is cancelled between two looks',
+    async () => {
+      await host.repository.add('main', {
+        name: 'young',
+        version: '9.0',
+        postinst: 'touch /tmp/young; while [ ! -e /tmp/go ]; do sleep 1; done',
+      });
+      const { id } = await begin({ updates: 'all', approved: ['young'] });
+      await until(isThere('young'));
+      await until(async () => (await host.fenceOf(id)) > 1);
+      await host.stack.inTransaction((context) => cancelRun(context, id, {}));
+      const run = await host.stack.ended(id, PATIENCE_MS);
+      expect([run.state, run.targets[0]?.state]).toEqual(['cancelled', 'cancelled']);
+      const apt = await host.root.inside('pgrep', '-x', 'apt-get|dpkg').catch(() => 'none');
+      expect(apt).toBe('none');
+      // What was cut off is repaired by the next one.
+      await host.root.write('tmp/go', '');
+      const mended = await host.step('patch.install', { updates: 'all', approved: ['young'] });
+      expect(ended(mended)).toEqual(['succeeded', null]);
+      expect(await host.root.version('young')).toBe('9.0');
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'fails where the host refuses to install anything at all',
+    async () => {
+      const orphan = { name: 'orphan', version: '1.0', depends: 'nobody-has-this' };
+      await host.repository.add('main', orphan, { name: 'other', version: '7.0' });
+      await host.root.inside('dpkg', '--force-depends', '--install', host.repository.file('main', orphan));
+      const run = await host.step('patch.install', { updates: 'all', approved: ['other'] });
+      expect(run.targets[0]).toMatchObject({
+        state: 'failed',
+        error: { code: 'package-manager-failed', message: expect.stringMatching(/^host-000: .*orphan : Depends/) },
+      });
     },
     PATIENCE_MS,
   );

@@ -87,19 +87,11 @@ describe('patch.scan', () => {
   }, 300_000);
 
   it('waits for another program that holds the lock of the lists', async () => {
-    // Holds a POSIX record lock, as apt does, for some seconds; perl comes with every Debian.
-    const holder = await host.root.background(
-      'perl',
-      '-e',
-      'use Fcntl; open(my $f, "+>", "/var/lib/apt/lists/lock") or die; my $l = pack("s! s! l! l! i!", F_WRLCK, 0, 0, 0, 0); ' +
-        'fcntl($f, F_SETLK, $l) or die; open(my $m, ">", "/tmp/locked"); close $m; sleep 6;',
-    );
-    const freed = new Promise((resolve) => holder.once('exit', resolve));
-    while ((await host.root.inside('find', '/tmp', '-name', 'locked')) === '') continue;
+    const lists = await host.root.lock('/var/lib/apt/lists/lock');
     const refused = await host.step('patch.scan', { lockWait: '1ms' });
     expect(refused.targets[0]?.error).toMatchObject({ code: 'package-lock-held' });
-    const run = await host.step('patch.scan', {});
+    const waiting = host.step('patch.scan', {});
+    const [run] = await Promise.all([waiting, lists.release()]);
     expect(run.state).toBe('succeeded');
-    await freed;
   }, 300_000);
 });

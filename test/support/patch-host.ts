@@ -43,6 +43,15 @@ export class PatchHost {
     return rows[0]?.output ?? null;
   }
 
+  /** How often the step was claimed: one more for each look at a command that runs on. */
+  async fenceOf(runId: string): Promise<number> {
+    const rows: { fence: number }[] = await this.stack.dataSource.query(
+      `SELECT fence FROM run_step WHERE run_id = $1`,
+      [runId],
+    );
+    return rows[0]?.fence ?? 0;
+  }
+
   async close(): Promise<void> {
     await this.worker?.stop();
     await this.root.stop();

@@ -2,8 +2,16 @@ import { aptCommands, defineAction, durationSchema } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
 
-/** Reboots only out of the boot that is named: asked twice, it happens once. */
-const REBOOT_SCRIPT = '[ "$(cat /proc/sys/kernel/random/boot_id)" = "$1" ] || exit 0; exec shutdown -r now fettle';
+/** Exit code of the request where somebody changes packages: it is made again. EX_TEMPFAIL of sysexits.h. */
+export const REBOOT_BUSY = 75;
+
+/** Reboots only out of the boot that is named: asked twice, it happens once. And not while a lock of dpkg or apt is held. */
+const REBOOT_SCRIPT = [
+  '[ "$(cat /proc/sys/kernel/random/boot_id)" = "$1" ] || exit 0',
+  "locks='/var/lib/dpkg/lock|/var/lib/dpkg/lock-frontend|/var/lib/apt/lists/lock|/var/cache/apt/archives/lock'",
+  `lslocks -r -n -o PATH 2>/dev/null | grep -qxE "$locks" && exit ${REBOOT_BUSY}`,
+  'exec shutdown -r now fettle',
+].join('; ');
 
 export const rebootCommands = {
   bootId: ['cat', '/proc/sys/kernel/random/boot_id'],

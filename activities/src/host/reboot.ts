@@ -16,7 +16,7 @@ import {
   readKernel,
   type BeforeReboot,
 } from './reboot-state.js';
-import { rebootCommands } from './reboot.contract.js';
+import { REBOOT_BUSY, rebootCommands } from './reboot.contract.js';
 
 type RebootInput = z.output<typeof hostReboot.input>;
 type RebootEnd = ActionEnd<z.output<typeof hostReboot.output>>;
@@ -60,13 +60,37 @@ async function look(
   return follow(input, context, become, beforeRebootSchema.parse(memo.value), memo.ageMs);
 }
 
-/** Nothing has happened yet: either it is refused, or how the host is stands in the database before it is asked to reboot. */
+/** What fails before the host is asked has changed nothing, whatever became of its connection. */
 async function begin(
   input: RebootInput,
   context: TargetContext,
   commands: HostCommands,
   elapsedMs: number,
 ): Promise<RebootEnd> {
+  let prepared;
+  try {
+    prepared = await prepare(input, context, commands, elapsedMs);
+  } catch (error) {
+    if (error instanceof StillRunning) throw error;
+    const { code, message, remedy, detail } =
+      error instanceof FettleError
+        ? error
+        : { code: 'internal-error', message: String(error), remedy: undefined, detail: undefined };
+    throw new FettleError({ code, message, remedy, detail: { ...detail, mayHaveStarted: false }, cause: error });
+  }
+  if ('state' in prepared) return prepared;
+  context.note(`Boot ${prepared.bootId}, kernel ${prepared.kernel}; it is asked to reboot.\n`);
+  await ask(commands, prepared, context);
+  throw new StillRunning(LOOK_MS);
+}
+
+/** Nothing has happened yet: either it is refused, or how the host is stands in the database before it is asked to reboot. */
+async function prepare(
+  input: RebootInput,
+  context: TargetContext,
+  commands: HostCommands,
+  elapsedMs: number,
+): Promise<RebootEnd | BeforeReboot> {
   const { name } = context.asset;
   const provider = await detectProvider(commands);
   const { holders, isInterrupted } = await provider.activity(commands);
@@ -96,10 +120,7 @@ async function begin(
   const kernel = await readKernel(commands);
   if (input.when === 'required' && need.state === 'not-needed') return left(bootId, kernel, context);
   const before = { bootId, kernel, failedUnits: await readFailedUnits(commands), reasons: [...need.reasons] };
-  const kept = beforeRebootSchema.parse((await context.memo.keep(before)).value);
-  context.note(`Boot ${kept.bootId}, kernel ${kept.kernel}; it is asked to reboot.\n`);
-  await ask(commands, kept, context);
-  throw new StillRunning(LOOK_MS);
+  return beforeRebootSchema.parse((await context.memo.keep(before)).value);
 }
 
 function left(bootId: string, kernel: string, context: TargetContext): RebootEnd {
@@ -109,7 +130,7 @@ function left(bootId: string, kernel: string, context: TargetContext): RebootEnd
   return { state: 'succeeded', exitCode: 0, error: null, output: { ...output, newlyFailedUnits: [], cannotTell: [] } };
 }
 
-async function ask(commands: HostCommands, { bootId }: BeforeReboot, { asset }: TargetContext): Promise<void> {
+async function ask(commands: HostCommands, { bootId }: BeforeReboot, context: TargetContext): Promise<void> {
   let end;
   try {
     end = await commands.run([...rebootCommands.reboot, bootId]);
@@ -119,9 +140,13 @@ async function ask(commands: HostCommands, { bootId }: BeforeReboot, { asset }: 
     throw error;
   }
   if (end.exitCode === 0) return;
+  if (end.exitCode === REBOOT_BUSY) {
+    context.note('Somebody began to change packages meanwhile; it is asked again later.\n');
+    return;
+  }
   throw new FettleError({
     code: 'reboot-refused',
-    message: `${asset.name}: "shutdown -r now" ended with exit code ${end.exitCode}: ${lastWords(end)}`,
+    message: `${context.asset.name}: "shutdown -r now" ended with exit code ${end.exitCode}: ${lastWords(end)}`,
     remedy: 'Run the command on the host and look at what it says.',
     detail: { mayHaveStarted: false },
   });
@@ -147,11 +172,12 @@ async function follow(
         const message = `${name}: it is still in boot ${bootId}, ${seconds} s after it was asked to reboot.`;
         return failed('reboot-not-begun', message, 'Look at what keeps it (systemctl list-jobs), then decide by hand.');
       }
-      if (sinceMs > ASK_AGAIN_MS) await ask(commands, before, context);
+      if (sinceMs > ASK_AGAIN_MS && (await isIdle(commands))) await ask(commands, before, context);
     } else if (isLate || !(await isStarting(commands))) {
       return await verify(input, context, hostCommands(context, become), before, bootId);
     }
   } catch (error) {
+    if (context.detached?.isCancelled() === true) throw cancelledLate(name);
     if (!isAway(error)) throw error;
     if (isLate) {
       const message = `${name}: it did not come back within ${seconds} s of being asked to reboot: ${error instanceof Error ? error.message : ''}`;
@@ -159,6 +185,22 @@ async function follow(
     }
   }
   throw new StillRunning(LOOK_MS);
+}
+
+/** Whether a request may be made again: what began since is let to its end. A host on its way down may not be able to tell. */
+async function isIdle(commands: HostCommands): Promise<boolean> {
+  try {
+    const provider = await detectProvider(commands);
+    const { holders, isInterrupted } = await provider.activity(commands);
+    return holders.length === 0 && !isInterrupted;
+  } catch (error) {
+    if (
+      error instanceof FettleError &&
+      (error.code === 'package-manager-failed' || error.code === 'no-package-manager')
+    )
+      return false;
+    throw error;
+  }
 }
 
 function uncertain(name: string): FettleError {

@@ -27,7 +27,15 @@ export function hostCommands(
   return {
     host: asset.name,
     note,
-    sleep: async (ms) => void (await sleep(ms, undefined, { signal })),
+    sleep: async (ms) => {
+      try {
+        await sleep(ms, undefined, { signal });
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        const message = `${asset.name}: the run was cancelled while another program was waited for; nothing was begun.`;
+        throw new FettleError({ code: 'cancelled', message, detail: { mayHaveStarted: false }, cause: error });
+      }
+    },
     run: async (argv) => {
       const timeoutMs = Math.ceil(endsAtMs - performance.now());
       if (timeoutMs <= 0) throw tooLong(argv);

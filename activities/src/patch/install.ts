@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { durationMs, FettleError, packageEnvironment, type HostPackages, type PatchSelection } from '@fettle/contracts';
-import { detectProvider, InstallReport, type Become, type HostCommands, type PackageProvider } from '@fettle/drivers';
+import { detectProvider, InstallReport, providerOf, type Become, type PackageProvider } from '@fettle/drivers';
 import { patchInstall } from '../contracts.js';
+import { isAway } from '../host/reboot-state.js';
 import {
   driverBecome,
+  StillRunning,
   targetAction,
   type ActionEnd,
   type DetachedMemory,
@@ -11,7 +13,7 @@ import {
   type Probed,
   type TargetContext,
 } from '../implementation.js';
-import { executeDetached } from '../ssh/execute-detached.js';
+import { executeDetached, HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
 import { chooseUpdates, rulesOf, type InstallInput } from './choose-updates.js';
 import { hostCommands } from './host-commands.js';
 import { installError, outputOf, resultsOf, resultText, type InstallOutput } from './install-results.js';
@@ -23,10 +25,11 @@ export const installPatches = targetAction(
   patchInstall,
   async (input, context, { becomeUser }) => {
     const become = await driverBecome(becomeUser, input.become, context.secret);
+    const kept = await context.patches.chosen(context.token);
+    // It may be at work there: nothing else is asked of the host before that is looked for, or stopped.
+    if (kept !== null) return install(input, context, { become, provider: providerOf(kept.manager), selection: kept });
     const commands = hostCommands(context, become, context.note);
     const provider = await detectProvider(commands);
-    const kept = await context.patches.chosen(context.token);
-    if (kept !== null) return install(input, context, { become, commands, provider, selection: kept });
     if (input.refresh) await provider.refresh(commands, durationMs(input.lockWait));
     const host = await provider.read(commands);
     const rules = rulesOf(input);
@@ -36,7 +39,7 @@ export const installPatches = targetAction(
     const { token, undo } = context;
     const attempt = { token, stepToken: undo.stepToken };
     const selection = await context.patches.choose(attempt, { ...found, manager: provider.manager });
-    return install(input, context, { become, commands, provider, selection });
+    return install(input, context, { become, provider, selection });
   },
   (input, context, _look, { becomeUser }) => probe(input, context, becomeUser),
 );
@@ -62,19 +65,15 @@ function nothingToDo(found: PatchSelection, host: HostPackages, context: TargetC
 
 interface Work {
   readonly become: Become | undefined;
-  readonly commands: HostCommands;
   readonly provider: PackageProvider;
   readonly selection: PatchSelection;
 }
 
-async function install(
-  input: InstallInput,
-  context: TargetContext,
-  { become, commands, provider, selection }: Work,
-): Promise<ActionEnd<InstallOutput>> {
+async function install(input: InstallInput, context: TargetContext, work: Work): Promise<ActionEnd<InstallOutput>> {
+  const { become, provider, selection } = work;
   const command = provider.install(selection.selected, durationMs(input.lockWait));
   const { exitCode, report } = await carryOut(command, context, become);
-  const after = await provider.read(commands);
+  const after = await readAfter(context, work);
   await context.patches.scanned(after);
   const results = resultsOf(selection, after, report);
   await context.patches.ended(context.token, results);
@@ -85,6 +84,23 @@ async function install(
   return error === null
     ? { state: 'succeeded', exitCode, error, output }
     : { state: 'failed', exitCode, error, output: null };
+}
+
+const READ_AGAIN_MS = 10_000;
+/** So long is looked what an installation has left that ended while its run was cancelled. */
+const LAST_READ_MS = 60_000;
+
+/** How the packages stand, once the command has ended: a host that is away just then is asked again later, as the command was. */
+async function readAfter(context: TargetContext, { become, provider }: Work): Promise<HostPackages> {
+  try {
+    return await provider.read(hostCommands(context, become));
+  } catch (error) {
+    if (context.detached === null) throw error;
+    if (context.detached.isCancelled())
+      return provider.read(hostCommands({ ...context, signal: AbortSignal.timeout(LAST_READ_MS) }, become));
+    if (!isAway(error) || context.detached.elapsedMs >= context.timeoutMs + HOST_PATIENCE_MS) throw error;
+    throw new StillRunning(READ_AGAIN_MS);
+  }
 }
 
 /** Detached wherever the host can; its output is read whoever began it. */

@@ -1,4 +1,4 @@
-import { aptDowngrade, aptSimulate, defineAction, durationMs, durationSchema } from '@fettle/contracts';
+import { aptDowngrade, aptSimulateDowngrade, defineAction, durationMs, durationSchema } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
 import { scanCommands } from './scan.contract.js';
@@ -7,7 +7,7 @@ export const patchRestore = defineAction({
   name: 'patch.restore',
   version: 1,
   summary:
-    'Undoes `patch.install` where a step names it as its rollback: installs the versions that were there before, all of them or none, if the sources still offer them.',
+    'Undoes `patch.install` where a step names it as its rollback: puts back the versions of the packages that it chose, and begins only if the sources still offer them all. What came along as a dependency stays.',
   input: z.strictObject({
     lockWait: durationSchema.default('10m'),
     become: becomeSchema.default(true),
@@ -26,7 +26,7 @@ export const patchRestore = defineAction({
   changesFacts: true,
   render: (input) => ({
     // The versions are those that the ledger has of the step.
-    argv: [...scanCommands, aptSimulate, aptDowngrade(Math.ceil(durationMs(input.lockWait) / 1_000))],
+    argv: [...scanCommands, aptSimulateDowngrade, aptDowngrade(Math.ceil(durationMs(input.lockWait) / 1_000))],
     becomeUser: becomeUser(input.become),
     files: [],
     calls: [],

@@ -34,7 +34,7 @@ export const restorePatches = targetAction(
       return failed('changed-since', message, 'Look at what was installed since, then decide by hand.');
     }
     if (back.length === 0) return { state: 'succeeded', exitCode: 0, error: null, output: { restored: [] } };
-    const { refusal } = await provider.simulate(commands, back);
+    const { refusal } = await provider.simulate(commands, back, 'downgrade');
     if (refusal !== null) {
       const wanted = back.slice(0, 10).map((one) => `${one.name} ${one.to}`);
       const message = `${name}: ${wanted.join(', ')} cannot be put back: ${refusal}`.slice(0, 1_500);
@@ -80,9 +80,12 @@ export function changesBack(chosen: readonly PatchSelection[], now: HostPackages
   const changed: string[] = [];
   for (const [key, update] of first) {
     const { name, architecture, from } = update;
-    const version = now.packages.find((one) => `${one.name}:${one.architecture}` === key)?.version;
-    if (version === from) continue;
-    if (version === undefined || !wanted.get(key)?.has(version)) changed.push(`${name} ${version ?? '(gone)'}`);
+    const found = now.packages.find((one) => `${one.name}:${one.architecture}` === key);
+    const version = found?.version;
+    // Back by its version alone is not back: it may have been cut off on the way.
+    if (version === from && found?.state === 'installed') continue;
+    if (version === undefined || (version !== from && !wanted.get(key)?.has(version)))
+      changed.push(`${name} ${version ?? '(gone)'}`);
     else back.push({ name, architecture, from: version, to: from, isSecurity: update.isSecurity });
   }
   return { back, changed };

@@ -55,8 +55,15 @@ export function aptDowngrade(lockWaitSeconds: number): readonly string[] {
   return ['apt-get', 'install', '--allow-downgrades', ...aptOptions(lockWaitSeconds)];
 }
 
-/** The same, and only says what it would do. */
-export const aptSimulate: readonly string[] = ['apt-get', '-s', 'install', '--allow-downgrades', ...aptOptions(0)];
+/** The same as `aptInstall` and as `aptDowngrade`, and only says what it would do. */
+export const aptSimulate: readonly string[] = ['apt-get', '-s', 'install', ...aptOptions(0)];
+export const aptSimulateDowngrade: readonly string[] = [
+  'apt-get',
+  '-s',
+  'install',
+  '--allow-downgrades',
+  ...aptOptions(0),
+];
 
 function aptOptions(lockWaitSeconds: number): string[] {
   return [

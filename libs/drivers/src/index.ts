@@ -29,5 +29,5 @@ export {
   type PackageProvider,
   type SimulatedInstall,
 } from './provider/provider.js';
-export { detectProvider } from './provider/detect.js';
+export { detectProvider, providerOf } from './provider/detect.js';
 export { AptInstallReport as InstallReport } from './provider/apt/install-report.js';

@@ -60,8 +60,8 @@ export interface PackageProvider {
   activity(commands: HostCommands): Promise<PackageActivity>;
   /** Changes nothing. */
   reboot(commands: HostCommands): Promise<RebootNeed>;
-  /** Changes nothing. */
-  simulate(commands: HostCommands, updates: readonly SelectedUpdate[]): Promise<SimulatedInstall>;
+  /** Changes nothing. Of no updates: whether the host can install anything as it is. `downgrade` is that of `install`. */
+  simulate(commands: HostCommands, updates: readonly SelectedUpdate[], how?: 'downgrade'): Promise<SimulatedInstall>;
   /** `downgrade`: the versions may be older than what is there. */
   install(updates: readonly SelectedUpdate[], lockWaitMs: number, how?: 'downgrade'): InstallCommand;
 }

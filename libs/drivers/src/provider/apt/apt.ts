@@ -4,6 +4,7 @@ import {
   aptDowngrade,
   aptInstall,
   aptSimulate,
+  aptSimulateDowngrade,
   type HostPackage,
   type HostPackages,
   type PackageOffers,
@@ -123,8 +124,13 @@ function askedName({ name, architecture }: HostPackage, native: string): string 
   return architecture === native || architecture === 'all' ? name : `${name}:${architecture}`;
 }
 
-async function simulate(commands: HostCommands, updates: readonly SelectedUpdate[]): Promise<SimulatedInstall> {
-  const end = await commands.run([...aptSimulate, ...updates.map(packageArgument)]);
+async function simulate(
+  commands: HostCommands,
+  updates: readonly SelectedUpdate[],
+  how?: 'downgrade',
+): Promise<SimulatedInstall> {
+  const command = how === 'downgrade' ? aptSimulateDowngrade : aptSimulate;
+  const end = await commands.run([...command, ...updates.map(packageArgument)]);
   const touched = [...end.stdout.matchAll(/^Inst (\S+) /gm)].map((match) =>
     (match[1] ?? '').replace(/:[a-z0-9]+$/, ''),
   );

@@ -4,7 +4,7 @@
  *
  * dpkg has no option to wait for its lock, so that is tried again; what else it fails with is left to the installation, which says it
  * better (and may mend it: a package that could not be configured is often mended by its next version). Packages that were installed
- * for others only stay marked so, which naming them to apt would end.
+ * for others only stay marked so, which naming them to apt would end. apt waits for dpkg's lock itself, and not for that of the packages it has fetched: that is done here.
  */
 export const APT_INSTALL_SCRIPT = String.raw`
 wait=$1
@@ -28,6 +28,12 @@ repair() {
   echo "fettle: repaired $code"
 }
 if [ -n "$(ls /var/lib/dpkg/updates 2>/dev/null)" ] || [ -n "$(dpkg --audit 2>/dev/null)" ]; then repair; fi
+left=$wait
+while [ "$left" -gt 0 ] && lslocks -r -n -o PATH 2>/dev/null | grep -qxF /var/cache/apt/archives/lock; do
+  if [ "$left" = "$wait" ]; then echo 'another program holds the lock of fetched packages; it is waited for'; fi
+  sleep 2
+  left=$((left - 2))
+done
 automatic=$(apt-mark showauto 2>/dev/null)
 "$@" </dev/null
 code=$?
