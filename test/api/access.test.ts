@@ -65,6 +65,7 @@ const routes: readonly (readonly [method: string, path: string, permission: Perm
   ['POST', `/api/v1/approvals/${unknownRun}/reject`, 'run:read', { reason: 'no' }],
   ['GET', '/api/v1/schedules', 'document:read'],
   ['GET', '/api/v1/schedules/none', 'document:read'],
+  ['GET', '/api/v1/schedules/none/notifications', 'document:read'],
   ['POST', '/api/v1/schedules/none/pause', 'schedule:operate', {}],
   ['POST', '/api/v1/schedules/none/resume', 'schedule:operate'],
   ['POST', '/api/v1/schedules/none/trigger', 'schedule:operate'],
