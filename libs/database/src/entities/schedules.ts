@@ -33,6 +33,8 @@ export class ScheduleEntity {
   @Column('text', { name: 'wake_id', nullable: true }) wakeId!: string | null;
   @Column('integer') differences!: number;
   @Column('text', { name: 'last_difference', nullable: true }) lastDifference!: string | null;
+  /** The notifications of its document: a list of on, uses and with; null: nobody is told. */
+  @Column('jsonb', { nullable: true }) notify!: readonly Readonly<Record<string, unknown>>[] | null;
   /** The schedule of the same space that it follows, and since when. */
   @Column('text', { name: 'after_name', nullable: true }) afterName!: string | null;
   @Column('timestamptz', { name: 'after_from', nullable: true }) afterFrom!: Date | null;
