@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { MigratedDatabase } from '../support/migrated.js';
+import { MigratedDatabase, insertRun, insertRunbook, rowId } from '../support/migrated.js';
 
 const LAST = 1790000000046;
 const own = ['AddContinuedRuns1790000000041', 'AddCarriedSteps1790000000046'];
@@ -8,49 +8,40 @@ const own = ['AddContinuedRuns1790000000041', 'AddCarriedSteps1790000000046'];
 describe('the migrations of continued runs, with rows', () => {
   let database: MigratedDatabase;
   let dataSource: DataSource;
-  const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
 
   beforeAll(async () => {
     database = await MigratedDatabase.create();
     dataSource = await database.upTo(LAST);
-    await dataSource.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
-    await dataSource.query(
-      `INSERT INTO document_version (id, space, document_id, number, digest, kind, name, source, parsed, created_by)
-       VALUES ($1, 'default', NULL, 1, 'd', 'Runbook', 'r', 's', '{}', 'tester')`,
-      [id(2)],
-    );
+    await insertRunbook(dataSource);
   }, 60_000);
   afterAll(() => database?.close());
 
-  const insertRun = (number: number): Promise<unknown> =>
-    dataSource.query(
-      `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, target_set_digest, target_count,
-         undetermined_count, max_concurrency, counts, requested_by, deadline_at, ended_at)
-       VALUES ($1::uuid, 'default', 'r', $2, 'd', 'failed', 'w-' || $1::uuid, '{}', '', 0, 0, 1, '{}', $3, now(), now())`,
-      [id(number), id(2), id(1)],
-    );
   const continueRun = (number: number, of: number, how: string | null): Promise<unknown> =>
-    dataSource.query(`UPDATE run SET continues = $2, continued_how = $3 WHERE id = $1`, [id(number), id(of), how]);
+    dataSource.query(`UPDATE run SET continues = $2, continued_how = $3 WHERE id = $1`, [
+      rowId(number),
+      rowId(of),
+      how,
+    ]);
 
   it('hold what a run continues, and how, and outlive the run that is continued', async () => {
-    await insertRun(10);
-    await insertRun(11);
+    await insertRun(dataSource, 10, 'failed');
+    await insertRun(dataSource, 11, 'failed');
     await expect(continueRun(11, 10, 'again')).rejects.toThrow(/check/);
     await expect(continueRun(11, 10, null)).rejects.toThrow(/run_continues_check/);
     await expect(continueRun(11, 99, 'resume')).rejects.toThrow(/foreign key/);
     await continueRun(11, 10, 'resume');
-    await dataSource.query(`DELETE FROM run WHERE id = $1`, [id(10)]);
+    await dataSource.query(`DELETE FROM run WHERE id = $1`, [rowId(10)]);
     expect(await dataSource.query(`SELECT continues, continued_how FROM run`)).toEqual([
       { continues: null, continued_how: 'resume' },
     ]);
   });
 
   it('go down and up again over rows that are there', async () => {
-    await insertRun(12);
+    await insertRun(dataSource, 12, 'failed');
     await dataSource.query(
       `INSERT INTO run_step (run_id, asset_id, step, generation, lane_epoch, token, state, started_at, ended_at, carried_from, resolution)
        VALUES ($1, $2, 's', 1, 1, 't', 'unknown', now(), now(), $1, '{"as": "done"}')`,
-      [id(12), id(20)],
+      [rowId(12), rowId(20)],
     );
     const applied = async (): Promise<string[]> =>
       (await dataSource.query<{ name: string }[]>(`SELECT name FROM migration ORDER BY id`)).map((row) => row.name);
@@ -59,7 +50,7 @@ describe('the migrations of continued runs, with rows', () => {
     expect(await dataSource.query(`SELECT step, state, carried_from, resolution FROM run_step`)).toEqual([
       { step: 's', state: 'unknown', carried_from: null, resolution: null },
     ]);
-    expect(await dataSource.query(`SELECT continues, memo FROM run WHERE id = $1`, [id(12)])).toEqual([
+    expect(await dataSource.query(`SELECT continues, memo FROM run WHERE id = $1`, [rowId(12)])).toEqual([
       { continues: null, memo: null },
     ]);
   });

@@ -1,33 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { MigratedDatabase } from '../support/migrated.js';
+import { MigratedDatabase, insertRun, insertRunbook, rowId } from '../support/migrated.js';
 
 const [STOPPED_AT, FINALLY_LEFT] = [1790000000065, 1790000000066];
 
 describe('the migrations of targets that a cancel stops, with rows', () => {
   let database: MigratedDatabase;
   let dataSource: DataSource;
-  const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
 
   beforeAll(async () => {
     database = await MigratedDatabase.create();
     const before = await database.upTo(STOPPED_AT - 1);
-    await before.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
-    await before.query(
-      `INSERT INTO document_version (id, space, document_id, number, digest, kind, name, source, parsed, created_by)
-       VALUES ($1, 'default', NULL, 1, 'd', 'Runbook', 'r', 's', '{}', 'tester')`,
-      [id(2)],
-    );
-    await before.query(
-      `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, target_set_digest, target_count,
-         undetermined_count, max_concurrency, counts, requested_by, deadline_at)
-       VALUES ($1::uuid, 'default', 'r', $2, 'd', 'running', 'w', '{}', '', 1, 0, 1, '{}', $3, now())`,
-      [id(10), id(2), id(1)],
-    );
+    await insertRunbook(before);
+    await insertRun(before, 10, 'running');
     await before.query(
       `INSERT INTO run_target (run_id, asset_id, asset_name, state, step_index, generation, due_at, outputs)
        VALUES ($1, $2, 'web1', 'running', 1, 1, now(), '{}')`,
-      [id(10), id(20)],
+      [rowId(10), rowId(20)],
     );
     await database.upTo(STOPPED_AT);
     dataSource = await database.upTo(FINALLY_LEFT);

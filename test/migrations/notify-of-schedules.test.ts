@@ -1,49 +1,33 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { DataSource } from 'typeorm';
-import { MigratedDatabase } from '../support/migrated.js';
+import { describe, expect, it } from '@jest/globals';
+import { insertPrincipal, insertSchedule, migratedTo, rowId } from '../support/migrated.js';
 
 const LAST = 1790000000068;
 
 describe('the migrations of notifications of schedules, with rows', () => {
-  let database: MigratedDatabase;
-  let dataSource: DataSource;
+  const migrated = migratedTo(LAST);
 
-  beforeAll(async () => {
-    database = await MigratedDatabase.create();
-    dataSource = await database.upTo(LAST);
-  }, 60_000);
-  afterAll(() => database?.close());
-
-  const id = (last: number): string => `01900000-0000-7000-8000-00000000000${last}`;
   const notify = JSON.stringify([
     { on: ['refused', 'missed'], uses: 'notify.webhook', with: { url: 'http://one/' } },
     { on: ['deadline-missed', 'quarantined', 'missed'], uses: 'notify.mail', with: {} },
   ]);
   const rows = (): Promise<{ item: number; state: string; uses: string; reason: string }[]> =>
-    dataSource.query(
+    migrated.dataSource.query(
       `SELECT item, state, uses, news ->> 'reason' AS reason FROM schedule_notification ORDER BY at, item`,
     );
   const fire = (number: number, day: number, outcome: string, code: string): Promise<unknown> =>
-    dataSource.query(
+    migrated.dataSource.query(
       `INSERT INTO fire (schedule_id, nominal_at, source, outcome, code, reason, settled_at)
        VALUES ($1, $2, 'nominal', $3, $4, 'because', now())`,
-      [id(number), new Date(Date.UTC(2026, 0, day)), outcome, code],
+      [rowId(number), new Date(Date.UTC(2026, 0, day)), outcome, code],
     );
 
   it('write a row for each that is told, once, and none where nobody is told', async () => {
-    await dataSource.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'olga', 'person')`, [id(1)]);
+    await insertPrincipal(migrated.dataSource);
     for (const [number, name, told] of [
       [2, 'telling', notify],
       [3, 'silent', null],
     ] as const) {
-      await dataSource.query(`INSERT INTO document (id, space, kind, name) VALUES ($1, 'default', 'Schedule', $2)`, [
-        id(number),
-        name,
-      ]);
-      await dataSource.query(
-        `INSERT INTO schedule (id, space, name, created_by, watermark, must_start_ms, notify) VALUES ($1, 'default', $2, $3, now(), 60000, $4)`,
-        [id(number), name, id(1), told],
-      );
+      await insertSchedule(migrated.dataSource, number, name, { must_start_ms: 60_000, notify: told });
       await fire(number, 1, 'missed', 'late');
       await fire(number, 2, 'missed', 'superseded');
       await fire(number, 3, 'fired', '');
@@ -55,24 +39,24 @@ describe('the migrations of notifications of schedules, with rows', () => {
     ]);
     // What waited comes to its end, and is written once more as it is.
     for (let twice = 0; twice < 2; twice += 1)
-      await dataSource.query(
+      await migrated.dataSource.query(
         `UPDATE fire SET outcome = 'refused', code = 'denied', reason = 'no' WHERE outcome IN ('queued', 'refused')`,
       );
-    await dataSource.query(
+    await migrated.dataSource.query(
       `UPDATE schedule_deadline SET raised_at = now(), reason = 'too late' WHERE nominal_at = '2026-01-03T00:00:00Z'`,
     );
-    await dataSource.query(`UPDATE schedule SET quarantine_reason = 'never due'`);
-    await dataSource.query(`UPDATE schedule SET quarantine_reason = 'never due at all'`);
+    await migrated.dataSource.query(`UPDATE schedule SET quarantine_reason = 'never due'`);
+    await migrated.dataSource.query(`UPDATE schedule SET quarantine_reason = 'never due at all'`);
     expect((await rows()).slice(2)).toEqual([
       { item: 0, state: 'refused', uses: 'notify.webhook', reason: 'no' },
       { item: 1, state: 'deadline-missed', uses: 'notify.mail', reason: 'too late' },
       { item: 1, state: 'quarantined', uses: 'notify.mail', reason: 'never due' },
     ]);
-    const owners: unknown[] = await dataSource.query(`SELECT DISTINCT schedule_id FROM schedule_notification`);
-    expect(owners).toEqual([{ schedule_id: id(2) }]);
-    await dataSource.undoLastMigration();
-    await dataSource.undoLastMigration();
+    const owners: unknown[] = await migrated.dataSource.query(`SELECT DISTINCT schedule_id FROM schedule_notification`);
+    expect(owners).toEqual([{ schedule_id: rowId(2) }]);
+    await migrated.dataSource.undoLastMigration();
+    await migrated.dataSource.undoLastMigration();
     await fire(2, 5, 'missed', 'late');
-    await dataSource.runMigrations();
+    await migrated.dataSource.runMigrations();
   });
 });

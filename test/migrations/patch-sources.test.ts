@@ -1,22 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { readPatchScans, savePatchScan } from '@fettle/database';
-import type { DataSource } from 'typeorm';
-import { MigratedDatabase } from '../support/migrated.js';
+import { migratedTo, rowId } from '../support/migrated.js';
 
 const LAST = 1790000000076;
 const HOUR_MS = 3_600_000;
 
 describe('the migrations of what a scan could know, with rows', () => {
-  let database: MigratedDatabase;
-  let dataSource: DataSource;
+  const migrated = migratedTo(LAST);
 
-  beforeAll(async () => {
-    database = await MigratedDatabase.create();
-    dataSource = await database.upTo(LAST);
-  }, 60_000);
-  afterAll(() => database?.close());
-
-  const id = (last: number): string => `01900000-0000-7000-8000-00000000000${last}`;
   const app = { name: 'app', architecture: 'all', version: '2', state: 'installed' as const, isHeld: false };
   const host = {
     manager: 'apt' as const,
@@ -26,21 +17,23 @@ describe('the migrations of what a scan could know, with rows', () => {
     reboot: { state: 'needed' as const, reasons: [] },
     hasSecuritySource: true,
   };
-  const read = async () => (await readPatchScans(dataSource.manager, 'default', [id(1)])).get(id(1));
-  const scan = (more: object): Promise<void> => savePatchScan(dataSource.manager, id(1), id(2), { ...host, ...more });
+  const read = async () => (await readPatchScans(migrated.dataSource.manager, 'default', [rowId(1)])).get(rowId(1));
+  const scan = (more: object): Promise<void> =>
+    savePatchScan(migrated.dataSource.manager, rowId(1), rowId(2), { ...host, ...more });
 
   it('know nothing of scans from before, and of later ones when lists were read at the least', async () => {
-    await dataSource.undoLastMigration();
-    await dataSource.undoLastMigration();
-    await dataSource.query(`INSERT INTO asset (id, space, name, kind) VALUES ($1, 'default', 'web', 'server')`, [
-      id(1),
-    ]);
-    await dataSource.query(
+    await migrated.dataSource.undoLastMigration();
+    await migrated.dataSource.undoLastMigration();
+    await migrated.dataSource.query(
+      `INSERT INTO asset (id, space, name, kind) VALUES ($1, 'default', 'web', 'server')`,
+      [rowId(1)],
+    );
+    await migrated.dataSource.query(
       `INSERT INTO patch_scan (asset_id, run_id, manager, packages, offers, is_interrupted, reboot, reboot_reasons)
        VALUES ($1, $2, 'apt', '[]', '[]', false, 'unknown', '{}')`,
-      [id(1), id(2)],
+      [rowId(1), rowId(2)],
     );
-    await dataSource.runMigrations();
+    await migrated.dataSource.runMigrations();
     const before = await read();
     expect(before?.host.hasSecuritySource).toBeUndefined();
     expect([before?.host.listsReadAt, before?.host.bootedAt]).toEqual([null, null]);
@@ -55,10 +48,10 @@ describe('the migrations of what a scan could know, with rows', () => {
 
   it('remember what was installed since the last boot, whatever was installed after it', async () => {
     const installed = (token: string, results: readonly object[], at: Date): Promise<unknown> =>
-      dataSource.query(
+      migrated.dataSource.query(
         `INSERT INTO patch_install (token, step_token, asset_id, run_id, selection, results, started_at, ended_at)
          VALUES ($1, $1, $2, $3, '{}', $4, $5, $5)`,
-        [token, id(1), id(2), JSON.stringify(results), at],
+        [token, rowId(1), rowId(2), JSON.stringify(results), at],
       );
     const ago = (hours: number): Date => new Date(Date.now() - hours * HOUR_MS);
     await installed('a', [{ name: 'long-ago', to: '1', state: 'installed' }], ago(30));

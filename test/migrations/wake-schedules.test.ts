@@ -1,27 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { MigratedDatabase } from '../support/migrated.js';
+import { MigratedDatabase, insertPrincipal, insertSchedule, rowId } from '../support/migrated.js';
 
 const BEFORE = 1790000000072;
 
 describe('the migrations that have schedules woken together, with rows', () => {
   let database: MigratedDatabase;
   let dataSource: DataSource;
-  const id = (number: number): string => `01900000-0000-7000-8000-${String(number).padStart(12, '0')}`;
 
   beforeAll(async () => {
     database = await MigratedDatabase.create();
     const before = await database.upTo(BEFORE);
-    await before.query(`INSERT INTO principal (id, name, kind) VALUES ($1, 'tester', 'person')`, [id(1)]);
+    await insertPrincipal(before);
     for (const number of [2, 3]) {
-      await before.query(`INSERT INTO document (id, space, kind, name) VALUES ($1, 'default', 'Schedule', $2)`, [
-        id(number),
-        `s${number}`,
-      ]);
-      await before.query(
-        `INSERT INTO schedule (id, space, name, created_by, watermark) VALUES ($1, 'default', $2, $3, now())`,
-        [id(number), `s${number}`, id(1)],
-      );
+      await insertSchedule(before, number, `s${number}`);
     }
     dataSource = await database.upTo(BEFORE + 2);
   }, 60_000);
@@ -33,7 +25,7 @@ describe('the migrations that have schedules woken together, with rows', () => {
       { name: 's3', wake_id: null },
     ]);
     expect(await dataSource.query(`SELECT kind, subject, sent_at FROM outbox ORDER BY subject`)).toEqual(
-      [2, 3].map((number) => ({ kind: 'delete-schedule', subject: `schedule-${id(number)}`, sent_at: null })),
+      [2, 3].map((number) => ({ kind: 'delete-schedule', subject: `schedule-${rowId(number)}`, sent_at: null })),
     );
   });
 

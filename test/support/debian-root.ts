@@ -3,12 +3,12 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ensureDebianPackages } from './debian-packages.js';
+import { freePort } from './free-port.js';
 
 const run = promisify(execFile);
 const SUITE = 'bookworm';
@@ -57,15 +57,6 @@ async function baseRoot(): Promise<string> {
   // Who comes second finds the folder there.
   await rename(made, ready).catch(() => rm(made, { recursive: true, force: true }));
   return ready;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '0.0.0.0', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** `$1` root, `$2` file that stands for the boot id (empty: none can be read); then the command. */
