@@ -28,6 +28,18 @@ const { linesOf, letGo, start, cancel, come, kindsOf } = stepLogs(
   () => sshd,
 );
 
+/** The worker dies, and the run is given up. */
+async function lose(runId: string): Promise<void> {
+  await worker.stop('SIGKILL');
+  await stack.inTransaction(({ transaction }) =>
+    endLostRun(
+      transaction,
+      { runId, space: 'default', cancelRequested: false },
+      { state: 'failed', code: 'run-lost', message: 'its workflow is gone' },
+    ),
+  );
+}
+
 describe('a finally after a cancel, in other places', () => {
   it(
     'is gone through in called runs, and by a run that is out of time',
@@ -117,14 +129,7 @@ describe('a finally after a cancel, in other places', () => {
         { id: 'guard', try: [hangs(log, 'work')], finally: [step(log, 'clean')] },
       ]);
       await come(log, ['work host-000']);
-      await worker.stop('SIGKILL');
-      await stack.inTransaction(({ transaction }) =>
-        endLostRun(
-          transaction,
-          { runId: id, space: 'default', cancelRequested: false },
-          { state: 'failed', code: 'run-lost', message: 'its workflow is gone' },
-        ),
-      );
+      await lose(id);
       const run = await stack.run(id);
       const begun = run.targets.filter(({ steps }) => steps.some(({ step: path }) => path === 'work'));
       expect(begun.length).toBeGreaterThan(0);
@@ -153,14 +158,7 @@ describe('a finally after a cancel, in other places', () => {
         'the second round',
         async () => (await linesOf(log)).filter((line) => line.startsWith('work')).length > 3,
       );
-      await worker.stop('SIGKILL');
-      await stack.inTransaction(({ transaction }) =>
-        endLostRun(
-          transaction,
-          { runId: id, space: 'default', cancelRequested: false },
-          { state: 'failed', code: 'run-lost', message: 'its workflow is gone' },
-        ),
-      );
+      await lose(id);
       const run = await stack.run(id);
       const left = run.targets.map(({ state, finallyLeft }) => `${state} ${(finallyLeft ?? []).join()}`);
       expect(left.sort()).toEqual(['cancelled ', 'cancelled ', 'unknown clean']);
@@ -206,14 +204,7 @@ describe('a finally after a cancel, in other places', () => {
         const states = run.targets.flatMap(({ asset }) => stepsOf(run, asset));
         return states.filter((one) => one === 'fails=failed').length === 2;
       });
-      await worker.stop('SIGKILL');
-      await stack.inTransaction(({ transaction }) =>
-        endLostRun(
-          transaction,
-          { runId: id, space: 'default', cancelRequested: false },
-          { state: 'failed', code: 'run-lost', message: 'its workflow is gone' },
-        ),
-      );
+      await lose(id);
       const lost = await stack.run(id);
       expect(statesOf(lost)).toEqual(['cancelled', 'cancelled', 'cancelled']);
       expect(stepsOf(lost, 'host-000')).toEqual(['work=succeeded', 'held=cancelled']);

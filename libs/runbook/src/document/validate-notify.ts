@@ -17,14 +17,11 @@ export function validateNotify(
   actions: ActionRegistry,
   findings: Finding[],
 ): void {
-  for (const [index, { uses, with: given }] of (spec.notify ?? []).entries()) {
-    const base: JsonPath = ['spec', 'notify', index];
-    if (tellsNobody(uses, base, places, actions, findings)) continue;
-    // What the run's news fills in is not missing.
-    const input = notificationInput(uses, given, exampleNews);
-    checkAction({ uses, with: { ...input } }, true, base, actions, { places, findings });
-    checkTemplates(given, [...base, 'with'], places, findings);
-  }
+  // What the run's news fills in is not missing.
+  const filledIn = (uses: string, given: GivenInput): object => notificationInput(uses, given, exampleNews);
+  validateEach(spec.notify, filledIn, { places, actions, findings }, (given, path) =>
+    checkTemplates(given, path, places, findings),
+  );
 }
 
 /** The same of a schedule, whose notifications take no expressions: there may be no run to read. */
@@ -34,25 +31,39 @@ export function validateScheduleNotify(
   actions: ActionRegistry,
   findings: Finding[],
 ): void {
-  for (const [index, { uses, with: given }] of (spec.notify ?? []).entries()) {
-    const base: JsonPath = ['spec', 'notify', index];
-    if (tellsNobody(uses, base, places, actions, findings)) continue;
-    const input = scheduleNotificationInput(uses, given, exampleScheduleNews);
-    checkAction({ uses, with: { ...input } }, true, base, actions, { places, findings });
-    for (const path of templatePaths(given, [...base, 'with'])) {
+  const filledIn = (uses: string, given: GivenInput): object =>
+    scheduleNotificationInput(uses, given, exampleScheduleNews);
+  validateEach(spec.notify, filledIn, { places, actions, findings }, (given, whole) => {
+    for (const path of templatePaths(given, whole)) {
       const message = 'a notification of a schedule is taken as it is: it has no expressions';
       findings.push(finding('invalid-expression', message, { path, ...places.valueAt(path) }));
     }
+  });
+}
+
+type GivenInput = NonNullable<RunbookSpec['notify']>[number]['with'];
+
+interface Checked {
+  readonly places: DocumentPlaces;
+  readonly actions: ActionRegistry;
+  readonly findings: Finding[];
+}
+
+function validateEach(
+  notify: readonly { readonly uses: string; readonly with: GivenInput }[] | undefined,
+  filledIn: (uses: string, given: GivenInput) => object,
+  { places, actions, findings }: Checked,
+  checkText: (given: GivenInput, path: JsonPath) => void,
+): void {
+  for (const [index, { uses, with: given }] of (notify ?? []).entries()) {
+    const base: JsonPath = ['spec', 'notify', index];
+    if (tellsNobody(uses, base, { places, actions, findings })) continue;
+    checkAction({ uses, with: { ...filledIn(uses, given) } }, true, base, actions, { places, findings });
+    checkText(given, [...base, 'with']);
   }
 }
 
-function tellsNobody(
-  uses: string,
-  base: JsonPath,
-  places: DocumentPlaces,
-  actions: ActionRegistry,
-  findings: Finding[],
-): boolean {
+function tellsNobody(uses: string, base: JsonPath, { places, actions, findings }: Checked): boolean {
   if (!Object.hasOwn(actions, uses) || notifyActions.includes(uses)) return false;
   const path = [...base, 'uses'];
   const message = `"${uses}" tells nobody; a notification uses ${notifyActions.join(' or ')}`;
@@ -63,8 +74,12 @@ function tellsNobody(
 
 function templatePaths(value: unknown, path: JsonPath): JsonPath[] {
   if (typeof value === 'string') return value.includes('${{') ? [path] : [];
-  const members = Array.isArray(value) ? [...value.entries()] : isRecord(value) ? Object.entries(value) : [];
-  return (members as [string | number, unknown][]).flatMap(([key, member]) => templatePaths(member, [...path, key]));
+  return membersOf(value).flatMap(([key, member]) => templatePaths(member, [...path, key]));
+}
+
+function membersOf(value: unknown): (readonly [string | number, unknown])[] {
+  if (Array.isArray(value)) return [...value.entries()];
+  return isRecord(value) ? Object.entries(value) : [];
 }
 
 /** A notification reads what the run itself knows: its inputs and its counters, not what its steps returned. */
@@ -81,7 +96,5 @@ function checkTemplates(value: unknown, path: JsonPath, places: DocumentPlaces, 
     }
     return;
   }
-  const members = Array.isArray(value) ? [...value.entries()] : isRecord(value) ? Object.entries(value) : [];
-  for (const [key, member] of members as [string | number, unknown][])
-    checkTemplates(member, [...path, key], places, findings);
+  for (const [key, member] of membersOf(value)) checkTemplates(member, [...path, key], places, findings);
 }
