@@ -11,13 +11,30 @@ const ROUNDS = Number(process.env.FETTLE_BENCH_ROUNDS ?? 3);
 /** Starts sent to Temporal at once; Fettle's relay has the same number. */
 const CONCURRENT_STARTS = 20;
 const GIVE_UP_MS = 300_000;
+/** What it takes to apply and place one schedule, and more; on a machine that is busy otherwise, the bench says that it was too little. */
+const LEAD_MS = Number(process.env.FETTLE_BENCH_LEAD_MS ?? 60);
 /** Documents in one request. */
 const BATCH = 100;
 
-/** How long from the first to the last, and how late each was. */
-interface Burst {
+/** How long from the first to the last, and how late each was, sorted. */
+interface Span {
   readonly spanMs: number;
   readonly lagsMs: readonly number[];
+}
+
+/** The two ways to look at the same runs; each is compared with its own kind of plain starts only. */
+interface Burst {
+  /** By the start time that Temporal gives each workflow: from then on it is its own to carry on. */
+  readonly started: Span;
+  /** When the run's row says that it began: its workflow had its first activity done. */
+  readonly begun: Span;
+}
+
+interface PlainStarts {
+  /** From Temporal's start time of the first to that of the last. */
+  readonly startedMs: number;
+  /** From the first call until all had done their one activity. */
+  readonly begunMs: number;
 }
 
 describe('schedule burst', () => {
@@ -44,10 +61,10 @@ describe('schedule burst', () => {
   });
 
   /**
-   * Plain starts of a workflow that does next to nothing, with the same worker: what this server can do at all. How long until Temporal
-   * had taken all of them, and until each had done its one activity, which is where a run counts as started, too.
+   * Plain starts of a workflow that does next to nothing, with the same worker: what this server can do at all. Temporal's start time of
+   * each, and when each had done its one activity, which is where a run counts as begun, too.
    */
-  async function plainStarts(round: number): Promise<{ readonly takenMs: number; readonly begunMs: number }> {
+  async function plainStarts(round: number): Promise<PlainStarts> {
     const startedAt = performance.now();
     let next = 0;
     const lane = async (): Promise<void> => {
@@ -59,10 +76,21 @@ describe('schedule burst', () => {
       }
     };
     await Promise.all(Array.from({ length: CONCURRENT_STARTS }, lane));
-    const takenMs = performance.now() - startedAt;
-    const done = `WorkflowId STARTS_WITH 'plain-${round}-' AND ExecutionStatus = 'Completed'`;
-    await until(async () => (await client.client.workflow.count(done)).count >= SCHEDULES);
-    return { takenMs, begunMs: performance.now() - startedAt };
+    const ours = `WorkflowId STARTS_WITH 'plain-${round}-'`;
+    await until(async () => {
+      const { count } = await client.client.workflow.count(`${ours} AND ExecutionStatus = 'Completed'`);
+      return count >= SCHEDULES;
+    });
+    const begunMs = performance.now() - startedAt;
+    return { startedMs: spanOf([...(await startTimes(ours)).values()]), begunMs };
+  }
+
+  /** Temporal's start time of each workflow, by id. */
+  async function startTimes(query: string): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>();
+    for await (const { workflowId, startTime } of client.client.workflow.list({ query, pageSize: 1000 }))
+      found.set(workflowId, startTime.getTime());
+    return found;
   }
 
   async function schedule(prefix: string, atMs: (index: number) => number, count: number): Promise<void> {
@@ -95,12 +123,16 @@ describe('schedule burst', () => {
     }
   }
 
-  /** When the runs' workflows began, by the database's clock. */
-  async function begun(prefix: string, count: number): Promise<Burst> {
-    const query = `SELECT extract(epoch FROM r.started_at)::float8 * 1000 AS "startedMs",
+  async function burst(prefix: string, count: number): Promise<Burst> {
+    interface Row {
+      readonly workflowId: string;
+      readonly begunMs: number;
+      readonly dueMs: number;
+    }
+    const query = `SELECT r.workflow_id AS "workflowId", extract(epoch FROM r.started_at)::float8 * 1000 AS "begunMs",
         extract(epoch FROM r.fire_at)::float8 * 1000 AS "dueMs"
       FROM run r JOIN schedule s ON s.id = r.schedule_id WHERE s.name LIKE $1 AND r.started_at IS NOT NULL`;
-    const read = (): Promise<{ startedMs: number; dueMs: number }[]> => stack.dataSource.query(query, [`${prefix}-%`]);
+    const read = (): Promise<Row[]> => stack.dataSource.query(query, [`${prefix}-%`]);
     await until(async () => (await read()).length >= count);
     const rows = await read();
     const fires: { outcome: string; fires: number }[] = await stack.dataSource.query(
@@ -108,73 +140,105 @@ describe('schedule burst', () => {
       [`${prefix}-%`],
     );
     expect(fires.reduce((sum, row) => sum + row.fires, 0)).toBe(count);
-    const started = rows.map((row) => row.startedMs);
+    // Temporal's list of workflows comes a little after them.
+    let times = await startTimes(`WorkflowType = 'runRunbook'`);
+    await until(async () => {
+      times = await startTimes(`WorkflowType = 'runRunbook'`);
+      return rows.every(({ workflowId }) => times.has(workflowId));
+    });
     return {
-      spanMs: Math.max(...started) - Math.min(...started),
-      lagsMs: rows.map((row) => row.startedMs - row.dueMs).sort((a, b) => a - b),
+      started: span(rows.map(({ workflowId, dueMs }) => ({ atMs: times.get(workflowId) ?? Infinity, dueMs }))),
+      begun: span(rows.map(({ begunMs, dueMs }) => ({ atMs: begunMs, dueMs }))),
     };
   }
 
+  function span(runs: readonly { readonly atMs: number; readonly dueMs: number }[]): Span {
+    return {
+      spanMs: spanOf(runs.map(({ atMs }) => atMs)),
+      lagsMs: runs.map(({ atMs, dueMs }) => atMs - dueMs).sort((a, b) => a - b),
+    };
+  }
+
+  const spanOf = (times: readonly number[]): number => Math.max(...times) - Math.min(...times);
   const quantile = (sorted: readonly number[], part: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 
   it(`starts ${SCHEDULES} schedules that are due in the same second`, async () => {
     const report = new Report(
       'Schedule burst',
-      `${SCHEDULES} schedules due in one second, each with a run of a minute, from the begin of the first run to that of the last, against plain starts of as many workflows on the same server and worker, ${CONCURRENT_STARTS} at once: until Temporal had taken them (the goal), and until each had begun`,
+      [
+        `${SCHEDULES} schedules due in one second, each with a run of a minute, against plain starts of as many workflows on the same server and worker, ${CONCURRENT_STARTS} at once.`,
+        '"Started" is Temporal\'s own start time of each workflow, from the first to the last, for runs as for plain starts (the goal);',
+        '"begun" is when a run\'s row says that it began, from the first to the last, against plain starts until each had done its one activity.',
+        'Lags are from the instant',
+      ].join(' '),
       [
         'what',
         'rounds',
-        'plain starts taken a second',
-        'plain starts begun a second',
-        'runs of schedules a second',
-        'ratio to taken',
-        'ratio to begun',
-        'last one after ms',
-        'lag p99 ms',
+        'plain started a second',
+        'runs started a second',
+        'started: runs to plain',
+        'plain begun a second',
+        'runs begun a second',
+        'begun: runs to plain',
+        'last started after ms',
+        'last begun after ms',
+        'lag of starts p99 ms',
+        'lag of begins p99 ms',
       ],
     );
-    const plain: { readonly takenMs: number; readonly begunMs: number }[] = [];
+    const plain: PlainStarts[] = [];
     const bursts: Burst[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       plain.push(await plainStarts(round));
-      const dueMs = Math.ceil((Date.now() + 20_000 + SCHEDULES * 60) / 1000) * 1000;
+      const dueMs = dueAt(SCHEDULES);
       await schedule(`burst-${round}`, () => dueMs, SCHEDULES);
-      bursts.push(await begun(`burst-${round}`, SCHEDULES));
+      bursts.push(await burst(`burst-${round}`, SCHEDULES));
       await until(async () => (await openRuns()) === 0);
     }
     const rate = (ms: number): number => (SCHEDULES * 1000) / ms;
+    const medianOf = (value: (burst: Burst, plain: PlainStarts) => number): number =>
+      median(bursts.map((one, round) => value(one, plain[round]!)));
     report.row([
       'all in one second',
       ROUNDS,
-      median(plain.map(({ takenMs }) => rate(takenMs))),
-      median(plain.map(({ begunMs }) => rate(begunMs))),
-      median(bursts.map((burst) => rate(burst.spanMs))),
-      median(bursts.map((burst, round) => (plain[round]?.takenMs ?? 0) / burst.spanMs)),
-      median(bursts.map((burst, round) => (plain[round]?.begunMs ?? 0) / burst.spanMs)),
-      median(bursts.map((burst) => burst.lagsMs.at(-1) ?? 0)),
+      medianOf((_, { startedMs }) => rate(startedMs)),
+      medianOf(({ started }) => rate(started.spanMs)),
+      medianOf(({ started }, { startedMs }) => startedMs / started.spanMs),
+      medianOf((_, { begunMs }) => rate(begunMs)),
+      medianOf(({ begun }) => rate(begun.spanMs)),
+      medianOf(({ begun }, { begunMs }) => begunMs / begun.spanMs),
+      medianOf(({ started }) => started.lagsMs.at(-1) ?? 0),
+      medianOf(({ begun }) => begun.lagsMs.at(-1) ?? 0),
+      '',
       '',
     ]);
-    const half = median(plain.map(({ takenMs }) => rate(takenMs))) / 2;
+    const half = medianOf((_, { startedMs }) => rate(startedMs)) / 2;
     const spread = Math.min(SCHEDULES, Math.floor(half * 60));
-    const firstMs = Math.ceil((Date.now() + 20_000 + spread * 60) / 1000) * 1000;
+    const firstMs = dueAt(spread);
     // At half of what the server starts, for as long as the schedules last: a minute, or less.
     const spreadMs = (spread / half) * 1000;
     await schedule('spread', (index) => firstMs + Math.floor((index / spread) * (spreadMs / 1000)) * 1000, spread);
-    const { lagsMs } = await begun('spread', spread);
+    const { started, begun } = await burst('spread', spread);
     report.row([
-      `spread over ${Math.round(spreadMs / 1000)} s at half the rate (${spread} schedules)`,
+      `spread over ${Math.round(spreadMs / 1000)} s at half the rate of plain starts (${spread} schedules)`,
       1,
       '',
+      (spread * 1000) / started.spanMs,
       '',
-      half,
       '',
+      (spread * 1000) / begun.spanMs,
       '',
-      lagsMs.at(-1) ?? 0,
-      quantile(lagsMs, 0.99),
+      started.lagsMs.at(-1) ?? 0,
+      begun.lagsMs.at(-1) ?? 0,
+      quantile(started.lagsMs, 0.99),
+      quantile(begun.lagsMs, 0.99),
     ]);
     await report.write();
   }, 3_600_000);
+
+  /** A full second that leaves the time to place so many schedules. */
+  const dueAt = (count: number): number => Math.ceil((Date.now() + 10_000 + count * LEAD_MS) / 1000) * 1000;
 
   async function openRuns(): Promise<number> {
     const rows: { open: number }[] = await stack.dataSource.query(

@@ -11,6 +11,7 @@ import { sendWebhook } from './notify/webhook.js';
 import { installPatches } from './patch/install.js';
 import { restorePatches } from './patch/restore.js';
 import { scanPatches } from './patch/scan.js';
+import { keepTested } from './patch/tested.js';
 import { runCommand } from './ssh/run.js';
 import { runScript } from './ssh/script.js';
 
@@ -28,6 +29,7 @@ export const actions = {
   'patch.scan': scanPatches,
   'patch.install': installPatches,
   'patch.restore': restorePatches,
+  'patch.tested': keepTested,
   'host.reboot': rebootHost,
 } as const satisfies Record<ActionName, TargetAction | ControlAction>;
 

@@ -10,6 +10,7 @@ import { notifyWebhook } from './notify/webhook.contract.js';
 import { patchInstall } from './patch/install.contract.js';
 import { patchRestore } from './patch/restore.contract.js';
 import { patchScan } from './patch/scan.contract.js';
+import { patchTested } from './patch/tested.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
@@ -24,6 +25,7 @@ export { notifyWebhook } from './notify/webhook.contract.js';
 export { patchInstall } from './patch/install.contract.js';
 export { patchRestore } from './patch/restore.contract.js';
 export { patchScan } from './patch/scan.contract.js';
+export { patchTested } from './patch/tested.contract.js';
 export { becomeUser, type BecomeInput } from './ssh/become.contract.js';
 export { MAX_KEPT_OUTPUT_BYTES } from './ssh/command.contract.js';
 export { sshRun } from './ssh/run.contract.js';
@@ -43,6 +45,7 @@ export const actionContracts = {
   'patch.scan': patchScan,
   'patch.install': patchInstall,
   'patch.restore': patchRestore,
+  'patch.tested': patchTested,
   'host.reboot': hostReboot,
 } as const satisfies Record<string, ActionContract>;
 

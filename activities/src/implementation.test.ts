@@ -38,6 +38,13 @@ function noting(): { context: TargetContext; execs: ExecRequest[]; puts: PutFile
     saveFacts: () => Promise.resolve(),
     patches: {
       scanned: () => Promise.resolve(new Map()),
+      tested: () => Promise.resolve(new Map()),
+      baseline: () =>
+        Promise.resolve({
+          baseline: null,
+          scanMaxAgeMs: 0,
+          rules: { updates: 'all' as const, versions: [], approved: [], rejected: [], delayMs: 0 },
+        }),
       firstSeen: () => Promise.resolve(new Map()),
       chosen: () => Promise.resolve(null),
       chosenBy: () => Promise.resolve([]),
@@ -162,7 +169,10 @@ describe('implementations', () => {
         exitCode: null,
         error: null,
         output: { value: await secret(given[from]) },
-      })).execute({ bearer: 'declared', other: 'hidden' }, { ...context, stepToken: 't' });
+      })).execute(
+        { bearer: 'declared', other: 'hidden' },
+        { ...context, stepToken: 't', testedSets: { keep: () => Promise.reject(new Error('nobody asks')) } },
+      );
     expect(await taking('bearer')).toMatchObject({ output: { value: 'value of declared' } });
     await expect(taking('other')).rejects.toMatchObject({
       code: 'undeclared-secret',

@@ -11,7 +11,7 @@ import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fett
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
 import type { BecomeInput } from './contracts.js';
-import type { PatchLedger, PatchLookup } from './patch/ledger.js';
+import type { PatchLedger, PatchLookup, TestedSets } from './patch/ledger.js';
 
 /**
  * The value of a credential by its name. Of the kinds given; without them a `password` on a target, and a `token` where the run
@@ -58,6 +58,8 @@ export interface UndoContext {
   readonly keeps: boolean;
   /** While it is undone: how the step ended; null: it is done. */
   readonly of: StepState | null;
+  /** While it is undone: when its last attempt was begun; null or absent: it is not known. */
+  readonly startedAt?: Date | null;
 }
 
 /** What an attempt keeps of the time before its effect, under its token: known to whoever takes it over. Never a secret. */
@@ -117,6 +119,7 @@ export interface ControlContext {
   readonly signal: AbortSignal;
   readonly secret: OpenSecret;
   readonly redactor: () => Redactor;
+  readonly testedSets: TestedSets;
 }
 
 /** How an action ended that ran to its end; anything else is thrown as a typed error. */

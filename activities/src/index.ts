@@ -4,7 +4,6 @@ import {
   endControlStep,
   endRun,
   NO_EPOCH,
-  notifyRun,
   readCounts,
   readMemo,
   unstartedToken,
@@ -15,7 +14,7 @@ import type { TargetCounts } from '@fettle/contracts';
 import { tellFinallyLeft } from '@fettle/operations';
 import type { Program, JsonObject, Memo } from '@fettle/runbook';
 import { LanesHere } from './run/lanes-here.js';
-import { loadRun } from './run/load-run.js';
+import { forgetRun, loadRun, recallRun } from './run/load-run.js';
 import { lookAtWait } from './run/external-waits.js';
 import { flowActivities } from './run/flow.js';
 import type { ExternalWait, WaitReport } from './run/wait-report.js';
@@ -113,13 +112,10 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Local activity. Null: the run is over, or another execution has it. */
     async claimRun(runId: string): Promise<ClaimedRun | null> {
-      const claimed = await dataSource.transaction(async (transaction) => {
-        const execution = activityInfo().workflowExecution!.runId;
-        const taken = await claimRun(transaction, runId, execution, services.engineVersion, services.workerBuild);
-        if (taken) await notifyRun(transaction, runId);
-        return taken;
-      });
-      if (!claimed) return null;
+      const execution = activityInfo().workflowExecution!.runId;
+      const { engineVersion, workerBuild } = services;
+      const counts = await claimRun(dataSource.manager, runId, execution, engineVersion, workerBuild);
+      if (counts === null) return null;
       const run = await loadRun(services, runId);
       const memo = run.isResumed ? ((await readMemo(dataSource.manager, runId)) as Memo) : undefined;
       return {
@@ -130,7 +126,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
         space: run.space,
         runbook: run.runbook,
         inputs: run.inputs as JsonObject,
-        counts: await readCounts(dataSource.manager, runId),
+        counts,
         lanes: Math.min(MAX_LANES, Math.ceil(Math.min(run.maxConcurrency, Math.max(1, run.targetCount)) / LANE_SLOTS)),
         laneSlots: LANE_SLOTS,
       };
@@ -141,7 +137,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
       const service = lanesHere.open(laneKey(input), async (signals) => {
         // One that Temporal has given up may live on here, with a `finally` that a cancel does not end: it is not taken away from it.
         if (input.isEnding === true) await lanesHere.end(laneKey({ ...input, isEnding: false }));
-        const run = await loadRun(services, input.runId);
+        const run = await recallRun(services, input.runId);
         return serveLane(services, run, input, {
           cancelled: signals.cancelled,
           draining: () => draining() || signals.isAbandoned,
@@ -158,7 +154,7 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Undoes what a segment did on its targets. */
     async undoSegment(input: UndoSegmentInput): Promise<UndoSegmentReport> {
-      return whileBeating(unheeding, async () => undoSegment(services, await loadRun(services, input.runId), input));
+      return whileBeating(unheeding, async () => undoSegment(services, await recallRun(services, input.runId), input));
     },
 
     /** Opens an approval where it is not open yet, and tells how it stands; see `lookAtWait`. */
@@ -190,12 +186,12 @@ export function runActivities(services: WorkerServices, draining: () => boolean)
 
     /** Local activity; ending an ended run changes nothing. */
     async endRun(input: EndRunInput): Promise<void> {
-      await dataSource.transaction(async (transaction) => {
+      const { scheduleId } = await dataSource.transaction(async (transaction) => {
         if (!input.outcome.isComplete) await tellFinallyLeft(transaction, input.runId);
-        await endRun(transaction, input.runId, input.state, input.error, input.outcome);
-        await notifyRun(transaction, input.runId);
+        return endRun(transaction, input.runId, input.state, input.error, input.outcome);
       });
-      await settleAfterRun(services, input.runId);
+      forgetRun(services, input.runId);
+      if (scheduleId !== null) await settleAfterRun(services, input.runId);
     },
   };
 }

@@ -49,6 +49,12 @@ import { LeaveOwnEntries1790000000074 } from './1790000000074-leave-own-entries.
 import { KeepPatchSources1790000000075 } from './1790000000075-keep-patch-sources.js';
 import { KeepBootOfScans1790000000076 } from './1790000000076-keep-boot-of-scans.js';
 import { LimitScheduleNews1790000000077 } from './1790000000077-limit-schedule-news.js';
+import { AllowPatchBaselines1790000000084 } from './1790000000084-allow-patch-baselines.js';
+import { KeepReleaseOfScans1790000000085 } from './1790000000085-keep-release-of-scans.js';
+import { CreatePatchTestedSets1790000000086 } from './1790000000086-create-patch-tested-sets.js';
+import { OrderPatchInstalls1790000000087 } from './1790000000087-order-patch-installs.js';
+import { FindWaitsByChild1790000000088 } from './1790000000088-find-waits-by-child.js';
+import { FindSignalsByRun1790000000089 } from './1790000000089-find-signals-by-run.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -103,4 +109,10 @@ export const migrations = [
   KeepPatchSources1790000000075,
   KeepBootOfScans1790000000076,
   LimitScheduleNews1790000000077,
+  AllowPatchBaselines1790000000084,
+  KeepReleaseOfScans1790000000085,
+  CreatePatchTestedSets1790000000086,
+  OrderPatchInstalls1790000000087,
+  FindWaitsByChild1790000000088,
+  FindSignalsByRun1790000000089,
 ];

@@ -182,7 +182,6 @@ async function claim(run: RunSummary, reach: 'asset' | 'run', shut: readonly str
     await postponeClosed(
       transaction,
       locked,
-      lane,
       targets.filter(isShut).map((target) => ({ ...closed, target, lookAgainAt })),
     );
     const open = targets.filter((target) => !isShut(target));

@@ -44,7 +44,7 @@ describe('locks of assets on which something may yet be undone', () => {
 
   const targetOf = (assetId: string): ClaimedTarget => ({
     ...{ assetId, assetName: assetId, state: 'pending', stepIndex: 0, generation: 1, outputs: {} },
-    ...{ isParked: false, failing: 0, error: null },
+    ...{ isParked: false, failing: 0, error: null, lane: 1000, laneEpoch: 1 },
   });
   const claimOf = (runId: string) => ({
     ...({ runId, lane: 1000, laneEpoch: 1, mode: 'exclusive', rootRunId: runId } as const),
@@ -73,6 +73,18 @@ describe('locks of assets on which something may yet be undone', () => {
       `UPDATE run_target SET state = $3, ended_at = clock_timestamp() WHERE run_id = $1 AND asset_id = $2`,
       [runId, assetId, state],
     );
+  }
+
+  /** Until a statement that begins so waits for what another one has locked. */
+  async function waitsForRow(text: string): Promise<void> {
+    for (;;) {
+      const rows: unknown[] = await stack.dataSource.query(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND starts_with(ltrim(query, E' \n'), $1)`,
+        [text],
+      );
+      if (rows.length > 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   it('are kept where a target that waited has ended: nobody waits there any more', async () => {
@@ -131,6 +143,25 @@ describe('locks of assets on which something may yet be undone', () => {
       await startUndo(transaction, claimOf(a), attempt);
     });
     expect(await other).toBe(false);
+  });
+
+  it('are shared at once by those that come in the same moment', async () => {
+    const share = (transaction: Transaction, run: LockedRun, assetIds: string[]): Promise<ReadonlySet<string>> =>
+      lockAssets(transaction, run, {
+        ...claimOf(run.id),
+        ...({ mode: 'shared', wave: 1, reach: 'asset', targets: assetIds.map(targetOf) } as const),
+      });
+    // A third one holds back the second one at the first asset, while the first one takes the other.
+    const third = (await stack.start('undoes')).id;
+    const [first, last] = [h1, h2].sort();
+    let other: Promise<ReadonlySet<string>> | undefined;
+    await stack.dataSource.transaction(async (transaction) => {
+      await share(transaction, await lockRun(transaction, third), [first!]);
+      other = asLocked(b, (own, run) => share(own, run, [first!, last!]));
+      await waitsForRow('WITH wanted AS');
+      expect((await asLocked(a, (own, run) => share(own, run, [last!]))).size).toBe(1);
+    });
+    expect((await other)?.size).toBe(2);
   });
 
   it('wake whoever waits once more where he was just woken, not at once but soon', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, readdir, readlink, rm, symlink } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { releaseDetached, SshPool, stopDetached, type RunOnHost } from '@fettle/drivers';
@@ -82,7 +83,8 @@ describe('the end of a detached command', () => {
   it('is not taken for a beginning where the folder may have been lost with a restart', async () => {
     const file = join(ssh.sshd.account.home, newToken());
     // Longer ago than the host is up.
-    const seen = await bench.run({ fence: 2, elapsedMs: 80_000_000, argv: ['touch', file] });
+    const elapsedMs = Math.ceil(uptime() * 1000) + 3_600_000;
+    const seen = await bench.run({ fence: 2, elapsedMs, argv: ['touch', file] });
     expect(seen.state).toEqual({ kind: 'lost', reason: 'vanished' });
     await expect(readFile(file)).rejects.toThrow('ENOENT');
     // A little while ago: nobody was there, so it begins now.

@@ -80,8 +80,19 @@ describe('apt behind a real sshd', () => {
   it('says what an installation would touch, and why one cannot be', async () => {
     const { selected } = selectUpdates(await apt.read(commands), all, new Map(), 0);
     const only = (name: string) => selected.filter((one) => one.name === name);
-    expect(await apt.simulate(commands, only('app'))).toEqual({ touched: ['app'], refusal: null });
-    expect(await apt.simulate(commands, only('app-web'))).toEqual({ touched: ['lib', 'app-web'], refusal: null });
+    expect(await apt.simulate(commands, only('app'))).toEqual({
+      touched: ['app'],
+      versions: new Map([['app:all', '1.2']]),
+      refusal: null,
+    });
+    expect(await apt.simulate(commands, only('app-web'))).toEqual({
+      touched: ['lib', 'app-web'],
+      versions: new Map([
+        ['lib:all', '2.0'],
+        ['app-web:all', '2.0'],
+      ]),
+      refusal: null,
+    });
     const gone = only('app').map((one) => ({ ...one, to: '9.9' }));
     expect((await apt.simulate(commands, gone)).refusal).toMatch(/9\.9/);
   });

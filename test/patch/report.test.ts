@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { AssetPatches } from '@fettle/contracts';
-import { capture, type CapturedRun } from '../../apps/cli/dist/session/testing/capture-host.js';
+import type { CapturedRun } from '../../apps/cli/dist/session/testing/capture-host.js';
 import { ApiProcess } from '../support/api-process.js';
 import { PatchHost } from '../support/patch-host.js';
+import { fettleOf, patchReport } from '../support/patch-report.js';
 
 const PATIENCE_MS = 300_000;
 
@@ -25,13 +26,8 @@ describe('fettle report patch', () => {
     await host?.close();
   }, 60_000);
 
-  const fettle = (...args: string[]): Promise<CapturedRun> =>
-    capture(args, { env: { FETTLE_URL: api.url, FETTLE_TOKEN: api.token } });
-  async function report(...args: string[]): Promise<AssetPatches[]> {
-    const { exitCode, stdout, stderr } = await fettle('report', 'patch', ...args, '-o', 'json');
-    if (exitCode !== 0) throw new Error(stderr);
-    return JSON.parse(stdout) as AssetPatches[];
-  }
+  const fettle = (...args: string[]): Promise<CapturedRun> => fettleOf(api, ...args);
+  const report = (...args: string[]): Promise<AssetPatches[]> => patchReport(api, ...args);
   const shown = (assets: readonly AssetPatches[]) =>
     assets.map(({ asset, compliance, exposedDays, open }) => [
       asset,
@@ -86,7 +82,7 @@ describe('fettle report patch', () => {
       expect(byLabel.stdout).toMatch(/\(none\) +1 +0 +0 +0 +1/);
       expect(byLabel.stdout).toMatch(/ber +1 +0 +1 +0 +0 +0/);
       const csv = await fettle('report', 'patch', '--format', 'csv');
-      expect(csv.stdout).toMatch(/^host-000,non-compliant,.*,held,missing,1\.0,2\.0,true,true,0\r$/m);
+      expect(csv.stdout).toMatch(/^host-000,non-compliant,.*,held,missing,1\.0,2\.0,true,true,0,\r$/m);
       const html = await fettle('report', 'patch', '--format', 'html');
       expect(html.stdout).toMatch(/<td>never-000<\/td><td>never-scanned<\/td>/);
     },
@@ -100,9 +96,8 @@ describe('fettle report patch', () => {
       const bindings = [{ role: 'viewer', selector: 'has(asset.labels.site) && asset.labels.site == "ber"' }];
       await post('/principals', { name: 'ada', kind: 'person', bindings });
       const { token } = await post('/tokens', { principal: 'ada', name: 'test' });
-      const env = { FETTLE_URL: api.url, FETTLE_TOKEN: String(token) };
-      const { stdout } = await capture(['report', 'patch', '-o', 'json'], { env });
-      expect((JSON.parse(stdout) as AssetPatches[]).map(({ asset }) => asset)).toEqual(['host-000']);
+      const seen = await patchReport({ url: api.url, token: String(token) });
+      expect(seen.map(({ asset }) => asset)).toEqual(['host-000']);
     },
     PATIENCE_MS,
   );
@@ -115,7 +110,7 @@ describe('fettle report patch', () => {
         steps: [{ id: 'install', uses: 'patch.install', with: { updates: 'all' } }],
       });
       const { stdout, stderr } = await fettle('plan', 'update', '--check');
-      expect(`${stdout}${stderr}`).toMatch(/1 updates: plain 1\.0 -> 2\.0/);
+      expect(`${stdout}${stderr}`).toMatch(/1 updates by the rules of the step: plain 1\.0 -> 2\.0/);
       expect(await host.root.version('plain')).toBe('1.0');
     },
     PATIENCE_MS,

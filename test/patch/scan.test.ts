@@ -86,6 +86,18 @@ describe('patch.scan', () => {
     await host.root.inside('rm', '/etc/apt/sources.list.d/gone.list');
   }, 300_000);
 
+  it('keeps when an installation has read the lists, also where they came unchanged', async () => {
+    const touched = ['-exec', 'touch', '-d', '30 days ago', '{}', '+'];
+    await host.root.inside('find', '/var/lib/apt/lists', '/var/lib/apt/periodic', ...touched).catch(() => undefined);
+    await host.stack.dataSource.query(`UPDATE patch_scan SET lists_read_at = NULL`);
+    const run = await host.step('patch.install', { approved: ['nothing-at-all'] });
+    expect(run.state).toBe('succeeded');
+    const [scan] = await host.stack.dataSource.query<[{ isNew: boolean }]>(
+      `SELECT lists_read_at > now() - interval '1 day' AS "isNew" FROM patch_scan`,
+    );
+    expect(scan.isNew).toBe(true);
+  }, 300_000);
+
   it('waits for another program that holds the lock of the lists', async () => {
     const lists = await host.root.lock('/var/lib/apt/lists/lock');
     const refused = await host.step('patch.scan', { lockWait: '1ms' });

@@ -95,7 +95,7 @@ function patterns(): readonly (readonly (Wrong | null)[])[] {
 const all = readyMadeRunbooks();
 
 describe('what is left undone', () => {
-  it('is looked for in twelve runbooks', () => {
+  it('is looked for in fourteen runbooks', () => {
     expect(all.map(({ name }) => name)).toEqual([
       'certificate-renewal',
       'config-rollout',
@@ -103,6 +103,8 @@ describe('what is left undone', () => {
       'gather-facts',
       'incident-logs',
       'patch-fleet',
+      'patch-rings',
+      'patch-scan',
       'postgres-maintenance',
       'rolling-reboot',
       'rolling-restart',
@@ -122,7 +124,7 @@ describe('what is left undone', () => {
         const played = play(ready, one, bending(injections));
         worlds += 1;
         for (const { id, phase } of played.calls) (phase === 'do' ? reached : undone).add(id);
-        const found = unaccounted(ready.spec, played);
+        const found = unaccounted(ready, played);
         for (const problem of found) problems.push(`${one.name}: ${told(injections)}: ${problem}`);
         return played;
       };
@@ -154,7 +156,25 @@ describe('what is left undone', () => {
     const silent = { ...ready, spec: { ...ready.spec, rollback: 'nothing' as const } };
     const place = { path: 'health', target: 'app1', phase: 'do' } as const;
     const played = play(silent, casesOf(ready)[0]!, bending([{ ...place, wrongs: ['fail'] }]));
-    expect(unaccounted(silent.spec, played).map((problem) => problem.split(' ')[0])).toEqual(['keep', 'stage', 'swap']);
+    expect(unaccounted(silent, played).map((problem) => problem.split(' ')[0])).toEqual(['keep', 'stage', 'swap']);
+  });
+
+  it('is found in a run that was called, too', () => {
+    const ready = all.find(({ name }) => name === 'patch-rings')!;
+    const documents = ready.documents.map((one) => {
+      if (one.document?.kind !== 'Runbook' || one.document.metadata.name !== 'patch-fleet') return one;
+      const { spec } = one.document;
+      const steps = spec.steps.map((step) =>
+        step.id === 'install' && isActionStep(step) ? { ...step, rollback: undefined } : step,
+      );
+      return { ...one, document: { ...one.document, spec: { ...spec, steps } } };
+    });
+    const silent = { ...ready, documents };
+    const place = { path: 'install', target: 'canary1', phase: 'do' } as const;
+    const played = play(silent, casesOf(ready)[0]!, bending([{ ...place, wrongs: ['fail'] }]));
+    expect(unaccounted(silent, played)).toEqual([
+      expect.stringMatching(/^run 2 of patch-fleet: install on canary1 is failed, not undone/),
+    ]);
   });
 
   it.each(all.map((ready) => [ready.name, ready] as const))(
@@ -167,7 +187,7 @@ describe('what is left undone', () => {
         for (const kind of ['cancel-requested', 'timed-out'] as const) {
           for (let moment = 1; moment <= moments; moment += 1) {
             const played = play(ready, one, undefined, { advance: stopping(kind, moment) });
-            for (const problem of unaccounted(ready.spec, played))
+            for (const problem of unaccounted(ready, played))
               problems.push(`${one.name}: ${kind} after event ${moment}: ${problem}`);
           }
         }
@@ -189,7 +209,7 @@ describe('what is left undone', () => {
           approvals: one.approvals.map((approval) => ({ ...approval, decision: 'reject' as const })),
         });
         for (const played of [silent, no]) {
-          expect(unaccounted(ready.spec, played)).toEqual([]);
+          expect(unaccounted(ready, played)).toEqual([]);
           expect(played.simulation.finish?.state).toBe('failed');
           // What was asked for was not done.
           expect(played.calls.filter(({ effect }) => effect === 'irreversible')).toEqual([]);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { actionContracts } from '@fettle/activities/contracts';
 import { lintDocuments, rehearse, shareOf, validateInputs } from '@fettle/runbook/source';
@@ -25,7 +25,7 @@ describe('ready-made runbooks', () => {
         report.cases.flatMap(({ name, failures }) => failures.map(({ message }) => `${name}: ${message}`)),
       ).toEqual([]);
       expect(report.cases.length).toBeGreaterThan(2);
-      const [coverage] = report.coverage;
+      const coverage = report.coverage.find(({ runbook }) => runbook === ready.name);
       const missed = coverage!.points.filter(({ isTaken }) => !isTaken);
       expect(missed).toEqual([]);
       expect([shareOf(coverage!.steps), shareOf(coverage!.compensation)]).toEqual([1, 1]);
@@ -92,7 +92,10 @@ describe('ready-made runbooks', () => {
         ([key, value]) => `--input=${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
       );
       const targets = ready.rehearsal.spec.estate.map((asset) => `--target=${asset.name}`);
-      const planned = fettle('plan', name, '-f', join(READY_MADE, name), ...given, ...targets, '-o', 'json');
+      // With those that it calls.
+      const folders = new Set(ready.documents.map(({ file }) => dirname(file)));
+      const files = [...folders].flatMap((folder) => ['-f', folder]);
+      const planned = fettle('plan', name, ...files, ...given, ...targets, '-o', 'json');
       expect([planned.status, planned.stderr]).toEqual([0, expect.anything()]);
       expect(planned.stdout).toContain(name);
     },

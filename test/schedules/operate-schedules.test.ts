@@ -128,6 +128,23 @@ describe('what is done to schedules', () => {
     expect((await show('long-pause')).quarantineReason).toBeNull();
   });
 
+  it('says that it is paused, by whom, why and until when, to whoever asks why', async () => {
+    await apply('resting', 'cron: "0 3 * * *"');
+    const until = new Date(Date.now() + 3 * 24 * HOUR_MS);
+    await stack.inTransaction((context) =>
+      pauseSchedule(context, key('resting'), { reason: 'new racks', until: until.toISOString() }),
+    );
+    const paused = ` It is paused by tester (new racks) until ${until.toISOString()}, and what is due before that is skipped.`;
+    const now = await whySchedule(stack.dataSource.manager, key('resting'), {});
+    expect(now.answer).toMatch(/^resting has not been due yet; the next instant is .*\./);
+    expect(now.answer.endsWith(paused)).toBe(true);
+    const three = new Date(Date.now() + 24 * HOUR_MS);
+    three.setUTCHours(3, 0, 0, 0);
+    expect((await why('resting', three)).endsWith(`which has not been settled yet.${paused}`)).toBe(true);
+    const after = new Date(three.getTime() + 5 * 24 * HOUR_MS);
+    expect((await why('resting', after)).endsWith('which has not been settled yet.')).toBe(true);
+  });
+
   it('judges a quarantined schedule anew when it is applied again, and starts nothing of it before', async () => {
     const id = await apply('aside', 'cron: "0 * * * *"');
     const putAside = () => stack.dataSource.query(`UPDATE schedule SET quarantine_reason = 'x' WHERE id = $1`, [id]);

@@ -1,18 +1,36 @@
 import { actionContracts, type ActionName } from '@fettle/activities/contracts';
 import { isActionStep, nestedSteps, walkSteps, type RunbookSpec, type Step } from '@fettle/contracts';
 import type { RehearsedEntry } from '@fettle/runbook/source';
-import type { Played } from './ready-made.js';
+import type { Played, ReadyMade } from './ready-made.js';
 
 const cameThrough = new Set(['succeeded', 'skipped']);
 
 /**
- * What a run left undone without a word, judged by its journal alone; none is as it must be. Of each step that may have changed
- * something: it counts (its target came through), or it was undone, or the journal says that it was not, or the document says why
- * it cannot be.
+ * What a run, and each that it called, left undone without a word, judged by their journals alone; none is as it must be. Of each step
+ * that may have changed something: it counts (its target came through), or it was undone, or the journal says that it was not, or the
+ * document says why it cannot be.
  */
-export function unaccounted(spec: RunbookSpec, played: Played): readonly string[] {
-  const { simulation } = played;
-  const { entries, targets } = simulation;
+export function unaccounted({ name, spec, documents }: ReadyMade, played: Played): readonly string[] {
+  const { simulation, calls } = played;
+  const specs = new Map(
+    documents.flatMap(({ document }) =>
+      document?.kind === 'Runbook' ? [[document.metadata.name, document.spec] as const] : [],
+    ),
+  );
+  specs.set(name, spec);
+  return simulation.runs.flatMap(({ number, runbook, finish, targets }) => {
+    const entries = simulation.entries.filter(({ run }) => run === number);
+    const own = {
+      simulation: { ...simulation, entries, targets, finish },
+      calls: calls.filter((one) => one.run === number),
+    };
+    const problems = unaccountedIn(specs.get(runbook)!, own);
+    return number === 1 ? problems : problems.map((problem) => `run ${number} of ${runbook}: ${problem}`);
+  });
+}
+
+function unaccountedIn(spec: RunbookSpec, played: Played): readonly string[] {
+  const { entries, targets } = played.simulation;
   return [
     ...endProblems(played),
     ...targetProblems(entries, targets),
@@ -21,15 +39,37 @@ export function unaccounted(spec: RunbookSpec, played: Played): readonly string[
   ];
 }
 
-/** One end, as the last entry, that is true of all targets and steps. */
+/** What the run that called another writes in its journal after the end, when it undoes it. */
+const afterEnd = new Set([
+  'undo-requested',
+  'undo-started',
+  'undo-ended',
+  'target-rolled-back',
+  'not-undone',
+  'run-undone',
+]);
+
+interface RunEnd {
+  readonly state: string;
+  readonly error: { readonly code?: string } | null;
+  readonly rollback?: { readonly failed?: readonly string[] };
+}
+
+/** Of a run that its caller undid: with what that could not undo. */
+function endOf(entries: readonly RehearsedEntry[]): RunEnd {
+  const { data } = entries.find(({ kind }) => kind === 'run-ended')!;
+  const end = data as unknown as RunEnd;
+  const undone = entries.filter(({ kind }) => kind === 'run-undone').map((entry) => entry.data as unknown as RunEnd);
+  const failed = [end, ...undone].flatMap(({ rollback }) => rollback?.failed ?? []);
+  return { ...end, rollback: { failed } };
+}
+
+/** One end, after which only its caller does something, that is true of all targets and steps. */
 function endProblems({ simulation: { entries, targets } }: Played): string[] {
-  const ends = entries.filter(({ kind }) => kind === 'run-ended');
-  if (ends.length !== 1 || entries.at(-1) !== ends[0]) return ['the run has no end that is its last entry'];
-  const { state, error, rollback } = ends[0]!.data as {
-    state: string;
-    error: { code?: string } | null;
-    rollback?: { failed: string[] };
-  };
+  const at = entries.findIndex(({ kind }) => kind === 'run-ended');
+  const later = entries.slice(at + 1).filter(({ run, kind }) => run === 1 || !afterEnd.has(kind));
+  if (at < 0 || later.length > 0) return ['the run has no end that is its last entry'];
+  const { state, error, rollback } = endOf(entries);
   const problems: string[] = [];
   const bad = Object.entries(targets).filter(([, one]) => !cameThrough.has(one));
   if (state === 'succeeded' && bad.length > 0) problems.push(`it succeeded, and not so ${JSON.stringify(bad)}`);
@@ -63,7 +103,8 @@ function stepProblems(spec: RunbookSpec, { simulation, calls }: Played): string[
   );
   const ended = lastOf(entries, 'step-ended');
   const undone = lastOf(entries, 'undo-ended');
-  const end = entries.at(-1)!.data as { state: string; rollback?: { failed?: string[] } };
+  if (!entries.some(({ kind }) => kind === 'run-ended')) return [];
+  const end = endOf(entries);
   return [...changed].flatMap(([key, { id, path, target }]): string[] => {
     const what = `${path}${target === null ? '' : ` on ${target}`}`;
     const last = ended.get(key);
@@ -109,7 +150,7 @@ function isReported(
 
 /** The run went all its way: only targets failed. */
 function isComplete(entries: readonly RehearsedEntry[]): boolean {
-  const { state, error } = entries.at(-1)!.data as { state: string; error: { code?: string } | null };
+  const { state, error } = endOf(entries);
   return state === 'failed' && error?.code === 'targets-failed';
 }
 

@@ -36,18 +36,24 @@ async function mirror(): Promise<string> {
   return first;
 }
 
+export interface RootOptions {
+  readonly user?: 'root' | 'ops';
+  /** Debian's packages that are in there beside those that each root has. */
+  readonly packages?: readonly string[];
+}
+
 /** Folder of a root that is ready to be copied: made once on a machine (about a minute), whoever comes first. */
-async function baseRoot(): Promise<string> {
+async function baseRoot(included: readonly string[]): Promise<string> {
   await ensureDebianPackages(['debootstrap', 'apt-utils', 'dpkg-dev', 'openssh-client', 'util-linux']);
   const name = createHash('sha256')
-    .update(`2 ${SUITE} ${INCLUDED.join(' ')}`)
+    .update(`2 ${SUITE} ${included.join(' ')}`)
     .digest('hex')
     .slice(0, 16);
   const ready = join(cacheFolder(), name);
   if (existsSync(ready)) return ready;
   await mkdir(cacheFolder(), { recursive: true });
   const made = await mkdtemp(join(cacheFolder(), 'making-'));
-  await run('debootstrap', ['--variant=minbase', `--include=${INCLUDED.join(',')}`, SUITE, made, await mirror()], {
+  await run('debootstrap', ['--variant=minbase', `--include=${included.join(',')}`, SUITE, made, await mirror()], {
     maxBuffer: 64 * 1024 * 1024,
   });
   for (const path of LEFT_OUT) await rm(join(made, path), { recursive: true, force: true });
@@ -85,10 +91,10 @@ export class DebianRoot {
   ) {}
 
   /** Only root may: it mounts. Always `stop()` it. */
-  static async start(user: 'root' | 'ops' = 'ops'): Promise<DebianRoot> {
+  static async start({ user = 'ops', packages = [] }: RootOptions = {}): Promise<DebianRoot> {
     if (process.getuid?.() !== 0)
       throw new Error('Tests with a Debian of their own mount file systems: run them as root.');
-    const base = await baseRoot();
+    const base = await baseRoot([...INCLUDED, ...packages]);
     const directory = await mkdtemp('/tmp/fettle-debian-');
     await chmod(directory, 0o755);
     const root = join(directory, 'root');

@@ -6,18 +6,18 @@ import { TestStack, type WorkerProcess } from './stack.js';
 
 const PATIENCE_MS = 240_000;
 
-export class PatchHost {
+export class PatchHost<Repository = DebianRepository> {
   worker: WorkerProcess | undefined;
 
-  private constructor(
+  protected constructor(
     readonly stack: TestStack,
     readonly root: DebianRoot,
-    readonly repository: DebianRepository,
+    readonly repository: Repository,
   ) {}
 
   /** With these packages installed, in the versions given. */
   static async start(installed: readonly TestPackage[], user: 'root' | 'ops' = 'ops'): Promise<PatchHost> {
-    const [stack, root] = await Promise.all([TestStack.create(), DebianRoot.start(user)]);
+    const [stack, root] = await Promise.all([TestStack.create(), DebianRoot.start({ user })]);
     const host = new PatchHost(stack, root, await DebianRepository.create(root));
     await host.repository.add('main', ...installed);
     await root.inside('apt-get', '-q', 'update');

@@ -36,8 +36,11 @@ export function readyMadeRunbooks(): readonly ReadyMade[] {
 }
 
 export function readyMade(name: string): ReadyMade {
-  const documents = ['runbook.yaml', 'rehearsal.yaml'].flatMap((file) => {
-    const path = join(READY_MADE, name, file);
+  const own = ['runbook.yaml', 'rehearsal.yaml'].map((file) => join(name, file));
+  const called = [...readFileSync(join(READY_MADE, name, 'runbook.yaml'), 'utf8').matchAll(/^ +runbook: (\S+)$/gm)];
+  const others = new Set(called.map(([, other = '']) => join(other, 'runbook.yaml')));
+  const documents = [...own, ...others].flatMap((file) => {
+    const path = join(READY_MADE, file);
     const parsed = parseDocuments(readFileSync(path, 'utf8'), { file: path });
     if (parsed.findings.length > 0) throw new Error(`${path}: ${JSON.stringify(parsed.findings)}`);
     return parsed.documents;
@@ -84,8 +87,14 @@ export function play(
     id: `00000000-0000-7000-8000-${String(index + 1).padStart(12, '0')}`,
     space: 'default',
   }));
+  const runbooks = new Map(
+    ready.documents.flatMap(({ document }) =>
+      document?.kind === 'Runbook' ? [[document.metadata.name, document.spec] as const] : [],
+    ),
+  );
   const simulation = simulate({
     runbook: name,
+    runbooks,
     spec,
     inputs,
     estate,

@@ -74,10 +74,10 @@ function codeOf(error: unknown): string | null {
 }
 
 /**
- * Signals are sent from outside, more of them than steps wait for; whether a run is seen to wait for people alone hangs on how quick
- * they are; and runs that share an asset and come to it in the same moment wait for each other for a second.
+ * Signals are sent from outside, more of them than steps wait for, and whether a run is seen to wait for people alone hangs on how quick
+ * they are.
  */
-const outside: ReadonlySet<string> = new Set(['signal-sent', 'run-waiting-approval', 'run-went-on', 'target-waits']);
+const outside: ReadonlySet<string> = new Set(['signal-sent', 'run-waiting-approval', 'run-went-on']);
 const isOfRun = ({ kind }: RawEntry): boolean => !outside.has(kind);
 
 /** Reads a run that has ended, with those that it called. */

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunDetail } from '@fettle/contracts';
+import { until } from '../support/detached.js';
 import { ScriptedService } from '../support/scripted-service.js';
 import { startSshd, type Sshd } from '../support/sshd.js';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
@@ -91,4 +93,62 @@ describe('the gate between the waves of a rollout on real hosts', () => {
     // Once well, once ill, twice well in a row; and twice after the second wave.
     expect(service.calls.filter((path) => path === '/slow')).toHaveLength(6);
   }, 90_000);
+
+  it('is only told of where it stays closed, if the runbook says so', async () => {
+    service.script('/ill', () => ({ status: 503 }));
+    const run = await ended('tolerant', { gate: { ...looks('/ill'), timeout: '1s', onFailure: 'continue' } });
+    expect(run).toMatchObject({ state: 'succeeded', counts: { succeeded: HOSTS }, error: null });
+    const told = await story(run.id);
+    expect(told.filter((line) => line.startsWith('gate-'))).toEqual([
+      'gate-closed restart#gate1 1',
+      'gate-closed restart#gate2 2',
+    ]);
+    expect(told.indexOf('gate-closed restart#gate2 2')).toBeLessThan(told.indexOf('wave-started restart 3'));
+  }, 90_000);
+
+  it('has all of it undone where it stays closed, also on hosts that came through', async () => {
+    service.script('/undo', (call) => ({ status: call === 1 ? 200 : 503 }));
+    const marker = (host: string, runId: string): string => `/tmp/fettle-gate-${runId}-${host}`;
+    const onMarker = (command: string): object => ({
+      uses: 'ssh.run',
+      with: { argv: [command, marker('${{ asset.name }}', '${{ run.id }}')] },
+    });
+    await stack.addRunbook('all-back', {
+      targets: 'asset.kind == "server"',
+      rollout: { waves: [1, '50%', '100%'], gate: { ...looks('/undo'), timeout: '1s', onFailure: 'rollback' } },
+      steps: [{ id: 'place', ...onMarker('mkdir'), rollback: onMarker('rmdir') }],
+    });
+    const run = await stack.ended((await stack.start('all-back')).id, 60_000);
+    expect(run).toMatchObject({
+      ...{ state: 'failed', counts: { succeeded: 4, cancelled: 4 }, error: { code: 'gate-closed' } },
+      rollback: { undone: ['place'], failed: [] },
+    });
+    const undone = run.targets.filter((target) => target.rollback === 'undone');
+    expect(undone.map(({ state, wave }) => [state, wave])).toEqual([
+      ['succeeded', 1],
+      ...[2, 2, 2].map((wave) => ['succeeded', wave]),
+    ]);
+    expect(run.targets.filter(({ asset }) => existsSync(marker(asset, run.id)))).toEqual([]);
+  }, 90_000);
+
+  it('is looked at again where the worker was lost in the middle of a look', async () => {
+    let answer: () => void = () => undefined;
+    const lost = new Promise<void>((resolve) => (answer = resolve));
+    service.script('/lost', (call) => (call === 1 ? { status: 200, after: lost } : { status: 200 }));
+    await stack.addRunbook('look-lost', {
+      targets: 'asset.kind == "server"',
+      rollout: { waves: ['50%', '100%'], gate: { ...looks('/lost'), timeout: '1m' } },
+      steps: [restart],
+    });
+    const { id } = await stack.start('look-lost');
+    await until('the gate is looked at', () => Promise.resolve(service.calls.includes('/lost')));
+    await worker.stop('SIGKILL');
+    worker = await stack.startWorker();
+    const run = await stack.ended(id, 120_000);
+    answer();
+    expect(run).toMatchObject({ state: 'succeeded', counts: { succeeded: HOSTS } });
+    expect(service.calls.filter((path) => path === '/lost').length).toBeGreaterThan(1);
+    const told = await story(id);
+    expect(told.filter((line) => line.startsWith('gate-'))).toEqual(['gate-passed restart#gate1 1']);
+  }, 180_000);
 });

@@ -178,6 +178,40 @@ describe('a run that is taken up', () => {
     expect(before.targets[0]?.steps[0]).toMatchObject({ state: 'unknown', resolution: { as: 'done', by: 'tester' } });
   }, 120_000);
 
+  it('asks about a step of its own that has happened without its output, and does not try it again', async () => {
+    const order = call('order', 'order', {
+      outputs: { number: 'int(result.body)' },
+      retry: { maxAttempts: 3, backoff: '100ms' },
+    });
+    const look = call('look', 'look', {
+      with: { url: service.url('/look') },
+      outputs: { number: 'int(result.body)' },
+      retry: { maxAttempts: 2, backoff: '100ms' },
+    });
+    await stack.addRunbook('orders', { steps: [order, call('ship', 'ship')] });
+    await stack.addRunbook('looks', { steps: [look] });
+    const failed = async (): Promise<string> => {
+      const run = await stack.ended((await stack.start('orders')).id);
+      expect(run.state).toBe('failed');
+      await expect(resume(run.id)).rejects.toMatchObject({ code: 'unsettled-steps', detail: { count: 1 } });
+      return run.id;
+    };
+    const settled = await failed();
+    expect(callsOf('order')).toBe(1);
+    await stack.inTransaction((context) =>
+      resolveRun(context, settled, { step: 'order', as: 'done', reason: 'it is in the shop' }),
+    );
+    const resumed = await stack.ended((await resume(settled)).id);
+    expect([resumed.state, callsOf('order'), callsOf('ship')]).toEqual(['succeeded', 1, 1]);
+    const again = await failed();
+    const repeated = await stack.ended((await resume(again, { rerunUnknown: true, reason: 'twice is fine' })).id);
+    expect([repeated.state, callsOf('order'), callsOf('ship')]).toEqual(['failed', 3, 1]);
+    // What only looks is tried again, and needs nobody.
+    const looked = await stack.ended((await stack.start('looks')).id);
+    expect([looked.state, callsOf('look')]).toEqual(['failed', 2]);
+    expect((await stack.ended((await resume(looked.id)).id)).state).toBe('failed');
+  }, 120_000);
+
   it('tells the state after any of its entries', async () => {
     const rows: { id: string }[] = await stack.dataSource.query(
       `SELECT id FROM run WHERE runbook = 'two-parts' ORDER BY id`,

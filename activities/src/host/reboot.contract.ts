@@ -1,15 +1,18 @@
-import { aptCommands, defineAction, durationSchema } from '@fettle/contracts';
+import { aptCommands, defineAction, dnfCommands, dnfLockFiles, durationSchema } from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
 
 /** Exit code of the request where somebody changes packages: it is made again. EX_TEMPFAIL of sysexits.h. */
 export const REBOOT_BUSY = 75;
 
-/** Reboots only out of the boot that is named: asked twice, it happens once. And not while a lock of dpkg or apt is held. */
+/** Reboots only out of the boot that is named: asked twice, it happens once. And not while a lock of dpkg, apt, rpm or dnf is held. */
 const REBOOT_SCRIPT = [
   '[ "$(cat /proc/sys/kernel/random/boot_id)" = "$1" ] || exit 0',
   "locks='/var/lib/dpkg/lock|/var/lib/dpkg/lock-frontend|/var/lib/apt/lists/lock|/var/cache/apt/archives/lock'",
-  `lslocks -r -n -o PATH 2>/dev/null | grep -qxE "$locks" && exit ${REBOOT_BUSY}`,
+  "rpm='/(var/lib|usr/lib/sysimage)/rpm/[.]rpm[.]lock'",
+  `lslocks -r -n -o PATH 2>/dev/null | grep -qxE "$locks|$rpm" && exit ${REBOOT_BUSY}`,
+  // The number of the process that has a lock of dnf's stands in its file.
+  `for file in ${dnfLockFiles.join(' ')}; do pid=$(cat "$file" 2>/dev/null) && [ -n "$pid" ] && [ -e "/proc/$pid/stat" ] && exit ${REBOOT_BUSY}; done`,
   'exec shutdown -r now fettle',
 ].join('; ');
 
@@ -67,6 +70,13 @@ export const hostReboot = defineAction({
       aptCommands.journal,
       aptCommands.rebootFile,
       aptCommands.kernel,
+      // On a host with dnf.
+      dnfCommands.lockFiles,
+      dnfCommands.rpmLock,
+      dnfCommands.duplicates,
+      dnfCommands.lastTransactions,
+      dnfCommands.rebootHint,
+      dnfCommands.kernels,
       ...Object.values(rebootCommands),
     ],
     becomeUser: becomeUser(input.become),

@@ -104,13 +104,17 @@ async function prepare(
     return failed(
       'package-manager-interrupted',
       message,
-      'Run patch.install, which repairs it, or "dpkg --configure -a".',
+      'Run patch.install, which repairs it ("dpkg --configure -a", "dnf remove --duplicates").',
     );
   }
   const need = await provider.reboot(commands);
   if (input.when === 'required' && need.state === 'unknown') {
     const message = `${name}: whether a reboot is needed cannot be told (${need.reasons.join('; ')}); it was not rebooted.`;
-    return failed('reboot-need-unknown', message, 'Install needrestart there, or set "when: always".');
+    return failed(
+      'reboot-need-unknown',
+      message,
+      'Install needrestart (dnf-plugins-core) there, or set "when: always".',
+    );
   }
   const bootId = await readBootId(commands);
   if (bootId === null) {

@@ -1,6 +1,7 @@
 import { FettleError } from '@fettle/contracts';
 import type { NotificationEnd } from '@fettle/database';
 import { findAction } from '../actions.js';
+import { testedSets } from '../patch/ledger.js';
 import { storedError } from '../run/judge-error.js';
 import { Secrets } from '../run/secrets.js';
 import type { WorkerServices } from '../run/services.js';
@@ -50,6 +51,7 @@ export async function callNotification(
       signal,
       secret: (name, kinds = ['token']) => secrets.value(name, kinds),
       redactor: () => secrets.redactions.redactor(),
+      testedSets: testedSets(services, space),
     });
     const { state, error } = secrets.maskedEnd(ended);
     if (state === 'succeeded') return { kind: 'sent' };

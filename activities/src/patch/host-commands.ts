@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FettleError, packageEnvironment } from '@fettle/contracts';
-import type { Become, HostCommands } from '@fettle/drivers';
+import { shownCommand, type Become, type HostCommands } from '@fettle/drivers';
 import type { TargetContext } from '../implementation.js';
 
 /** Of one command; `apt-cache policy` of 800 packages says about half a megabyte. */
@@ -15,18 +15,20 @@ export function hostCommands(
   context: Place,
   become: Become | undefined,
   note: (text: string) => void = () => undefined,
+  lockWaitMs = 0,
 ): HostCommands {
   const endsAtMs = performance.now() + context.timeoutMs;
   const { asset, signal } = context;
   const tooLong = (argv: readonly string[]): FettleError =>
     new FettleError({
       code: 'command-timeout',
-      message: `${asset.name}: "${argv.slice(0, 3).join(' ')}" did not end within the ${context.timeoutMs} ms of the step.`,
+      message: `${asset.name}: "${shownCommand(argv)}" did not end within the ${context.timeoutMs} ms of the step.`,
       remedy: 'Raise the timeout of the step.',
     });
   return {
     host: asset.name,
     note,
+    lockWaitMs,
     sleep: async (ms) => {
       try {
         await sleep(ms, undefined, { signal });
@@ -56,7 +58,7 @@ export function hostCommands(
       const how = 'signal' in end ? `was ended by signal ${end.signal}` : `said more than ${MAX_OUTPUT_BYTES} bytes`;
       throw new FettleError({
         code: 'package-manager-failed',
-        message: `${asset.name}: "${argv.slice(0, 3).join(' ')}" ${how}.`,
+        message: `${asset.name}: "${shownCommand(argv)}" ${how}.`,
         remedy: 'Run the command on the host and look at what it does.',
       });
     },

@@ -1,6 +1,14 @@
 import { Buffer } from 'node:buffer';
 import { durationMs, FettleError, packageEnvironment, type HostPackages, type PatchSelection } from '@fettle/contracts';
-import { detectProvider, InstallReport, providerOf, type Become, type PackageProvider } from '@fettle/drivers';
+import {
+  detectProvider,
+  providerOf,
+  type Become,
+  type HostCommands,
+  type InstallCommand,
+  type InstallReport,
+  type PackageProvider,
+} from '@fettle/drivers';
 import { patchInstall } from '../contracts.js';
 import { isAway } from '../host/reboot-state.js';
 import {
@@ -14,9 +22,18 @@ import {
   type TargetContext,
 } from '../implementation.js';
 import { executeDetached, HOST_PATIENCE_MS } from '../ssh/execute-detached.js';
-import { chooseUpdates, rulesOf, type InstallInput } from './choose-updates.js';
+import { chooseUpdates, decidedBy, rulesOf, type DecidingRules, type InstallInput } from './choose-updates.js';
 import { hostCommands } from './host-commands.js';
-import { installError, outputOf, resultsOf, resultText, type InstallOutput } from './install-results.js';
+import { readHost } from './read-host.js';
+import {
+  installError,
+  outputOf,
+  repairedOnly,
+  resultsOf,
+  resultText,
+  type DecidedSelection,
+  type InstallOutput,
+} from './install-results.js';
 
 /** What was read of the output of installations that this worker looks after. */
 const reports = new WeakMap<DetachedMemory, InstallReport>();
@@ -28,12 +45,15 @@ export const installPatches = targetAction(
     const kept = await context.patches.chosen(context.token);
     // It may be at work there: nothing else is asked of the host before that is looked for, or stopped.
     if (kept !== null) return install(input, context, { become, provider: providerOf(kept.manager), selection: kept });
-    const commands = hostCommands(context, become, context.note);
+    const commands = hostCommands(context, become, context.note, durationMs(input.lockWait));
     const provider = await detectProvider(commands);
     if (input.refresh) await provider.refresh(commands, durationMs(input.lockWait));
-    const host = await provider.read(commands);
-    const rules = rulesOf(input);
-    const found = await chooseUpdates(provider, commands, host, rules, await context.patches.scanned(host));
+    const read = await readHost(provider, commands);
+    // Lists that came unchanged leave no trace on the host.
+    const host = input.refresh ? { ...read, listsReadAt: new Date() } : read;
+    const decided = await rulesOf(input, context.patches, host);
+    const firstSeen = await context.patches.scanned(host);
+    const found = withBaseline(await chooseUpdates(provider, commands, host, decided, firstSeen), decided);
     refuseMissing(input, found, context);
     if (found.selected.length === 0 && !host.isInterrupted) return nothingToDo(found, host, context);
     const { token, undo } = context;
@@ -43,6 +63,10 @@ export const installPatches = targetAction(
   },
   (input, context, _look, { becomeUser }) => probe(input, context, becomeUser),
 );
+
+function withBaseline(found: PatchSelection, { baseline }: DecidingRules): DecidedSelection {
+  return baseline === undefined ? found : { ...found, baseline };
+}
 
 /** Versions that were asked for by name and that nobody offers: said before anything is done. */
 function refuseMissing({ updates }: InstallInput, { skipped }: PatchSelection, { asset }: TargetContext): void {
@@ -57,29 +81,32 @@ function refuseMissing({ updates }: InstallInput, { skipped }: PatchSelection, {
   });
 }
 
-function nothingToDo(found: PatchSelection, host: HostPackages, context: TargetContext): ActionEnd<InstallOutput> {
-  context.output('stdout', Buffer.from(resultText([], found)));
-  const output = outputOf([], found, host, { isRepaired: false, services: [] });
+function nothingToDo(found: DecidedSelection, host: HostPackages, context: TargetContext): ActionEnd<InstallOutput> {
+  context.output('stdout', Buffer.from(`by ${decidedBy(found)}:\n${resultText([], found)}`));
+  const output = outputOf([], found, host, { isRepaired: false, services: [], keptFiles: [] });
   return { state: 'succeeded', exitCode: 0, error: null, output };
 }
 
 interface Work {
   readonly become: Become | undefined;
   readonly provider: PackageProvider;
-  readonly selection: PatchSelection;
+  readonly selection: DecidedSelection;
 }
 
 async function install(input: InstallInput, context: TargetContext, work: Work): Promise<ActionEnd<InstallOutput>> {
   const { become, provider, selection } = work;
   const command = provider.install(selection.selected, durationMs(input.lockWait));
   const { exitCode, report } = await carryOut(command, context, become);
-  const after = await readAfter(context, work);
+  const after = await readAfter(context, work, durationMs(input.lockWait));
   await context.patches.scanned(after);
   const results = resultsOf(selection, after, report);
   await context.patches.ended(context.token, results);
-  context.output('stdout', Buffer.from(`\n${resultText(results, selection)}`));
+  context.output('stdout', Buffer.from(`\nby ${decidedBy(selection)}:\n${resultText(results, selection)}`));
   const shown = command.shown.slice(0, 2).join(' ');
-  const error = installError({ host: context.asset.name, command: shown, exitCode, results, report });
+  const host = context.asset.name;
+  const { isInterrupted } = after;
+  const said = installError({ host, command: shown, exitCode, results, report, isInterrupted });
+  const error = repairedOnly(host, selection, after, said);
   const output = outputOf(results, selection, after, report);
   return error === null
     ? { state: 'succeeded', exitCode, error, output }
@@ -91,13 +118,18 @@ const READ_AGAIN_MS = 10_000;
 const LAST_READ_MS = 60_000;
 
 /** How the packages stand, once the command has ended: a host that is away just then is asked again later, as the command was. */
-async function readAfter(context: TargetContext, { become, provider }: Work): Promise<HostPackages> {
+async function readAfter(
+  context: TargetContext,
+  { become, provider }: Work,
+  lockWaitMs: number,
+): Promise<HostPackages> {
+  const commands = (place: TargetContext): HostCommands => hostCommands(place, become, undefined, lockWaitMs);
   try {
-    return await provider.read(hostCommands(context, become));
+    return await readHost(provider, commands(context));
   } catch (error) {
     if (context.detached === null) throw error;
     if (context.detached.isCancelled())
-      return provider.read(hostCommands({ ...context, signal: AbortSignal.timeout(LAST_READ_MS) }, become));
+      return readHost(provider, commands({ ...context, signal: AbortSignal.timeout(LAST_READ_MS) }));
     if (!isAway(error) || context.detached.elapsedMs >= context.timeoutMs + HOST_PATIENCE_MS) throw error;
     throw new StillRunning(READ_AGAIN_MS);
   }
@@ -105,11 +137,11 @@ async function readAfter(context: TargetContext, { become, provider }: Work): Pr
 
 /** Detached wherever the host can; its output is read whoever began it. */
 export async function carryOut(
-  { argv, stdin }: { readonly argv: readonly string[]; readonly stdin: Buffer },
+  { argv, stdin, newReport }: Pick<InstallCommand, 'argv' | 'stdin' | 'newReport'>,
   context: TargetContext,
   become: Become | undefined,
 ): Promise<{ exitCode: number; report: InstallReport }> {
-  const report = (context.detached && reports.get(context.detached.memory)) ?? new InstallReport();
+  const report = (context.detached && reports.get(context.detached.memory)) ?? newReport();
   if (context.detached !== null) reports.set(context.detached.memory, report);
   const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
   const output: TargetContext['output'] = (stream, chunk) => {
@@ -140,21 +172,22 @@ async function probe(
   const unclear = (summary: string): Probed<InstallOutput> => ({ state: 'unclear', summary, diff: null, output: null });
   if (context.lostToken !== null) return unclear('how the installation stands is asked of the host itself');
   const become = await driverBecome(becomeUser, input.become, context.secret);
-  const commands = hostCommands(context, become);
+  const commands = hostCommands(context, become, undefined, durationMs(input.lockWait));
   const provider = await detectProvider(commands);
-  const host = await provider.read(commands);
+  const host = await readHost(provider, commands);
   const firstSeen = await context.patches.firstSeen(host);
-  const { selected } = await chooseUpdates(provider, commands, host, rulesOf(input), firstSeen);
+  const decided = await rulesOf(input, context.patches, host);
+  const { selected } = await chooseUpdates(provider, commands, host, decided, firstSeen);
   const lines = selected.map(({ name, from, to }) => `${name} ${from} -> ${to}`);
   if (host.isInterrupted) lines.unshift('a change of packages that was cut off would be repaired');
   if (lines.length === 0)
     return {
       state: 'present',
-      summary: 'by what the host knows of its sources, there is nothing to install',
+      summary: `by what the host knows of its sources and ${decidedBy(decided)}, there is nothing to install`,
       diff: null,
       output: null,
     };
   const shown = lines.slice(0, 20).join(', ');
-  const summary = `${lines.length === selected.length ? '' : 'interrupted; '}${selected.length} updates: ${shown}`;
+  const summary = `${lines.length === selected.length ? '' : 'interrupted; '}${selected.length} updates by ${decidedBy(decided)}: ${shown}`;
   return { state: 'differs', summary: summary.slice(0, 1_500), diff: null, output: null };
 }

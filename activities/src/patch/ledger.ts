@@ -1,4 +1,4 @@
-import type { FirstSeen, HostPackages } from '@fettle/contracts';
+import { FettleError, type FirstSeen, type HostPackages, type TestedVersions } from '@fettle/contracts';
 import {
   findPatchSelection,
   keepPatchSelection,
@@ -10,6 +10,14 @@ import {
   type KeptSelection,
   type Transaction,
 } from '@fettle/database';
+import {
+  baselinesOf,
+  findBaseline,
+  keepTested,
+  testedFor,
+  type AssetBaseline,
+  type KeptTestedSet,
+} from '@fettle/operations';
 import { withDatabasePatience } from '../run/database-retry.js';
 import type { WorkerServices } from '../run/services.js';
 
@@ -30,6 +38,10 @@ export interface PatchLedger {
   scanned(host: HostPackages): Promise<FirstSeen>;
   /** Keeps nothing. */
   firstSeen(host: HostPackages): Promise<FirstSeen>;
+  /** The baseline of this name; of none: the asset's own. @throws FettleError `baseline-missing` */
+  baseline(name: string): Promise<AssetBaseline>;
+  /** What of a tested set is for this host; null: no host of its release is among those that tested. @throws FettleError `tested-set-missing` */
+  tested(digest: string, host: HostPackages): Promise<TestedVersions | null>;
   /** What the attempt is to do, if it was chosen already. */
   chosen(token: string): Promise<KeptSelection | null>;
   /** What all attempts of the step chose, the first one first. */
@@ -43,7 +55,13 @@ export interface PatchLedger {
 }
 
 /** What a probe may see of it. */
-export type PatchLookup = Pick<PatchLedger, 'firstSeen'>;
+export type PatchLookup = Pick<PatchLedger, 'firstSeen' | 'baseline' | 'tested'>;
+
+/** Versions that hosts were well with, of the runs of one space. */
+export interface TestedSets {
+  /** What the hosts run that came through this run. @throws FettleError `nothing-tested` */
+  keep(runId: string): Promise<KeptTestedSet>;
+}
 
 type Services = Pick<WorkerServices, 'dataSource'>;
 
@@ -51,8 +69,26 @@ function work<Result>(services: Services, does: (transaction: Transaction) => Pr
   return withDatabasePatience(() => services.dataSource.transaction(does));
 }
 
-export function patchLookup(services: Services, space: string): PatchLookup {
-  return { firstSeen: (host) => work(services, (transaction) => patchesFirstSeen(transaction, space, host)) };
+export function patchLookup(services: Services, space: string, assetId: string): PatchLookup {
+  return {
+    firstSeen: (host) => work(services, (transaction) => patchesFirstSeen(transaction, space, host)),
+    tested: (digest, host) => work(services, (transaction) => testedFor(transaction, space, digest, host)),
+    baseline: (name) =>
+      work(services, async (transaction) =>
+        name === ''
+          ? (await baselinesOf(transaction, space, [assetId]))(assetId)
+          : findBaseline(transaction, space, name).catch((error: unknown) => {
+              if (!(error instanceof FettleError) || error.code !== 'not-found') throw error;
+              const { message, remedy } = error;
+              const detail = { mayHaveStarted: false };
+              throw new FettleError({ code: 'baseline-missing', message, remedy, detail, cause: error });
+            }),
+      ),
+  };
+}
+
+export function testedSets(services: Services, space: string): TestedSets {
+  return { keep: (runId) => work(services, (transaction) => keepTested(transaction, space, runId)) };
 }
 
 export function patchLedger(
@@ -61,7 +97,7 @@ export function patchLedger(
   assetId: string,
 ): PatchLedger {
   return {
-    ...patchLookup(services, space),
+    ...patchLookup(services, space, assetId),
     scanned: (host) =>
       work(services, async (transaction) => {
         await notePatchVersions(transaction, space, host);

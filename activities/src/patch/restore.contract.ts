@@ -1,4 +1,12 @@
-import { aptDowngrade, aptSimulateDowngrade, defineAction, durationMs, durationSchema } from '@fettle/contracts';
+import {
+  aptDowngrade,
+  aptSimulateDowngrade,
+  defineAction,
+  dnfDowngrade,
+  dnfSimulateDowngrade,
+  durationMs,
+  durationSchema,
+} from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
 import { scanCommands } from './scan.contract.js';
@@ -26,7 +34,14 @@ export const patchRestore = defineAction({
   changesFacts: true,
   render: (input) => ({
     // The versions are those that the ledger has of the step.
-    argv: [...scanCommands, aptSimulateDowngrade, aptDowngrade(Math.ceil(durationMs(input.lockWait) / 1_000))],
+    argv: [
+      ...scanCommands,
+      aptSimulateDowngrade,
+      aptDowngrade(Math.ceil(durationMs(input.lockWait) / 1_000)),
+      // On a host with dnf.
+      dnfSimulateDowngrade,
+      dnfDowngrade,
+    ],
     becomeUser: becomeUser(input.become),
     files: [],
     calls: [],

@@ -1,21 +1,40 @@
-import { aptCommands, defineAction, durationSchema, packageManagers } from '@fettle/contracts';
+import {
+  aptCommands,
+  decidingBaselineSchema,
+  defineAction,
+  dnfCommands,
+  dnfScanCommands,
+  durationSchema,
+  packageManagers,
+  releaseCommand,
+} from '@fettle/contracts';
 import { z } from 'zod';
 import { becomeSchema, becomeUser } from '../ssh/become.contract.js';
+import { baselineRefinement, ruleShape } from './rules.contract.js';
 
 export const patchScan = defineAction({
   name: 'patch.scan',
   version: 1,
   summary:
     'Reads which packages are installed, which newer versions the sources offer, which of them are security updates, and whether a reboot is asked for.',
-  input: z.strictObject({
-    /** Reads the lists of the sources anew before; without it what the host knows of them is believed. */
-    refresh: z.boolean().default(true),
-    /** How long another program that holds the lock of the lists is waited for. */
-    lockWait: durationSchema.default('5m'),
-    become: becomeSchema.default(true),
-  }),
+  input: z
+    .strictObject({
+      /** Reads the lists of the sources anew before; without it what the host knows of them is believed. */
+      refresh: z.boolean().default(true),
+      /** How long another program that holds the lock of the lists is waited for. */
+      lockWait: durationSchema.default('5m'),
+      /** What is told as wanted: what `patch.install` would choose by the same rules. */
+      updates: z.enum(['baseline', 'security', 'all']).default('baseline'),
+      ...ruleShape,
+      become: becomeSchema.default(true),
+    })
+    .refine(...baselineRefinement),
   output: z.object({
     manager: z.enum(packageManagers),
+    /** What decided what is wanted; null: no baseline, but the rules of the step or security updates. */
+    baseline: decidingBaselineSchema.nullable(),
+    /** Updates that are wanted now. */
+    wanted: z.int(),
     packages: z.int(),
     updates: z.int(),
     securityUpdates: z.int(),
@@ -49,14 +68,19 @@ export const patchScan = defineAction({
   compensation: null,
   probe: null,
   render: (input) => ({
-    argv: [...(input.refresh ? [aptCommands.refresh] : []), ...scanCommands],
+    argv: [...(input.refresh ? refreshCommands : []), ...scanCommands],
     becomeUser: becomeUser(input.become),
     files: [],
     calls: [],
   }),
 });
 
-/** What reads the state of a host with apt; `apt-cache policy` is asked for the packages that are installed. */
+/** Which of them a host is asked is known once its package manager is. */
+export const refreshCommands: readonly (readonly string[])[] = [aptCommands.refresh, dnfCommands.refresh];
+
+/**
+ * What reads the state of a host: with apt, or with dnf. `apt-cache policy` is asked for the packages that are installed.
+ */
 export const scanCommands: readonly (readonly string[])[] = [
   aptCommands.architecture,
   aptCommands.installed,
@@ -68,4 +92,6 @@ export const scanCommands: readonly (readonly string[])[] = [
   aptCommands.rebootFile,
   aptCommands.rebootPackages,
   aptCommands.kernel,
+  releaseCommand,
+  ...dnfScanCommands,
 ];

@@ -1,10 +1,19 @@
 import { Buffer } from 'node:buffer';
-import { durationMs, versionKey, type FirstSeen, type HostPackages } from '@fettle/contracts';
+import {
+  durationMs,
+  selectUpdates,
+  versionKey,
+  worstSeverity,
+  type FirstSeen,
+  type HostPackages,
+} from '@fettle/contracts';
 import { detectProvider } from '@fettle/drivers';
 import type { z } from 'zod';
 import { patchScan } from '../contracts.js';
 import { driverBecome, targetAction } from '../implementation.js';
+import { decidedBy, refuseUntestedRelease, rulesOf, type DecidingRules } from './choose-updates.js';
 import { hostCommands } from './host-commands.js';
+import { readHost } from './read-host.js';
 
 type ScanOutput = z.output<typeof patchScan.output>;
 
@@ -14,24 +23,26 @@ const MAX_HELD_NAMES = 100;
 
 export const scanPatches = targetAction(patchScan, async (input, context, { becomeUser }) => {
   const become = await driverBecome(becomeUser, input.become, context.secret);
-  const commands = hostCommands(context, become, context.note);
+  const commands = hostCommands(context, become, context.note, durationMs(input.lockWait));
   const provider = await detectProvider(commands);
   if (input.refresh) await provider.refresh(commands, durationMs(input.lockWait));
-  const read = await provider.read(commands);
+  const read = await readHost(provider, commands);
   const host = input.refresh ? { ...read, listsReadAt: new Date() } : read;
   const firstSeen = await context.patches.scanned(host);
-  const output = scanOutput(host, firstSeen);
-  context.output('stdout', Buffer.from(scanText(output)));
+  const decided = await rulesOf({ ...input, versions: [] }, context.patches, host);
+  refuseUntestedRelease(context.asset.name, host, decided, firstSeen);
+  const output = scanOutput(host, firstSeen, decided);
+  context.output('stdout', Buffer.from(scanText(output, decidedBy(decided))));
   return { state: 'succeeded', exitCode: null, error: null, output };
 });
 
-export function scanOutput(host: HostPackages, firstSeen: FirstSeen): ScanOutput {
+export function scanOutput(host: HostPackages, firstSeen: FirstSeen, by: DecidingRules): ScanOutput {
   const rank = (one: { isSecurity: boolean; name: string }): string => `${one.isSecurity ? 0 : 1} ${one.name}`;
   const all = host.offers
     .map(({ name, architecture, installed, isHeld, newer }) => {
       const version = newer[0]?.version ?? installed;
       const isSecurity = newer.some((one) => one.isSecurity);
-      const severity = newer.find((one) => one.severity !== null)?.severity ?? null;
+      const severity = worstSeverity(newer);
       const seenAt = firstSeen.get(versionKey({ name, architecture, version }));
       const firstSeenAt = (seenAt ?? new Date()).toISOString();
       return { name, architecture, installed, available: version, isSecurity, severity, isHeld, firstSeenAt };
@@ -41,6 +52,8 @@ export function scanOutput(host: HostPackages, firstSeen: FirstSeen): ScanOutput
   const kept = all.filter((one) => (bytes += Buffer.byteLength(JSON.stringify(one)) + 1) <= MAX_OFFER_BYTES);
   return {
     manager: host.manager,
+    baseline: by.baseline ?? null,
+    wanted: selectUpdates(host, by.rules, firstSeen, Date.now()).selected.length,
     packages: host.packages.length,
     updates: all.length,
     securityUpdates: all.filter(({ isSecurity }) => isSecurity).length,
@@ -57,12 +70,13 @@ export function scanOutput(host: HostPackages, firstSeen: FirstSeen): ScanOutput
 }
 
 /** For the step's log. */
-function scanText(scan: ScanOutput): string {
+function scanText(scan: ScanOutput, by: string): string {
   const lines = [
     `${scan.packages} packages, ${scan.updates} with updates, ${scan.securityUpdates} of them security`,
+    `${scan.wanted} wanted by ${by}`,
     ...scan.offers.map(
-      ({ name, installed, available, isSecurity, isHeld }) =>
-        `${name} ${installed} -> ${available}${isSecurity ? ' (security)' : ''}${isHeld ? ' (held)' : ''}`,
+      ({ name, installed, available, isSecurity, severity, isHeld }) =>
+        `${name} ${installed} -> ${available}${isSecurity ? ` (security${severity === null ? '' : `, ${severity}`})` : ''}${isHeld ? ' (held)' : ''}`,
     ),
     ...(scan.isInterrupted ? ['a change of packages was cut off and has to be repaired'] : []),
     `reboot: ${[scan.reboot, ...scan.rebootReasons].join('; ')}`,

@@ -21,7 +21,8 @@ interface StreamState {
   /** What is masked now, and the place in the stream that it has reached. */
   redactions: RedactionSet;
   redactor: Redactor;
-  readonly decoder: TextDecoder;
+  /** Null: there was nothing to decode yet; most attempts say nothing on one of the streams, and many on none. */
+  decoder: TextDecoder | null;
   pending: string;
   /** Line that the first pending character belongs to, from 1. */
   line: number;
@@ -108,6 +109,7 @@ export class AttemptLog {
 
   /** The last chunks, once the attempt has ended. */
   close(): LogChunk[] {
+    if (this.#isSilent) return this.take();
     for (const stream of ['stdout', 'stderr'] as const) this.#keep(stream, this.#streams[stream].redactor.flush());
     this.#admitUnmasked();
     this.#flushDecoders();
@@ -126,14 +128,13 @@ export class AttemptLog {
 
   /** Whoever reads this output must know where it may show a secret. */
   #admitUnmasked(): void {
-    if (this.#isSilent) return;
     for (const { name, reason } of this.#redactions().unprotected)
       this.note(`The credential "${name}" is not masked in this output: its value is ${reason.replace('-', ' ')}.\n`);
   }
 
   #flushDecoders(): void {
     for (const state of Object.values(this.#streams))
-      state.pending += state.decoder.decode().replaceAll('\0', '\uFFFD');
+      state.pending += (state.decoder?.decode() ?? '').replaceAll('\0', '\uFFFD');
   }
 
   #keepTail(stream: Stream, chunk: Buffer): void {
@@ -166,6 +167,7 @@ export class AttemptLog {
 
   #decode(stream: Stream, chunk: Buffer): void {
     const state = this.#streams[stream];
+    state.decoder ??= new TextDecoder('utf-8');
     state.pending += state.decoder.decode(chunk, { stream: true }).replaceAll('\0', '\uFFFD');
     if (state.pending.length >= MAX_CHUNK_CHARACTERS) this.#cut(stream, false);
   }
@@ -192,8 +194,7 @@ export class AttemptLog {
 
 function newStream(logged: number): StreamState {
   const redactor = nothingToMask.redactor();
-  const decoder = new TextDecoder('utf-8');
-  return { redactions: nothingToMask, redactor, decoder, pending: '', line: 1, toSkip: logged, written: logged };
+  return { redactions: nothingToMask, redactor, decoder: null, pending: '', line: 1, toSkip: logged, written: logged };
 }
 
 /** As Postgres counts them: code points. */

@@ -12,16 +12,17 @@ import {
   type StartedAttempt,
   type Transaction,
 } from '@fettle/database';
-import type { JsonObject } from '@fettle/runbook';
+import { undoOf, type JsonObject } from '@fettle/runbook';
+import { actionContracts } from '../contracts.js';
 import { journaledEffect, knownAttempt, placeOf, prepareAttempt } from './execute-attempt.js';
 import { holdAssets } from './hold-assets.js';
 import { claimOpen } from './hold-calendars.js';
 import { undoContext } from './inherited-undo.js';
 import type { Decided, Written } from './lane-turn.js';
-import type { LoadedRun } from './load-run.js';
+import type { KnownRun } from './load-run.js';
 
 export interface AttemptClaim {
-  readonly loaded: LoadedRun;
+  readonly loaded: KnownRun;
   readonly item: JsonObject;
   readonly known: JsonObject;
   readonly needsFacts: boolean;
@@ -64,20 +65,21 @@ export async function claimAttempts(
   });
   const held = await holdAssets(transaction, run, request, claim, decided);
   const starts = held.attempts.filter(({ prepared }) => prepared.kind !== 'known').map(startOf);
-  const started = await journalStarted(transaction, run, request, starts);
+  const started = await journalStarted(transaction, run, starts);
   const logged = await readLogged(
     transaction,
     run.id,
     starts.filter(({ isParked }) => isParked),
   );
-  const keeping = held.attempts.filter(({ step }) => undoContext(loaded, step, '').keeps);
+  // An undo asks for the same token, whether it is inherited or named by the step.
+  const keeping = held.attempts.filter(({ step }) => undoOf(step, actionContracts) !== null);
   const tokenRunOf = await readTokenRuns(
     transaction,
     loaded,
     keeping.map(({ target: { assetId }, path }) => ({ assetId, path })),
   );
-  const stepTokenOf = ({ target: { assetId }, path }: Decided): string =>
-    token({ assetId, generation: 1 }, path, tokenRunOf(assetId));
+  const stepTokenOf = ({ target: { assetId, generation }, path, token: own }: Decided): string =>
+    generation === 1 && !loaded.isResumed ? own : token({ assetId, generation: 1 }, path, tokenRunOf(assetId));
   const attempts = held.attempts.map((attempt) => ({
     ...attempt,
     undo: undoContext(loaded, attempt.step, stepTokenOf(attempt)),
@@ -109,6 +111,7 @@ function readCarriedOf(
 function startOf({ target, path, token, prepared, isTakenUp }: Decided): AttemptStart {
   return {
     assetId: target.assetId,
+    laneEpoch: target.laneEpoch,
     step: path,
     generation: target.generation,
     token,

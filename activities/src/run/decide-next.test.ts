@@ -21,6 +21,8 @@ const target = (more: Partial<ClaimedTarget> = {}): ClaimedTarget => ({
     failing: 0,
     isParked: false,
     error: null,
+    lane: 0,
+    laneEpoch: 1,
   },
   ...more,
 });

@@ -32,7 +32,7 @@ import { attemptMemo } from './attempt-memo.js';
 import type { AttemptLog } from './attempt-log.js';
 import { withDatabasePatience } from './database-retry.js';
 import { judgeError, storedError } from './judge-error.js';
-import type { LoadedRun } from './load-run.js';
+import type { KnownRun } from './load-run.js';
 import { probeLost } from './probe-lost.js';
 import type { AttemptSecrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -57,7 +57,7 @@ export interface ParkedOutcome {
 
 /** One step on one claimed target, with what its expressions may read. */
 export interface AttemptSubject {
-  readonly run: LoadedRun;
+  readonly run: KnownRun;
   readonly target: ClaimedTarget;
   readonly step: ActionStep;
   /** What the journal calls it: its id, after the iterations and handlers that it stands in. */

@@ -45,7 +45,6 @@ export async function holdAssets(
   await postponeTargets(
     transaction,
     run,
-    request,
     [...refused].map(({ target }) => target),
   );
   const { nextDueMs } = await readProgress(transaction, run, request);

@@ -5,6 +5,7 @@ import {
   postponeClosed,
   readAssetCover,
   readProgress,
+  seatsLeft,
   type ClaimedTarget,
   type ClaimRequest,
   type ClaimResult,
@@ -14,13 +15,13 @@ import {
 } from '@fettle/database';
 import { bothGates, type CalendarGate, type GateState } from '@fettle/calendar';
 import { closureOf, coverOf, groupGate, lookAgainAt, namedGate, readCalendars } from '@fettle/operations';
-import type { LoadedRun } from './load-run.js';
+import type { KnownRun } from './load-run.js';
 
 /** Of a resumed run: targets whose detached command of the run before may run on, to be taken up and not begun. */
 export type RunningOn = (targets: readonly ClaimedTarget[]) => Promise<ReadonlySet<string>>;
 
 /** It is in its `finally`, or on the way to one: what it has begun is to be put in order. */
-function isCleaningUp({ failing, stepIndex }: ClaimedTarget, { targetCodes }: LoadedRun): boolean {
+function isCleaningUp({ failing, stepIndex }: ClaimedTarget, { targetCodes }: KnownRun): boolean {
   return failing > 0 || targetCodes[stepIndex]?.isLast === true;
 }
 
@@ -36,7 +37,7 @@ export async function claimOpen(
   transaction: Transaction,
   run: LockedRun,
   request: ClaimRequest,
-  loaded: LoadedRun,
+  loaded: KnownRun,
   runningOn: RunningOn,
 ): Promise<ClaimResult> {
   let claim = await claimTargets(transaction, run, request);
@@ -47,14 +48,14 @@ export async function claimOpen(
   for (let round = 1; unchecked.length > 0; round += 1) {
     const closed = await closedAmong(transaction, loaded, unchecked, runningOn);
     if (closed.length === 0) break;
-    await postponeClosed(transaction, run, request, closed);
+    await postponeClosed(transaction, run, closed);
     const refused = new Set(closed.map(({ target }) => target));
     const targets = claim.targets.filter((target) => !refused.has(target));
     const { nextDueMs } = await readProgress(transaction, run, request);
     claim = { ...claim, targets, claimedCount: claim.claimedCount - closed.length, nextDueMs, done: false };
     const limit = request.limit - targets.length;
     if (round >= MAX_ROUNDS || limit <= 0) break;
-    const more = await claimTargets(transaction, run, { ...request, limit });
+    const more = await claimTargets(transaction, run, { ...request, limit, seats: seatsLeft(request, targets) });
     unchecked = more.targets;
     claim = { ...more, targets: [...targets, ...more.targets] };
   }
@@ -80,7 +81,7 @@ async function noted(
 
 async function closedAmong(
   transaction: Transaction,
-  loaded: LoadedRun,
+  loaded: KnownRun,
   claimed: readonly ClaimedTarget[],
   runningOn: RunningOn,
 ): Promise<ClosedTarget[]> {
@@ -97,8 +98,8 @@ async function closedAmong(
   );
   if (targets.length === 0) return [];
   const named = loaded.calendar?.named ?? [];
-  const calendars = await readCalendars(transaction, loaded.space);
-  const covered = loaded.calendar?.onlyLooks === true ? null : coverOf(calendars);
+  const calendars = loaded.onlyLooks && named.length === 0 ? [] : await readCalendars(transaction, loaded.space);
+  const covered = loaded.onlyLooks ? null : coverOf(calendars);
   const ids = targets.map(({ assetId }) => assetId);
   if (covered === null && named.length === 0) {
     // A calendar may have been taken from them since they were put off.
@@ -131,11 +132,7 @@ async function closedAmong(
 }
 
 /** What was put off before goes on. */
-async function forget(
-  transaction: Transaction,
-  { runId }: LoadedRun,
-  targets: readonly ClaimedTarget[],
-): Promise<void> {
+async function forget(transaction: Transaction, { runId }: KnownRun, targets: readonly ClaimedTarget[]): Promise<void> {
   const ids = targets.filter(({ wasClosed }) => wasClosed).map(({ assetId }) => assetId);
   if (ids.length > 0) await forgetClosures(transaction, runId, ids);
 }

@@ -4,13 +4,13 @@ import { undoDecision, undoOf, type CompiledStep, type StepDecision, type StepUn
 import { findAction } from '../actions.js';
 import { actionContracts } from '../contracts.js';
 import type { UndoContext } from '../implementation.js';
-import type { LoadedRun } from './load-run.js';
+import type { KnownRun } from './load-run.js';
 
 /**
  * What a step that is done knows of its undo. What that will need is kept only where the step has the undo of its action, and its run
  * undoes something.
  */
-export function undoContext({ program }: Pick<LoadedRun, 'program'>, step: ActionStep, stepToken: string): UndoContext {
+export function undoContext({ program }: Pick<KnownRun, 'program'>, step: ActionStep, stepToken: string): UndoContext {
   const inherited = findAction(step.uses)?.contract.compensation?.uses;
   const isUndone = inherited !== undefined && undoOf(step, actionContracts)?.uses === inherited;
   return { stepToken, keeps: isUndone && program.rollback !== 'nothing', of: null };

@@ -1,8 +1,9 @@
-import type { AttemptEnd, ClaimResult, LogChunk, ParkedAttempt } from '@fettle/database';
+import type { AttemptEnd, ClaimResult, LaneClaim, LogChunk, ParkedAttempt } from '@fettle/database';
 import type { AttemptRequest } from './execute-attempt.js';
 
 /** What one turn writes; a turn that is repeated after a lost connection leaves out what stands already. */
 export interface Turn {
+  readonly claim: LaneClaim;
   ends: readonly AttemptEnd[];
   logs: readonly LogChunk[];
   parked: readonly ParkedAttempt[];
@@ -10,7 +11,11 @@ export interface Turn {
   readonly wanted: number;
   /** Whether the run's gate and progress are read. */
   readonly looks: boolean;
-  /** The run's number after ends and logs; 0: they were not sent yet. */
+  /** The segment was cancelled: only what runs detached is claimed, so that it can be stopped. */
+  readonly isEnding: () => boolean;
+  /** Assets of further claims that the lane knows of: they are in flight, or have ended meanwhile. */
+  readonly known: () => readonly string[];
+  /** The run's number after its logs; 0: nothing of it was sent yet. */
   lastSeq: number;
 }
 

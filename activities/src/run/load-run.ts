@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { FettleError, runbookDocumentSchema, sizeBytes, type ActionStep, type RunbookSpec } from '@fettle/contracts';
 import { readRunDefinition, type RunDefinition } from '@fettle/database';
+import { onlyLooks } from '@fettle/operations';
 import {
   compileRunbook,
   compileStep,
@@ -13,7 +14,8 @@ import { actionContracts } from '../contracts.js';
 import { declaredSecrets, rememberDeclaredSecrets } from './declared-secrets.js';
 import type { WorkerServices } from './services.js';
 
-export interface LoadedRun extends RunDefinition {
+/** What a run executes, and what it is executed with; the same for as long as it goes on. */
+export interface KnownRun extends Omit<RunDefinition, 'state' | 'waitsForOpening'> {
   /** Steps of target scope in the order in which targets pass through them; a target's `step_index` counts in these. */
   readonly targetCodes: readonly TargetCode[];
   /** The steps of `targetCodes`. */
@@ -27,10 +29,42 @@ export interface LoadedRun extends RunDefinition {
   readonly logBytes: number | undefined;
   /** `exclusive`: nobody else changes an asset while this run does; `shared`: only others that share. */
   readonly assetLock: 'exclusive' | 'shared';
+  /** It changes nothing: calendars of its assets do not hold it. */
+  readonly onlyLooks: boolean;
+}
+
+/** The same, with what stood in its row when it was read. */
+export type LoadedRun = KnownRun & RunDefinition;
+
+/** Runs that one process remembers. */
+const MAX_REMEMBERED = 100;
+const remembered = new WeakMap<WorkerServices, Map<string, Promise<LoadedRun>>>();
+
+/** What a run executes never changes, and each of its lanes asks for it; of what may change (its state, its opening) nothing is told. */
+export function recallRun(services: WorkerServices, runId: string): Promise<KnownRun> {
+  return remembered.get(services)?.get(runId) ?? loadRun(services, runId);
+}
+
+/** It has ended. */
+export function forgetRun(services: WorkerServices, runId: string): void {
+  remembered.get(services)?.delete(runId);
 }
 
 /** Reads what a run executes: its own version of the runbook, whatever was applied since. */
-export async function loadRun(services: WorkerServices, runId: string): Promise<LoadedRun> {
+export function loadRun(services: WorkerServices, runId: string): Promise<LoadedRun> {
+  const runs = remembered.get(services) ?? new Map<string, Promise<LoadedRun>>();
+  remembered.set(services, runs);
+  const [oldest] = runs.keys();
+  if (runs.size >= MAX_REMEMBERED && oldest !== undefined) runs.delete(oldest);
+  const loaded = readRun(services, runId);
+  runs.set(runId, loaded);
+  loaded.catch(() => {
+    if (runs.get(runId) === loaded) runs.delete(runId);
+  });
+  return loaded;
+}
+
+async function readRun(services: WorkerServices, runId: string): Promise<LoadedRun> {
   const definition = await readRunDefinition(services.dataSource.manager, runId);
   if (!definition) {
     throw ApplicationFailure.nonRetryable(`There is no run ${runId} in the database.`, 'run-not-found');
@@ -56,6 +90,7 @@ export async function loadRun(services: WorkerServices, runId: string): Promise<
     declaredSecrets: names,
     logBytes: logLimit === undefined ? undefined : sizeBytes(logLimit),
     assetLock: parsed.data.spec.assetLock ?? 'exclusive',
+    onlyLooks: definition.calendar?.onlyLooks ?? onlyLooks(parsed.data.spec),
   };
 }
 
@@ -73,7 +108,7 @@ function compileOrExplain(spec: RunbookSpec): CompiledRunbook {
  * Facts of a host are large, and stay in the database where every mention of `asset` is another member of it (`asset.name`). What
  * cannot be told from the text counts as reading them.
  */
-export function mayReadFacts(run: LoadedRun): boolean {
+export function mayReadFacts(run: KnownRun): boolean {
   const others = JSON.stringify(run.targetSteps).replaceAll(/\basset\.(?!facts\b)[a-z_]+/gi, '');
   return /asset|facts/.test(others);
 }

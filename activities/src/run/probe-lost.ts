@@ -37,7 +37,7 @@ export async function askProbe(
     ...(await targetConnection(asset, prepared.endpoint, secrets)),
     ...options,
     ssh: services.ssh,
-    patches: patchLookup(services, asset.space),
+    patches: patchLookup(services, asset.space, asset.id),
     timeoutMs: Math.min(prepared.timeoutMs, PROBE_TIMEOUT_MS),
     secret: (name, kinds = ['password']) => secrets.value(name, kinds),
     redactor: () => secrets.redactions.redactor(),

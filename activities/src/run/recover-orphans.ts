@@ -16,7 +16,7 @@ import { withDatabasePatience } from './database-retry.js';
 import { decideNext, tellLeft } from './decide-next.js';
 import { prepareAttempt, succeeded, type AttemptSubject } from './execute-attempt.js';
 import type { LaneInput } from './lane-input.js';
-import type { LoadedRun } from './load-run.js';
+import type { KnownRun } from './load-run.js';
 import { probeLost, type Found } from './probe-lost.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
@@ -35,7 +35,7 @@ export interface Recovery {
  */
 export async function recoverOrphans(
   services: WorkerServices,
-  run: LoadedRun,
+  run: KnownRun,
   claim: LaneClaim,
   orphans: readonly Orphan[],
   recovery: Recovery,
@@ -52,7 +52,7 @@ export async function recoverOrphans(
   }
   await services.dataSource.transaction(async (transaction) => {
     const locked = await lockRunForLane(transaction, claim);
-    await finishAttempts(transaction, locked, claim, ends, []);
+    await finishAttempts(transaction, locked, [{ claim, ends }], []);
     await releaseClaims(transaction, locked, claim, repeatable);
     await saveLockedRun(transaction, locked);
     await notifyRun(transaction, claim.runId);
@@ -70,7 +70,7 @@ export async function letGoAbandoned(services: WorkerServices, claim: LaneClaim)
 /** Ends of those whose effect a probe found, or found missing; at most a lane's slots, which are asked at once. */
 async function probeOrphans(
   services: WorkerServices,
-  run: LoadedRun,
+  run: KnownRun,
   orphans: readonly Orphan[],
   recovery: Recovery,
 ): Promise<ReadonlyMap<string, AttemptEnd>> {
@@ -88,7 +88,7 @@ async function probeOrphans(
 
 async function probeOrphan(
   services: WorkerServices,
-  run: LoadedRun,
+  run: KnownRun,
   orphan: Orphan,
   asset: TargetAsset | undefined,
   secrets: Secrets,
@@ -133,7 +133,7 @@ function foundEnd(subject: AttemptSubject, orphan: Orphan, found: Found, input: 
   return { ...base, ...outcome, next: decideNext(orphan, code, outcome, { lastStep, isLast, onlyFinally }) };
 }
 
-function uncertainEnd({ targetCodes: codes }: LoadedRun, orphan: Orphan, { prefix }: LaneInput): AttemptEnd {
+function uncertainEnd({ targetCodes: codes }: KnownRun, orphan: Orphan, { prefix }: LaneInput): AttemptEnd {
   const code = codes[orphan.stepIndex]!;
   const step = orphan.step ?? code.path;
   return {

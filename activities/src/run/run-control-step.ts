@@ -19,6 +19,7 @@ import {
 import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';
+import { testedSets } from '../patch/ledger.js';
 import { withDatabasePatience } from './database-retry.js';
 import { declaredSecretsOf } from './declared-secrets.js';
 import { judgeError, storedError } from './judge-error.js';
@@ -140,6 +141,7 @@ async function execute(
         signal,
         secret: (name, kinds = ['token']) => secrets.value(name, kinds),
         redactor: () => secrets.redactions.redactor(),
+        testedSets: testedSets(services, request.space),
       }),
     );
   } catch (error) {
@@ -148,11 +150,13 @@ async function execute(
     return { state, error: judged.error, output: null };
   }
   if (ended.state === 'failed') return { state: 'failed', error: ended.error, output: null };
-  return keepOutput(request, ended.output);
+  return keepOutput(request, prepared.effect, ended.output);
 }
 
-/** The action's effect has happened; only its output can still fail the step. */
-function keepOutput(request: ControlStepInput, result: unknown): ControlEnd {
+/** The action's effect has happened; only its output can still fail the step, which is not tried again then, unless that does no harm. */
+function keepOutput(request: ControlStepInput, effect: Effect, result: unknown): ControlEnd {
+  const lost = (error: StoredError): StoredError =>
+    repeatableEffects.has(effect) ? error : { ...error, effectDone: true };
   try {
     const holds = request.condition === undefined ? {} : { holds: conditionHolds(request.condition, { result }) };
     // A look that did not find what is waited for leaves nothing.
@@ -161,9 +165,9 @@ function keepOutput(request: ControlStepInput, result: unknown): ControlEnd {
     const sizeBytes = Buffer.byteLength(JSON.stringify(output));
     if (sizeBytes <= MAX_CONTROL_OUTPUT_BYTES) return { state: 'succeeded', error: null, output, ...holds };
     const message = `Step "${request.path}" has ${sizeBytes} bytes of output, more than ${MAX_CONTROL_OUTPUT_BYTES}; declare "outputs".`;
-    return { state: 'failed', error: { code: 'output-too-large', message }, output: null };
+    return { state: 'failed', error: lost({ code: 'output-too-large', message }), output: null };
   } catch (error) {
-    return { state: 'failed', error: storedError(error), output: null };
+    return { state: 'failed', error: lost(storedError(error)), output: null };
   }
 }
 

@@ -1,37 +1,14 @@
-import {
-  finishAttempts,
-  hasFinished,
-  lockRun,
-  lockRunForLane,
-  notifyRun,
-  parkAttempts,
-  readClaims,
-  releaseClaims,
-  saveLockedRun,
-  type AttemptEnd,
-  type ClaimedTarget,
-  type ClaimResult,
-  type LaneClaim,
-  type LockedRun,
-  type LogChunk,
-  type ParkedAttempt,
-  type Transaction,
-} from '@fettle/database';
-import { effectToken } from '@fettle/security';
-import { quarantine } from './quarantine.js';
+import type { AttemptEnd, ClaimResult, LaneClaim, LogChunk, ParkedAttempt } from '@fettle/database';
 import { AttemptLog } from './attempt-log.js';
-import { claimAttempts } from './claim-attempts.js';
 import { clearLater } from './clear-hosts.js';
-import { withDatabasePatience } from './database-retry.js';
 import { decideNext, tellLeft } from './decide-next.js';
 import { laneNeighbours } from './lane-neighbours.js';
 import { executeAttempt, LANE_LOST, type AttemptOutcome, type ParkedOutcome } from './execute-attempt.js';
 import type { LaneHooks, LaneInput, LaneReport } from './lane-input.js';
-import type { Attempt, Turn, Written } from './lane-turn.js';
-import { mayReadFacts, type LoadedRun } from './load-run.js';
+import type { Attempt } from './lane-turn.js';
+import type { KnownRun } from './load-run.js';
 import { parkedHere, type ParkedOutput } from './parked-here.js';
-import { Secrets } from './secrets.js';
-import { keptSteps } from './stop-targets.js';
+import { segmentWriters, type SegmentWriter } from './segment-writer.js';
 import type { WorkerServices } from './services.js';
 
 /** Targets that one lane works on at the same time. */
@@ -40,8 +17,6 @@ export const LANE_SLOTS = 100;
 const LANE_LIFETIME_MS = 55_000;
 /** A lane that never came to that claims nothing more after this: what it has in flight then ends within its activity's 25 h. */
 const LANE_CLAIMS_MS = 12 * 3_600_000;
-/** A credential that was changed is opened anew after at most this. */
-const SECRETS_LIFETIME_MS = 60_000;
 /** Waits longer than this are left to a timer of the workflow, and no timer is longer than that. */
 const [LONG_WAIT_MS, MAX_REST_MS] = [2_000, 3_600_000];
 /** While nothing happens, a lane looks for due targets, cancels and logs this often. */
@@ -52,23 +27,19 @@ const GATE_INTERVAL_MS = 2_000;
 const GROUP_MS = 25;
 /** ... or until there are so many. */
 const GROUP_ENDS = 100;
-/** Readers of a run are woken at most this often by one lane. */
-const NOTIFY_INTERVAL_MS = 300;
 
 /** One lane of a wave: claims due targets, works on them concurrently, and writes what became of them in groups. */
 export class Lane {
   readonly #services: WorkerServices;
-  readonly #run: LoadedRun;
+  readonly #run: KnownRun;
   readonly #input: LaneInput;
   readonly #hooks: LaneHooks;
   readonly #claim: LaneClaim;
-  #secrets: Secrets;
-  #secretsSinceMs = Date.now();
   readonly #abort = new AbortController();
   /** What stands in a `finally` is not ended by a cancel, only with the lane or the run. */
   readonly #kept: AbortController;
   readonly #inFlight = new Map<string, AttemptLog>();
-  readonly #needsFacts: boolean;
+  readonly #writer: SegmentWriter;
   #ended: AttemptEnd[] = [];
   #endedLogs: LogChunk[] = [];
   #parked: ParkedAttempt[] = [];
@@ -79,17 +50,14 @@ export class Lane {
   #wake: (() => void) | null = null;
   #lookOwed = false;
   #lastGateMs = 0;
-  #lastNotifyMs = 0;
-  #notifyOwed = false;
 
-  constructor(services: WorkerServices, run: LoadedRun, input: LaneInput, laneEpoch: number, hooks: LaneHooks) {
+  constructor(services: WorkerServices, run: KnownRun, input: LaneInput, laneEpoch: number, hooks: LaneHooks) {
     this.#services = services;
     this.#run = run;
     this.#input = input;
     this.#hooks = hooks;
     this.#claim = { runId: input.runId, lane: input.lane, laneEpoch };
-    this.#secrets = new Secrets(services, run.space);
-    this.#needsFacts = mayReadFacts(run);
+    this.#writer = segmentWriters.of(services, run, input);
     this.#kept = input.onlyFinally === true ? this.#abort : new AbortController();
   }
 
@@ -99,17 +67,19 @@ export class Lane {
     this.#hooks.cancelled.addEventListener('abort', onCancel, { once: true });
     if (this.#hooks.cancelled.aborted) onCancel();
     laneNeighbours.join(this.#input.runId, this);
+    this.#writer.join();
     try {
       for (;;) {
         const claim = await this.#turn(openedAtMs);
         const report = this.#inFlight.size === 0 && this.#settledCount === 0 ? this.#reportOf(claim, openedAtMs) : null;
         if (report) {
-          await this.#notify(true);
+          await this.#writer.notify(true);
           return report;
         }
         await this.#pause(claim);
       }
     } finally {
+      this.#writer.leave();
       laneNeighbours.leave(this.#input.runId, this);
       this.#hooks.cancelled.removeEventListener('abort', onCancel);
       // Left by an error (a lost claim, a database gone): what is in flight must not go on unseen.
@@ -118,7 +88,7 @@ export class Lane {
     }
   }
 
-  /** Writes what has ended and claims what is due, in one transaction; then starts the new attempts. */
+  /** Writes what has ended and claims what is due, in one transaction, which other lanes of the segment may share; then starts the new attempts. */
   async #turn(openedAtMs: number): Promise<ClaimResult | null> {
     const ends = this.#ended;
     const logs = this.#endedLogs;
@@ -134,15 +104,13 @@ export class Lane {
     const wanted = this.#wantsMore(openedAtMs) ? LANE_SLOTS - this.#inFlight.size : 0;
     const looks = wanted > 0 || (this.#inFlight.size > 0 && Date.now() - this.#lastGateMs >= GATE_INTERVAL_MS);
     if (ends.length === 0 && logs.length === 0 && parked.length === 0 && !looks) return null;
-    const turn: Turn = { ends, logs, parked, wanted, looks, lastSeq: 0 };
-    const { claim, attempts } = await withDatabasePatience(
-      (attempt) =>
-        this.#services.dataSource.transaction(async (transaction) => {
-          if (attempt > 0) await this.#repeatTurn(transaction, turn);
-          return this.#write(transaction, turn);
-        }),
-      (error) => this.#services.logger.warn({ err: error, runId: this.#input.runId }, 'waiting for the database'),
-    );
+    const { claim, attempts } = await this.#writer.write({
+      ...{ claim: this.#claim, ends, logs, parked, wanted, looks, lastSeq: 0 },
+      // A branch alone may be cancelled, and the run goes on.
+      isEnding: () => this.#input.isEnding === true || this.#abort.signal.aborted,
+      // Attempts that end while the turn waits stand in #ended: theirs are claims of this lane, too.
+      known: () => [...this.#inFlight.keys(), ...[...this.#ended, ...this.#parked].map(({ assetId }) => assetId)],
+    });
     clearLater(clears);
     if (claim) {
       this.#lastGateMs = Date.now();
@@ -155,64 +123,8 @@ export class Lane {
     const moved = claim === null || claim.done || claim.targets.length > 0;
     if (ends.length > 0 && moved) laneNeighbours.wakeOthers(this.#input.runId, this);
     for (const attempt of attempts) this.#start(attempt);
-    if (ends.length > 0 || logs.length > 0 || attempts.length > 0) this.#notifyOwed = true;
-    await this.#notify(false);
+    await this.#writer.notify(false);
     return claim;
-  }
-
-  async #write(transaction: Transaction, turn: Turn): Promise<Written> {
-    const run = await lockRunForLane(transaction, this.#claim);
-    const [seqBefore, countsBefore] = [run.seq, JSON.stringify(run.counts)];
-    await finishAttempts(transaction, run, this.#claim, turn.ends, turn.logs);
-    await parkAttempts(transaction, this.#claim, turn.parked);
-    turn.lastSeq = run.seq;
-    for (const end of turn.ends) {
-      if (end.state === 'quarantined' && end.error?.code === 'host-key-mismatch') {
-        await quarantine(transaction, this.#run, end.assetId, end.error.message);
-      }
-    }
-    const written = turn.looks ? await this.#claimMore(transaction, run, turn.wanted) : { claim: null, attempts: [] };
-    // A claim of attempts that are known moves counters and writes no entry.
-    if (run.seq > seqBefore || JSON.stringify(run.counts) !== countsBefore) await saveLockedRun(transaction, run);
-    return written;
-  }
-
-  #claimMore(transaction: Transaction, run: LockedRun, limit: number): Promise<Written> {
-    const firstStepId = this.#pathOf(this.#input.firstStep);
-    const { onlyFinally: onlyStopped, isEnding } = this.#input;
-    const request = {
-      ...{ wave: 1, ...this.#input, ...this.#claim, firstStepId, limit, onlyStopped },
-      // A branch alone may be cancelled, and the run goes on.
-      isEnding: isEnding === true || this.#abort.signal.aborted,
-      keptSteps: onlyStopped === true ? [] : keptSteps(this.#run, this.#input),
-    };
-    return claimAttempts(transaction, run, request, {
-      loaded: this.#run,
-      ...{ item: this.#input.item ?? {}, known: this.#input.outputs ?? {} },
-      needsFacts: this.#needsFacts,
-      pathOf: (stepIndex) => this.#pathOf(stepIndex),
-      token: (target, path, runId) => this.#token(target, path, runId),
-    });
-  }
-
-  /**
-   * The answer to a commit may have been lost. Where that transaction did commit, its ends and logs stand and are not written
-   * again; what it claimed was never started here, so it goes back.
-   */
-  async #repeatTurn(transaction: Transaction, turn: Turn): Promise<void> {
-    // Waits for that transaction, should the server be at it still.
-    const run = await lockRun(transaction, this.#input.runId);
-    if (turn.lastSeq > 0 && (await hasFinished(transaction, this.#input.runId, turn))) {
-      turn.ends = [];
-      turn.logs = [];
-    }
-    // Attempts that end while the turn waits stand in #ended: theirs are claims of this lane, too.
-    const settled = [...turn.ends, ...turn.parked, ...this.#ended, ...this.#parked];
-    const known = new Set([...this.#inFlight.keys(), ...settled.map((end) => end.assetId)]);
-    const held = await readClaims(transaction, this.#claim);
-    const unstarted = held.filter((assetId) => !known.has(assetId));
-    await releaseClaims(transaction, run, this.#claim, unstarted);
-    await saveLockedRun(transaction, run);
   }
 
   #wantsMore(openedAtMs: number): boolean {
@@ -224,23 +136,9 @@ export class Lane {
     return this.#inFlight.size < LANE_SLOTS && ageMs < LANE_CLAIMS_MS;
   }
 
-  /** What the journal calls a step of this segment. */
-  #pathOf(stepIndex: number): string {
-    return `${this.#input.prefix ?? ''}${this.#run.targetCodes[stepIndex]!.path}`;
-  }
-
-  #token(target: Pick<ClaimedTarget, 'assetId' | 'generation'>, stepPath: string, runId = this.#input.runId): string {
-    const { assetId, generation } = target;
-    return effectToken(this.#services.tokenKey, { runId, stepPath, assetId, phase: 'do', generation });
-  }
-
   #start(attempt: Attempt): void {
     const { target, path } = attempt;
-    if (Date.now() - this.#secretsSinceMs > SECRETS_LIFETIME_MS) {
-      this.#secrets = new Secrets(this.#services, this.#run.space);
-      this.#secretsSinceMs = Date.now();
-    }
-    const secrets = this.#secrets.forAttempt();
+    const secrets = this.#writer.secrets.forAttempt();
     const identity = { assetId: target.assetId, step: path, generation: target.generation };
     const output: ParkedOutput = parkedHere.take(attempt.token, attempt.logged) ?? {
       log: new AttemptLog(identity, () => secrets.redactions, attempt.logged, this.#run.logBytes),
@@ -335,12 +233,5 @@ export class Lane {
       };
     });
     this.#wake = null;
-  }
-
-  async #notify(now: boolean): Promise<void> {
-    if (!this.#notifyOwed || (!now && Date.now() - this.#lastNotifyMs < NOTIFY_INTERVAL_MS)) return;
-    this.#notifyOwed = false;
-    this.#lastNotifyMs = Date.now();
-    await withDatabasePatience(() => notifyRun(this.#services.dataSource.manager, this.#input.runId));
   }
 }

@@ -12,28 +12,23 @@ import {
 } from '@fettle/database';
 import { finallyLeft, nextAfterStop } from '@fettle/runbook';
 import type { LaneInput } from './lane-input.js';
-import type { LoadedRun } from './load-run.js';
+import type { KnownRun } from './load-run.js';
 import type { WorkerServices } from './services.js';
 
 type Segment = Pick<LaneInput, 'firstStep' | 'lastStep' | 'prefix' | 'wave'>;
 
 /** Sends the targets that a cancel has stopped to their `finally`: what this lane's last holder left claimed is settled by now. */
-export function stopInLane(
-  services: WorkerServices,
-  run: LoadedRun,
-  claim: LaneClaim,
-  segment: Segment,
-): Promise<void> {
+export function stopInLane(services: WorkerServices, run: KnownRun, claim: LaneClaim, segment: Segment): Promise<void> {
   return inRun(services, claim, (transaction, locked) => stopTargets(transaction, locked, segmentOf(run, segment)));
 }
 
 /** Ends those that did not come through their `finally` in time. */
-export function endLeft(services: WorkerServices, run: LoadedRun, claim: LaneClaim, segment: Segment): Promise<void> {
+export function endLeft(services: WorkerServices, run: KnownRun, claim: LaneClaim, segment: Segment): Promise<void> {
   return inRun(services, claim, (transaction, locked) => endStopped(transaction, locked, segmentOf(run, segment)));
 }
 
 /** Indexes of the steps of a segment that a cancel does not stop. */
-export function keptSteps({ targetCodes }: LoadedRun, { firstStep, lastStep }: Segment): readonly number[] {
+export function keptSteps({ targetCodes }: KnownRun, { firstStep, lastStep }: Segment): readonly number[] {
   const codes = targetCodes.slice(firstStep, lastStep + 1);
   return codes.filter(({ finallys }) => finallys.length > 0).map(({ index }) => index);
 }
@@ -51,10 +46,7 @@ function inRun(
   });
 }
 
-function segmentOf(
-  { targetCodes }: LoadedRun,
-  { firstStep, lastStep, prefix = '', wave = 1 }: Segment,
-): StoppedSegment {
+function segmentOf({ targetCodes }: KnownRun, { firstStep, lastStep, prefix = '', wave = 1 }: Segment): StoppedSegment {
   const ways = targetCodes.slice(firstStep, lastStep + 1).map((code): StopWay => {
     const left = (hasBegun: boolean): string[] =>
       finallyLeft(targetCodes, code, hasBegun).map((path) => `${prefix}${path}`);

@@ -42,7 +42,7 @@ import {
   type Preparation,
 } from './execute-attempt.js';
 import { decideUndo } from './inherited-undo.js';
-import { mayReadFacts, type LoadedRun } from './load-run.js';
+import { mayReadFacts, type KnownRun } from './load-run.js';
 import { Secrets } from './secrets.js';
 import type { WorkerServices } from './services.js';
 
@@ -83,7 +83,7 @@ const LOCK_LOOK_MS = 1000;
  */
 export async function undoSegment(
   services: WorkerServices,
-  run: LoadedRun,
+  run: KnownRun,
   input: UndoSegmentInput,
 ): Promise<UndoSegmentReport> {
   const codes = run.targetCodes.slice(input.first, input.last + 1);
@@ -125,7 +125,7 @@ function isUncertain({ state }: DoneStep): boolean {
 
 class Undoing {
   readonly #services: WorkerServices;
-  readonly #run: LoadedRun;
+  readonly #run: KnownRun;
   readonly #input: UndoSegmentInput;
   readonly #claim: LaneClaim;
   readonly #codes: ReadonlyMap<string, TargetCode>;
@@ -136,7 +136,7 @@ class Undoing {
 
   constructor(
     services: WorkerServices,
-    run: LoadedRun,
+    run: KnownRun,
     input: UndoSegmentInput,
     claim: LaneClaim,
     codes: ReadonlyMap<string, TargetCode>,
@@ -215,6 +215,7 @@ class Undoing {
       failing: 0,
       error: done.error,
       isParked: false,
+      ...{ lane: this.#claim.lane, laneEpoch: this.#claim.laneEpoch },
     };
     const subject: AttemptSubject = {
       run: this.#run,
@@ -249,7 +250,7 @@ class Undoing {
       ...subject,
       prepared,
       token,
-      undo: { stepToken, keeps: false, of: done.state },
+      undo: { stepToken, keeps: false, of: done.state, startedAt: done.startedAt },
       secrets,
       log,
       signal,

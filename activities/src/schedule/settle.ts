@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { scheduleWaitingForRun, takeDueSchedule, untilNextDue, type Transaction } from '@fettle/database';
-import { settleFire } from '@fettle/operations';
+import { lockIdleSchedules, scheduleWaitingForRun, takeDueSchedules, untilNextDue } from '@fettle/database';
+import { SCHEDULES_OF_SET, settleFire, settleFires } from '@fettle/operations';
 import type { WorkerServices } from '../run/services.js';
 
-/** Transactions at once, each with one schedule: one that waits for a lock holds up no other. */
+/** Transactions at once. */
 const LANES = 4;
 /** A local activity ends within two seconds; what is left is for the next one. */
 const ROUND_MS = 1_500;
@@ -42,6 +42,8 @@ class SettleRound {
   readonly #untilMs = performance.now() + ROUND_MS;
   readonly #settled = new Set<string>();
   readonly #skipped: string[];
+  /** Left of the sets, to be settled one by one. */
+  readonly #alone: string[] = [];
   /** None was settled. */
   isInVain = true;
   /** The time was up first. */
@@ -66,31 +68,58 @@ class SettleRound {
     }
   }
 
-  /** @returns whether there was one */
+  /** @returns whether there was something */
   async #next(): Promise<boolean> {
-    let id: string | null = null;
+    const id = this.#alone.shift();
+    if (id === undefined) return this.#settleSet();
+    await this.#settleAlone(id);
+    return true;
+  }
+
+  async #settleSet(): Promise<boolean> {
+    let taken: readonly string[] = [];
     try {
-      await this.#services.dataSource.transaction(async (transaction) => {
-        id = await takeDueSchedule(transaction, this.#skipped);
-        if (id !== null) await this.#settle(transaction, id);
+      const { settled, alone } = await this.#services.dataSource.transaction(async (transaction) => {
+        taken = await takeDueSchedules(transaction, this.#skipped, SCHEDULES_OF_SET);
+        return settleFires(transaction, this.#unsettled(taken));
       });
+      for (const [id, more] of settled) this.#note(id, more);
+      this.#alone.push(...alone);
     } catch (error) {
       // Nothing was taken: the database is away, and the activity is tried again.
-      if (id === null) throw error;
+      if (taken.length === 0) throw error;
+      // Whose fault it is shows when each is settled alone.
+      this.#alone.push(...this.#unsettled(taken));
+    }
+    return taken.length > 0;
+  }
+
+  /** What was settled up to now and is due still, whatever the reason, is not settled over and over. */
+  #unsettled(taken: readonly string[]): readonly string[] {
+    this.#skipped.push(...taken.filter((id) => this.#settled.has(id)));
+    return taken.filter((id) => !this.#settled.has(id));
+  }
+
+  /** One that is not plain, in a transaction of its own: if it fails, it costs no other anything. */
+  async #settleAlone(id: string): Promise<void> {
+    let isFound = false;
+    try {
+      const more = await this.#services.dataSource.transaction(async (transaction) => {
+        const [free] = await lockIdleSchedules(transaction, [id]);
+        isFound = true;
+        return free === undefined ? false : (await settleFire(transaction, free)).more;
+      });
+      this.#note(id, more);
+    } catch (error) {
+      // The database is away, and the activity is tried again.
+      if (!isFound) throw error;
       this.#skipped.push(id);
       this.#resting.set(id, performance.now() + REST_MS);
       this.#services.logger.warn({ err: error, scheduleId: id }, 'a schedule could not be settled');
     }
-    return id !== null;
   }
 
-  async #settle(transaction: Transaction, id: string): Promise<void> {
-    // It was settled up to now and is due still: whatever the reason, not over and over.
-    if (this.#settled.has(id)) {
-      this.#skipped.push(id);
-      return;
-    }
-    const { more } = await settleFire(transaction, id);
+  #note(id: string, more: boolean): void {
     this.isInVain = false;
     if (!more) this.#settled.add(id);
   }

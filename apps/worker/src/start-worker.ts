@@ -11,7 +11,7 @@ import { listenerName, NotificationListener } from '@fettle/database';
 import { SshPool } from '@fettle/drivers';
 import { AUDIT_ORIGIN } from '@fettle/operations';
 import { createNoteSigner, loadKeyFile, parseEffectTokenKey, SealingKeyring } from '@fettle/security';
-import { connectTemporal } from '@fettle/temporal';
+import { connectTemporal, shareConnection } from '@fettle/temporal';
 import { NestFactory } from '@nestjs/core';
 import { NativeConnection, Runtime, Worker, type WorkerDeploymentOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -19,6 +19,7 @@ import { DataSource } from 'typeorm';
 import { archiveHistories } from './background/archive-histories.js';
 import { followSchedules } from './background/follow-schedules.js';
 import { watchDeadlines } from './background/watch-deadlines.js';
+import { forgetPatches } from './background/forget-patches.js';
 import { forgetScheduleNews } from './background/forget-schedule-news.js';
 import { freeCapacity } from './background/free-capacity.js';
 import { compareSchedules } from './background/compare-schedules.js';
@@ -99,7 +100,7 @@ export async function startWorker(config: ProcessConfig, logger: Logger): Promis
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',
   });
-  const background = await startBackground(config, services, version, logger);
+  const background = await startBackground(config, { services, connection, version, logger });
   await warnOfUnserved(dataSource, logger);
   const stopped = worker.run().finally(async () => {
     await background.stop();
@@ -137,9 +138,17 @@ async function connectPatiently(address: string, logger: Logger): Promise<Native
 /** Relay, sweeper, sealer and reconcilers, each under its advisory lock. */
 async function startBackground(
   config: ProcessConfig,
-  services: WorkerServices,
-  version: DeploymentVersion | null,
-  logger: Logger,
+  {
+    services,
+    connection,
+    version,
+    logger,
+  }: {
+    readonly services: WorkerServices;
+    readonly connection: NativeConnection;
+    readonly version: DeploymentVersion | null;
+    readonly logger: Logger;
+  },
 ): Promise<{ stop: () => Promise<void> }> {
   const { dataSource } = services;
   const senders = [sendNotifications(services, logger), sendScheduleNotifications(services, logger)];
@@ -150,7 +159,13 @@ async function startBackground(
     taskQueue: config.temporalTaskQueue,
   });
   const signer = createNoteSigner(await loadKeyFile(config.auditKeyFile), AUDIT_ORIGIN);
-  const relay = startLoop(dataSource, relayOutbox(temporal, logger), logger);
+  const sending = shareConnection(connection, {
+    namespace: config.temporalNamespace,
+    taskQueue: config.temporalTaskQueue,
+    // Of several builds Temporal says which one a run begins on.
+    startsEagerly: version === null,
+  });
+  const relay = startLoop(dataSource, relayOutbox(sending, logger), logger);
   const loops: BackgroundLoop[] = [
     relay,
     startLoop(dataSource, sweepRuns(dataSource, temporal, logger), logger),
@@ -162,6 +177,7 @@ async function startBackground(
     startLoop(dataSource, keepPartitions(), logger),
     ...senders.map(({ task }) => startLoop(dataSource, task, logger)),
     startLoop(dataSource, forgetScheduleNews(), logger),
+    startLoop(dataSource, forgetPatches(), logger),
     startLoop(dataSource, freeCapacity(dataSource, logger), logger),
     startLoop(dataSource, archiveHistories(dataSource, temporal, logger), logger),
   ];

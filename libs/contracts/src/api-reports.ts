@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { pageOf, pageQuerySchema } from './api.js';
 import { selectorSchema } from './documents.js';
+import { nameSchema } from './ids.js';
+import { decidingBaselineSchema } from './patch-baseline.js';
 import { patchCompliances, patchStates } from './patch-compliance.js';
 import { packagePatternSchema } from './patch.js';
 
@@ -14,12 +16,15 @@ const patternsSchema = z
 
 export const patchReportQuerySchema = pageQuerySchema.extend({
   on: selectorSchema.optional(),
-  updates: z.enum(['security', 'all']).default('security'),
+  /** `baseline`: each asset by its own, which the other rules narrow; `security` and `all`: by the rules given here alone. */
+  updates: z.enum(['baseline', 'security', 'all']).default('baseline'),
+  /** All of them by this one instead of their own. */
+  baseline: nameSchema.optional(),
   approved: patternsSchema,
   rejected: patternsSchema,
   delayDays: z.coerce.number().min(0).max(365).default(0),
-  /** A scan that is older says nothing any more. */
-  maxAgeDays: z.coerce.number().min(0).max(365).default(7),
+  /** A scan that is older says nothing any more; absent: as the baseline says, or 7. */
+  maxAgeDays: z.coerce.number().min(0).max(365).optional(),
 });
 export type PatchReportQuery = z.output<typeof patchReportQuerySchema>;
 
@@ -30,6 +35,8 @@ export const assetPatchesSchema = z.object({
   asset: z.string(),
   labels: z.record(z.string(), z.string()),
   compliance: z.enum(patchCompliances),
+  /** What decided what it is to have; null: the rules that were given, or security updates where no baseline selects it. */
+  baseline: decidingBaselineSchema.nullable(),
   scannedAt: z.iso.datetime().nullable(),
   manager: z.string().nullable(),
   counts: z.record(z.enum(patchStates), z.int()),
@@ -44,6 +51,8 @@ export const assetPatchesSchema = z.object({
       installed: z.string().nullable(),
       wanted: z.string().nullable(),
       isSecurity: z.boolean(),
+      /** As the archive says it: Debian's say none. */
+      severity: z.string().nullable(),
       isHeld: z.boolean(),
       exposedDays: z.int().nullable(),
     }),

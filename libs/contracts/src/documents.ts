@@ -7,6 +7,7 @@ import { durationSchema } from './duration.js';
 import { calendarNamesSchema, calendarSpecSchema, onCloseSchema } from './calendar-spec.js';
 import { capacitySpecSchema } from './capacity.js';
 import { DEFAULT_SPACE, labelsSchema, nameSchema } from './ids.js';
+import { patchBaselineSpecSchema } from './patch-baseline.js';
 import { sizeSchema } from './size.js';
 import { capacitySchema, expressionSchema, stepIdSchema, stepsSchema } from './steps.js';
 
@@ -179,6 +180,12 @@ export const calendarDocumentSchema = z.strictObject({
   spec: calendarSpecSchema,
 });
 export type CalendarDocument = z.infer<typeof calendarDocumentSchema>;
+export const patchBaselineDocumentSchema = z.strictObject({
+  ...envelope,
+  kind: z.literal('PatchBaseline'),
+  spec: patchBaselineSpecSchema,
+});
+export type PatchBaselineDocument = z.infer<typeof patchBaselineDocumentSchema>;
 export type RunbookDocument = z.infer<typeof runbookDocumentSchema>;
 export type ScheduleDocument = z.infer<typeof scheduleDocumentSchema>;
 
@@ -188,6 +195,8 @@ export const documentKinds = {
   Schedule: scheduleDocumentSchema,
   Capacity: capacityDocumentSchema,
   Calendar: calendarDocumentSchema,
+  PatchBaseline: patchBaselineDocumentSchema,
 } as const satisfies Record<string, z.ZodType>;
 export type DocumentKind = keyof typeof documentKinds;
-export type FettleDocument = RunbookDocument | ScheduleDocument | CapacityDocument | CalendarDocument;
+export type FettleDocument =
+  RunbookDocument | ScheduleDocument | CapacityDocument | CalendarDocument | PatchBaselineDocument;

@@ -16,6 +16,7 @@ export const DPKG_FORMAT =
   '${Package}\\t${Architecture}\\t${Version}\\t${db:Status-Want}\\t${db:Status-Status}\\t${db:Status-Eflag}\\n';
 
 export const aptCommands = {
+  version: ['apt-get', '--version'],
   architecture: ['dpkg', '--print-architecture'],
   installed: ['dpkg-query', '-W', `-f=${DPKG_FORMAT}`],
   /** A file with a number for a name is a change that dpkg has not written into its status. */

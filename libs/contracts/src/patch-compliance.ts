@@ -1,6 +1,14 @@
 import { compareVersions } from './package-versions.js';
 import { matchesPackagePattern, versionKey, type HostPackages } from './patch.js';
-import { nameReason, selectUpdates, type FirstSeen, type PatchRules, type SelectedUpdate } from './patch-selection.js';
+import {
+  isSevere,
+  nameReason,
+  selectUpdates,
+  type FirstSeen,
+  type PatchRules,
+  type SelectedUpdate,
+} from './patch-selection.js';
+import { worstSeverity } from './patch-severity.js';
 
 /** State of one package against rules: those of AWS Patch Manager for Linux. */
 export const patchStates = [
@@ -42,6 +50,8 @@ export interface ScannedHost {
 export interface KnownVersion {
   readonly version: string;
   readonly isSecurity: boolean;
+  /** Null or absent: the archive says none. */
+  readonly severity?: string | null;
   readonly seenAt: Date;
 }
 
@@ -53,6 +63,8 @@ export interface OpenPatch {
   /** The version that is wanted; null: none. */
   readonly wanted: string | null;
   readonly isSecurity: boolean;
+  /** The worst of what is on offer up to the wanted version, as the archive says it; null: it says none, or nothing is missing. */
+  readonly severity: string | null;
   readonly isHeld: boolean;
   /** For how long a wanted version has been on offer: whole days; null where nothing is missing. */
   readonly exposedDays: number | null;
@@ -123,7 +135,8 @@ function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generat
   const { selected } = selectUpdates(all, rules, scan.firstSeen, nowMs);
   const wanted = new Map(selected.map((one) => [`${one.name}:${one.architecture}`, one]));
   for (const { name, architecture, version, state: stands, isHeld } of host.packages) {
-    const one = { name, installed: version, wanted: null, isSecurity: false, isHeld, exposedDays: null };
+    const nothing = { wanted: null, isSecurity: false, severity: null, exposedDays: null };
+    const one = { ...nothing, name, installed: version, isHeld };
     const update = wanted.get(`${name}:${architecture}`);
     const isNew = results.get(`${name}=${version}`) === 'installed' && host.reboot.state === 'needed';
     const reason = nameReason(name, rules);
@@ -132,7 +145,8 @@ function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generat
     if (update !== undefined && reason !== 'rejected') {
       const state = isBroken || results.get(`${name}=${update.to}`) === 'failed' ? 'failed' : 'missing';
       const exposedDays = Math.max(0, Math.floor((nowMs - exposedSince(scan, rules, update, nowMs)) / DAY_MS));
-      yield { ...one, state, wanted: update.to, isSecurity: update.isSecurity, exposedDays };
+      const severity = severityOf(host, update);
+      yield { ...one, state, wanted: update.to, isSecurity: update.isSecurity, severity, exposedDays };
     } else if (isBroken) yield { ...one, state: 'failed' };
     else if (reason === 'rejected') yield { ...one, state: 'installed-rejected' };
     else if (isNew) yield { ...one, state: 'installed-pending-reboot' };
@@ -142,8 +156,14 @@ function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generat
   for (const name of rules.approved.filter((pattern) => !/[*?]/.test(pattern))) {
     if (host.packages.some((one) => matchesPackagePattern(name, one.name))) continue;
     const none = { installed: null, wanted: null, isSecurity: false, isHeld: false, exposedDays: null };
-    yield { ...none, name, state: 'not-applicable' };
+    yield { ...none, severity: null, name, state: 'not-applicable' };
   }
+}
+
+/** Of all that the wanted version mends. */
+function severityOf({ manager, offers }: HostPackages, { name, architecture, to }: SelectedUpdate): string | null {
+  const newer = offers.flatMap((one) => (one.name === name && one.architecture === architecture ? one.newer : []));
+  return worstSeverity(newer.filter(({ version }) => compareVersions(manager, version, to) <= 0));
 }
 
 /** Since when there is a wanted version newer than the one that is there: a newer one does not begin it anew. */
@@ -155,6 +175,7 @@ function exposedSince(
 ): number {
   const since = (known?.get(`${name}:${architecture}`) ?? [])
     .filter(({ isSecurity }) => rules.updates !== 'security' || isSecurity)
+    .filter(({ severity = null }) => isSevere({ severity }, rules))
     .filter(({ version }) => compareVersions(host.manager, version, from) > 0)
     .filter(({ version }) => compareVersions(host.manager, version, to) <= 0)
     .map(({ seenAt }) => seenAt.getTime());

@@ -56,6 +56,45 @@ describe('the choice of updates', () => {
     expect(chosen(host('a'), delay, new Map(), 1_000_000).skipped).toEqual(['a too-new']);
   });
 
+  it('goes by severity where the archive says one, and takes what nobody graded', () => {
+    const graded = host('a', 'b', 'c');
+    const severities = [...'ABC'].map((_, index) => ['Critical', 'Low', null][index] ?? null);
+    const offers = graded.offers.map((one, index) => ({
+      ...one,
+      newer: one.newer.map((version) => ({ ...version, severity: severities[index] ?? null })),
+    }));
+    const some = { severities: ['critical', 'important'] };
+    expect(chosen({ ...graded, offers }, some)).toEqual({ selected: ['a 3', 'c 3'], skipped: ['b not-severe'] });
+  });
+
+  it('wants what baseline and step both approve', () => {
+    const names = host('kernel', 'kernel-doc', 'nginx');
+    expect(chosen(names, { approved: ['kernel*', 'nginx'], alsoApproved: ['*e*', '*-doc'] }).selected).toEqual([
+      'kernel 3',
+      'kernel-doc 3',
+    ]);
+    expect(chosen(names, { alsoApproved: ['nginx'] }).selected).toEqual(['nginx 3']);
+  });
+
+  it('of tested versions takes the newest on offer, and tells what is beyond and what is gone', () => {
+    const tested = (versions: Record<string, string[]>) =>
+      new Map(Object.entries(versions).map(([name, all]) => [`${name}:amd64`, new Set(all)]));
+    const of = (versions: Record<string, string[]>, some: Partial<PatchRules> = {}) =>
+      chosen(host('a', 'b'), { ...some, tested: tested(versions) });
+    expect(of({ a: ['3'], b: ['1', '2'] })).toEqual({ selected: ['a 3', 'b 2'], skipped: ['b not-tested'] });
+    expect(of({ a: ['1'] })).toEqual({ selected: [], skipped: ['a not-tested', 'b not-tested'] });
+    expect(of({ a: ['2.5', '2'], b: ['2.5'] })).toEqual({
+      selected: ['a 2'],
+      skipped: ['a not-tested', 'b not-tested', 'a gone', 'b gone'],
+    });
+    expect(of({ a: ['9'], b: ['3'] }, { rejected: ['a'] })).toEqual({ selected: ['b 3'], skipped: ['a rejected'] });
+    // A security update alone is wanted: a newer version that is none is not beyond it.
+    expect(of({ a: ['3'], b: ['2'] }, { updates: 'security' })).toEqual({
+      selected: ['b 2'],
+      skipped: ['a not-tested'],
+    });
+  });
+
   it('of exact versions takes those that are offered, and says of each other one why not', () => {
     const versions = ['2', '9', '0.5', '1'].map((version) => ({ name: 'a', version }));
     const found = chosen(host('a'), { updates: 'exact', versions: [...versions, { name: 'b', version: '1' }] });

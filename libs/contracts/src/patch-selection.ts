@@ -18,7 +18,16 @@ export interface PatchRules {
   readonly rejected: readonly string[];
   /** A version is left alone until it was first seen so long ago. */
   readonly delayMs: number;
+  /** Patterns of which one has to match besides; none or absent: every name does. */
+  readonly alsoApproved?: readonly string[];
+  /** Of updates whose severity is known only these (lower case); absent: all. */
+  readonly severities?: readonly string[];
+  /** Only versions of these, by `name:architecture`; absent: any. */
+  readonly tested?: TestedVersions;
 }
+
+/** Versions of packages that run on hosts that are well, by `name:architecture`. */
+export type TestedVersions = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Why a package that could be updated is left alone. */
 export const patchSkipReasons = [
@@ -26,11 +35,15 @@ export const patchSkipReasons = [
   'rejected',
   'not-approved',
   'not-security',
+  'not-severe',
   'too-new',
   'not-offered',
   'not-installed',
   'newer-installed',
   'needs-other',
+  'after-repair',
+  'not-tested',
+  'gone',
 ] as const;
 export type PatchSkipReason = (typeof patchSkipReasons)[number];
 
@@ -40,6 +53,8 @@ export interface SelectedUpdate {
   readonly from: string;
   readonly to: string;
   readonly isSecurity: boolean;
+  /** Where that is another one than that of the package that is there. */
+  readonly toArchitecture?: string;
 }
 
 export interface SkippedUpdate {
@@ -66,43 +81,99 @@ export function selectUpdates(
   firstSeen: FirstSeen,
   nowMs: number,
 ): PatchSelection {
-  return rules.updates === 'exact' ? selectExact(host, rules) : selectByRule(host.offers, rules, firstSeen, nowMs);
+  return rules.updates === 'exact' ? selectExact(host, rules) : selectByRule(host, rules, firstSeen, nowMs);
 }
 
 /** Whether its name alone keeps a package from being updated. */
 export function nameReason(
   name: string,
-  { approved, rejected }: Pick<PatchRules, 'approved' | 'rejected'>,
+  { approved, rejected, alsoApproved = [] }: Pick<PatchRules, 'approved' | 'rejected' | 'alsoApproved'>,
 ): PatchSkipReason | null {
-  if (rejected.some((pattern) => matchesPackagePattern(pattern, name))) return 'rejected';
-  const isApproved = approved.length === 0 || approved.some((pattern) => matchesPackagePattern(pattern, name));
+  const matches = (pattern: string): boolean => matchesPackagePattern(pattern, name);
+  if (rejected.some(matches)) return 'rejected';
+  const isApproved = [approved, alsoApproved].every((patterns) => patterns.length === 0 || patterns.some(matches));
   return isApproved ? null : 'not-approved';
 }
 
-function selectByRule(
-  offers: readonly PackageOffers[],
-  rules: PatchRules,
-  firstSeen: FirstSeen,
-  nowMs: number,
-): PatchSelection {
+function updateOf(
+  one: Pick<SelectedUpdate, 'name' | 'architecture' | 'from'>,
+  { version: to, isSecurity, toArchitecture }: OfferedVersion,
+): SelectedUpdate {
+  return { ...one, to, isSecurity, ...(toArchitecture === undefined ? {} : { toArchitecture }) };
+}
+
+function isOfKind({ isSecurity }: OfferedVersion, { updates }: PatchRules): boolean {
+  return updates === 'all' || isSecurity;
+}
+
+/** What nobody has graded may be the worst of all. */
+export function isSevere(
+  { severity }: Pick<OfferedVersion, 'severity'>,
+  { severities }: Pick<PatchRules, 'severities'>,
+): boolean {
+  return severities === undefined || severity === null || severities.includes(severity.toLowerCase());
+}
+
+function selectByRule(host: HostPackages, rules: PatchRules, firstSeen: FirstSeen, nowMs: number): PatchSelection {
   const selected: SelectedUpdate[] = [];
   const skipped: SkippedUpdate[] = [];
-  for (const offer of offers) {
-    const { name, architecture, installed: from } = offer;
+  for (const offer of host.offers) {
+    const { name, architecture, installed: from, newer } = offer;
     const isOldEnough = ({ version }: OfferedVersion): boolean => {
       const seen = firstSeen.get(versionKey({ name, architecture, version }));
       return nowMs - (seen?.getTime() ?? nowMs) >= rules.delayMs;
     };
-    const wanted = offer.newer.filter(({ isSecurity }) => rules.updates === 'all' || isSecurity);
-    const chosen = wanted.find(isOldEnough);
-    const reason =
-      nameReason(name, rules) ??
-      (wanted.length === 0 ? 'not-security' : offer.isHeld ? 'held' : chosen === undefined ? 'too-new' : null);
-    if (reason !== null) skipped.push({ name, version: (wanted[0] ?? offer.newer[0])?.version ?? '', reason });
-    else if (chosen !== undefined)
-      selected.push({ name, architecture, from, to: chosen.version, isSecurity: chosen.isSecurity });
+    const isTested = ({ version, toArchitecture = architecture }: OfferedVersion): boolean =>
+      rules.tested === undefined || rules.tested.get(`${name}:${toArchitecture}`)?.has(version) === true;
+    const ofKind = newer.filter((one) => isOfKind(one, rules));
+    const wanted = ofKind.filter((one) => isSevere(one, rules));
+    const [best, ...older] = wanted.filter(isOldEnough);
+    const chosen = best === undefined ? undefined : [best, ...older].find(isTested);
+    const reason = nameReason(name, rules) ?? offerReason(offer, { ofKind, wanted, best, chosen });
+    if (reason !== null) skipped.push({ name, version: (best ?? wanted[0] ?? newer[0])?.version ?? '', reason });
+    if ((reason === null || reason === 'not-tested') && chosen !== undefined)
+      selected.push(updateOf({ name, architecture, from }, chosen));
   }
-  return { selected, skipped };
+  return { selected, skipped: [...skipped, ...goneVersions(host, rules)] };
+}
+
+/** Why what is on offer, or the best of it, is left alone; null: it is not. */
+function offerReason(
+  { isHeld }: PackageOffers,
+  {
+    ofKind,
+    wanted,
+    best,
+    chosen,
+  }: Readonly<{
+    ofKind: readonly OfferedVersion[];
+    wanted: readonly OfferedVersion[];
+    best: OfferedVersion | undefined;
+    chosen: OfferedVersion | undefined;
+  }>,
+): PatchSkipReason | null {
+  if (ofKind.length === 0) return 'not-security';
+  if (wanted.length === 0) return 'not-severe';
+  if (isHeld) return 'held';
+  if (best === undefined) return 'too-new';
+  return chosen === best ? null : 'not-tested';
+}
+
+/** Versions that were tested, are newer than what is there, and that no source offers this host (any more). */
+function goneVersions({ manager, packages, offers }: HostPackages, rules: PatchRules): SkippedUpdate[] {
+  const { tested } = rules;
+  if (tested === undefined) return [];
+  const offered = new Map(offers.map(({ name, architecture, newer }) => [`${name}:${architecture}`, newer]));
+  return packages.flatMap(({ name, architecture, version: installed }) => {
+    const key = `${name}:${architecture}`;
+    const newest = [...(tested.get(key) ?? [])].reduce(
+      (best, one) => (compareVersions(manager, one, best) > 0 ? one : best),
+      installed,
+    );
+    const isOffered = offered.get(key)?.some(({ version }) => version === newest) === true;
+    if (newest === installed || isOffered || nameReason(name, rules) !== null) return [];
+    return [{ name, version: newest, reason: 'gone' as const, detail: 'tested, and not on offer here' }];
+  });
 }
 
 function selectExact({ manager, packages, offers }: HostPackages, rules: PatchRules): PatchSelection {
@@ -121,7 +192,7 @@ function selectExact({ manager, packages, offers }: HostPackages, rules: PatchRu
         const reason = compareVersions(manager, from, version) > 0 ? 'newer-installed' : 'not-offered';
         skipped.push({ name, version, reason });
       } else if (isHeld) skipped.push({ name, version, reason: 'held' });
-      else selected.push({ name, architecture, from, to: version, isSecurity: offered.isSecurity });
+      else selected.push(updateOf({ name, architecture, from }, offered));
     }
   }
   return { selected, skipped };

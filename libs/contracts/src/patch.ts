@@ -30,6 +30,8 @@ export interface OfferedVersion {
   readonly isSecurity: boolean;
   /** As the archive says it; null: it says none. */
   readonly severity: string | null;
+  /** Where that is another one than that of the package that is there. */
+  readonly toArchitecture?: string;
 }
 
 /** An installed package of which the sources offer another version. */
@@ -63,6 +65,8 @@ export interface HostPackages {
   readonly listsReadAt?: Date | null;
   /** Null or absent: it cannot be told. */
   readonly bootedAt?: Date | null;
+  /** Such as `debian 12`; null or absent: it does not say. */
+  readonly release?: string | null;
 }
 
 /** A version of a package, as the ledger knows it. */

@@ -26,8 +26,9 @@ export {
   type HostCommandEnd,
   type HostCommands,
   type InstallCommand,
+  type InstallReport,
   type PackageProvider,
   type SimulatedInstall,
+  shownCommand,
 } from './provider/provider.js';
 export { detectProvider, providerOf } from './provider/detect.js';
-export { AptInstallReport as InstallReport } from './provider/apt/install-report.js';

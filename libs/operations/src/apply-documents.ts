@@ -3,6 +3,7 @@ import {
   addDocumentVersion,
   findDocument,
   isForeignKeyViolation,
+  lockBaselines,
   lockDocument,
   type DocumentKey,
   type StoredDocument,
@@ -13,6 +14,7 @@ import { checkNamedCalendars, wakeClosedRuns } from './apply-calendar.js';
 import { checkAfters } from './check-afters.js';
 import { checkDocuments, type CheckedDocument } from './check-documents.js';
 import type { OperationContext } from './context.js';
+import { checkBaselinePriority } from './patch-baselines.js';
 import { recordAudit } from './record-audit.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { checkCapacityKey, setCapacityLimit } from './set-capacity-limit.js';
@@ -52,6 +54,9 @@ export async function applyDocuments(context: OperationContext, request: ApplyRe
     })
     // One order of locks for everybody; and a Runbook comes before the Schedule that names it.
     .sort((left, right) => (sortKey(left.key) < sortKey(right.key) ? -1 : 1));
+  const withBaselines = planned.filter(({ key }) => key.kind === 'PatchBaseline').map(({ key }) => key.space);
+  if (!request.dryRun)
+    for (const space of [...new Set(withBaselines)].sort()) await lockBaselines(context.transaction, space);
   const apply = request.dryRun ? previewOne : applyOne;
   const items: ApplyItem[] = [];
   for (const plan of planned) items.push(await apply(context, plan, planned));
@@ -127,6 +132,7 @@ async function previewOne(
     await checkScheduleRunbook(context, checked, document, together?.kind === 'Runbook' ? together : null);
   }
   await checkNamedCalendars(context.transaction, checked, all);
+  await checkBaselinePriority(context.transaction, checked, all);
   if (document.kind === 'Capacity') await checkCapacityKey(context.transaction, checked, document);
   const item = { ...key, version: digest };
   if (!current) return { ...item, number: 1, result: 'created', diff: [`+ ${key.kind} ${key.space}/${key.name}`] };

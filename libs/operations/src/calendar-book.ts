@@ -16,7 +16,7 @@ import {
 } from '@fettle/calendar';
 import {
   listCalendarVersions,
-  readCalendarDocuments,
+  readParsedVersions,
   type CalendarCover,
   type CoverGroup,
   type StoredClosure,
@@ -60,7 +60,7 @@ export class CalendarBook {
     const unknown = versions.filter(({ versionId }) => !found.has(versionId));
     if (unknown.length > 0) {
       const ids = unknown.map(({ versionId }) => versionId);
-      const documents = await readCalendarDocuments(transaction, ids);
+      const documents = await readParsedVersions(transaction, ids);
       for (const { versionId, name } of unknown) {
         const held = heldCalendar(name, documents.get(versionId));
         found.set(versionId, held);

@@ -41,11 +41,17 @@ describe('counting instants for the check of a ledger', () => {
   });
 
   it('lets others of the same thread have their turn, also where each instant is dear', async () => {
-    let turns = 0;
-    const timer = setInterval(() => (turns += 1), 1);
-    const found = await countInstants(everyMinute(200), minutes(1_000_000), { max: 1_000_000, budgetMs: 200 });
-    clearInterval(timer);
-    expect(found).toEqual(expect.any(String));
-    expect(turns).toBeGreaterThan(1);
+    // Each look at the clock takes four milliseconds, so a stretch is three instants; others take their turn between two.
+    let [looks, turns, going] = [0, 0, true];
+    const others = (): void => {
+      turns += 1;
+      if (going) setImmediate(others);
+    };
+    setImmediate(others);
+    const limits = { max: 2000, budgetMs: 60_000, clockMs: () => (looks += 4) };
+    const found = await countInstants(everyMinute(), minutes(300), limits);
+    going = false;
+    expect(found).toBe(300);
+    expect(turns).toBeGreaterThanOrEqual(90);
   });
 });

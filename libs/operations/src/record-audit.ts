@@ -1,4 +1,4 @@
-import { appendAuditRecord, type StoredBinding } from '@fettle/database';
+import { appendAuditRecords, type StoredAuditRecord, type StoredBinding, type Transaction } from '@fettle/database';
 import { ALL_SPACES, auditRecordBytes, leafHash, type AuditRecord } from '@fettle/security';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
@@ -33,7 +33,21 @@ export async function recordRightsAudit(
 
 /** Writes the audit record of a change in the change's own transaction; the sealer gives it its position. Returns its id. */
 export async function recordAudit(context: OperationContext, change: AuditedChange): Promise<string> {
-  const { actor } = context;
+  const record = auditRecordOf(context, change);
+  await appendAuditRecords(context.transaction, [record]);
+  return record.id;
+}
+
+/** The records of several changes of one transaction, in one statement. */
+export async function recordAudits(
+  transaction: Transaction,
+  changes: readonly { readonly context: OperationContext; readonly change: AuditedChange }[],
+): Promise<void> {
+  const records = changes.map(({ context, change }) => auditRecordOf(context, change));
+  await appendAuditRecords(transaction, records);
+}
+
+function auditRecordOf({ actor }: OperationContext, change: AuditedChange): StoredAuditRecord {
   const record: AuditRecord = {
     id: uuidv7(),
     at: new Date().toISOString(),
@@ -47,7 +61,7 @@ export async function recordAudit(context: OperationContext, change: AuditedChan
     detail: change.detail as AuditRecord['detail'],
   };
   const canonical = auditRecordBytes(record);
-  await appendAuditRecord(context.transaction, {
+  return {
     id: record.id,
     at: record.at,
     space: record.space,
@@ -57,6 +71,5 @@ export async function recordAudit(context: OperationContext, change: AuditedChan
     objectName: change.object.name,
     canonical,
     leafHash: leafHash(canonical),
-  });
-  return record.id;
+  };
 }

@@ -1,15 +1,5 @@
-import {
-  alwaysOpen,
-  MAX_TIME_MS,
-  MAX_WAITING,
-  nextInstants,
-  settleInstants,
-  type CalendarGate,
-  type FireVerdict,
-  type Recurrence,
-  type Settlement,
-} from '@fettle/calendar';
-import { durationMs, FettleError, MAX_BACKFILL, scheduleDocumentSchema, type ScheduleSpec } from '@fettle/contracts';
+import { alwaysOpen, MAX_WAITING, nextInstants, type Recurrence, type Settlement } from '@fettle/calendar';
+import { FettleError, MAX_BACKFILL, scheduleDocumentSchema } from '@fettle/contracts';
 import {
   endWaitingFires,
   extendFire,
@@ -22,7 +12,6 @@ import {
   readScheduleRuns,
   resumeScheduleRow,
   saveSettled,
-  type FireSource,
   type NewFire,
   type ScheduleRuns,
   type StoredFire,
@@ -32,11 +21,19 @@ import {
 import { uuidv7 } from 'uuidv7';
 import { cancelSubRun } from './cancel-run.js';
 import { systemContext } from './context.js';
-import { fireEvidence, fireReason, type FireCircumstances } from './fire-reason.js';
+import type { FireCircumstances } from './fire-reason.js';
 import { quarantine } from './quarantine-schedule.js';
 import { recordAudit } from './record-audit.js';
 import { recurrenceOf } from './recurrence-of.js';
 import { readScheduleGate, type ReadScheduleGate } from './schedule-gate.js';
+import {
+  isIdle,
+  isStarting,
+  ledgerRow,
+  settleSituation,
+  type DecidedFire,
+  type Situation,
+} from './settle-situation.js';
 import { startFire } from './start-fire.js';
 
 export interface SettledFires {
@@ -82,7 +79,7 @@ export async function settleFire(
     waiting,
     now,
     // To read it may take a look at each asset; most wake-ups find nothing to decide.
-    gate: isIdle(schedule, recurrence, waiting, now) ? alwaysOpen : await readGate(transaction, schedule),
+    gate: isIdle({ schedule, recurrence, waiting, now }) ? alwaysOpen : await readGate(transaction, schedule),
   });
   if (settlement === null) return nothing;
   const fires = await write(transaction, schedule, settlement, { runs, waiting });
@@ -121,56 +118,11 @@ async function readableSchedule(
   }
 }
 
-/** Nothing waits, and no instant came; where that cannot be reckoned, settling says so. */
-function isIdle(
-  { watermark }: StoredSchedule,
-  recurrence: Recurrence,
-  waiting: readonly StoredFire[],
-  now: Date,
-): boolean {
-  if (waiting.length > 0) return false;
-  try {
-    const [next] = nextInstants({ ...recurrence, after: watermark, count: 1 });
-    return next === undefined || Date.parse(next.at) > now.getTime();
-  } catch (error) {
-    if (error instanceof FettleError) return false;
-    throw error;
-  }
-}
-
-interface Situation {
-  readonly schedule: StoredSchedule;
-  readonly recurrence: Recurrence;
-  readonly runs: ScheduleRuns;
-  readonly waiting: readonly StoredFire[];
-  readonly now: Date;
-  readonly gate: CalendarGate;
-}
-
 /** Null: its instants cannot be computed, so it is quarantined. */
 async function settled(transaction: Transaction, situation: Situation): Promise<Settlement | null> {
-  const { schedule, recurrence, runs, waiting, now, gate } = situation;
-  const spec: ScheduleSpec = schedule.document.spec;
-  const { pausedAt: from, pausedUntil: to } = schedule;
+  const { schedule, recurrence } = situation;
   try {
-    return settleInstants({
-      schedule: recurrence,
-      watermark: schedule.watermark,
-      now,
-      catchUpMs: durationMs(spec.catchUp),
-      // An end that lies beyond all reckoning is none.
-      paused: from === null ? [] : [{ from, to: to !== null && to.getTime() > MAX_TIME_MS ? null : to }],
-      overlapRunning: runs.openRunIds.length > 0,
-      freeSince: runs.lastEndedAt,
-      overlap: spec.overlap,
-      ...(spec.missed === undefined ? {} : { missed: spec.missed }),
-      ...(spec.whenClosed === undefined ? {} : { whenClosed: spec.whenClosed }),
-      gate,
-      waiting: waiting.map(({ nominalAt, source, outcome, dueAt }) => {
-        return { nominalAt, source, outcome: outcome === 'deferred' ? outcome : 'queued', dueAt };
-      }),
-      last: from === null ? null : await lastOf(transaction, schedule),
-    });
+    return settleSituation(situation, schedule.pausedAt === null ? null : await lastOf(transaction, schedule));
   } catch (error) {
     // Only what the document says puts a schedule aside: what else went wrong is no fault of it, and may go right the next time.
     if (!(error instanceof FettleError) || isReckonable(recurrence, schedule.watermark)) throw error;
@@ -225,31 +177,14 @@ async function write(
   return [...ends, ...fires];
 }
 
-interface DecidedFire extends FireVerdict {
-  readonly nominalAt: string;
-  readonly source: FireSource;
-  readonly instants: number;
-  readonly lastNominalAt: string;
-  /** The row that waited. */
-  readonly before: StoredFire | undefined;
-}
-
 async function carryOut(
   transaction: Transaction,
   schedule: StoredSchedule,
   decided: DecidedFire,
   known: FireCircumstances,
 ): Promise<NewFire> {
-  const { nominalAt, source, outcome, code, dueAt, instants, lastNominalAt, before } = decided;
-  const fire: NewFire = {
-    ...{ nominalAt, source, outcome, code, instants, dueAt, runId: null },
-    reason: reasonOf(decided),
-    lastNominalAt: instants === 1 ? null : lastNominalAt,
-    evidence: fireEvidence(decided, known),
-    requestedBy: before?.requestedBy ?? null,
-    requestKey: before?.requestKey ?? null,
-  };
-  if (outcome !== 'fired' && outcome !== 'caught-up') return fire;
+  const fire = ledgerRow(decided, known);
+  if (!isStarting(fire)) return fire;
   try {
     const runId = await transaction.transaction((nested) => startFire(nested, schedule, fire));
     return { ...fire, runId };
@@ -262,17 +197,6 @@ async function carryOut(
       reason: `the run was refused: ${error.code}: ${error.message}`.slice(0, 2000),
     };
   }
-}
-
-function reasonOf(decided: DecidedFire): string {
-  const { outcome, before } = decided;
-  if (outcome !== 'fired' || before === undefined) return fireReason(decided);
-  // It did not wait for an opening, but was due at once: by the end of a run, which its row names.
-  return before.code === 'after' ? before.reason : fireReason(decided, waitedAs(before));
-}
-
-function waitedAs({ outcome }: StoredFire): 'queued' | 'deferred' {
-  return outcome === 'deferred' ? 'deferred' : 'queued';
 }
 
 /** A run that failed pauses a schedule that wants it, from the end of that run on; a pause that has come to its end goes on with it. */

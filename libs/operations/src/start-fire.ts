@@ -42,7 +42,7 @@ export async function startFire(
   schedule: StoredSchedule,
   fire: StartingFire,
 ): Promise<string> {
-  const context = await contextOf(transaction, schedule, fire.requestedBy ?? schedule.createdBy);
+  const context = await fireContext(transaction, schedule, fire.requestedBy ?? schedule.createdBy);
   const { nominalAt, source, requestKey } = fire;
   const request = scheduledRequest(schedule, source);
   const options = calendarOptions(schedule);
@@ -52,16 +52,25 @@ export async function startFire(
     await setRunSchedule(transaction, run.id, schedule.id);
     return run.id;
   }
-  const run = await startRun(context, request, {
-    ...options,
-    // Keys that begin with `fire:` are taken from nobody else.
-    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : `:${source}`}`,
-    fire: { scheduleId: schedule.id, at: new Date(nominalAt) },
-  });
+  const run = await startRun(context, request, fireOptions(schedule, { nominalAt, source }));
   return run.id;
 }
 
-async function contextOf(
+/** How the run of an instant is started, or of one that is filled in. */
+export function fireOptions(
+  schedule: StoredSchedule,
+  { nominalAt, source }: Pick<StartingFire, 'nominalAt' | 'source'>,
+): StartOptions {
+  return {
+    ...calendarOptions(schedule),
+    // Keys that begin with `fire:` are taken from nobody else.
+    idempotencyKey: `fire:${schedule.id}:${nominalAt}${source === 'nominal' ? '' : `:${source}`}`,
+    fire: { scheduleId: schedule.id, at: new Date(nominalAt) },
+  };
+}
+
+/** On whose behalf a schedule starts a run. @throws FettleError `denied` */
+export async function fireContext(
   transaction: Transaction,
   schedule: StoredSchedule,
   principalId: string,

@@ -1,5 +1,4 @@
 import {
-  durationMs,
   FettleError,
   runbookDocumentSchema,
   notFoundError,
@@ -27,13 +26,13 @@ import { uuidv7 } from 'uuidv7';
 import { checkInputNames } from './check-input-names.js';
 import type { OperationContext } from './context.js';
 import { holdNewRun, type CalendarChoice, type CalendarSubject } from './hold-to-calendars.js';
+import { newRunRow, queuedEntry, startCommand, startedChange } from './new-run.js';
 import { requirePlanned } from './require-planned.js';
 import { recordAudit } from './record-audit.js';
 import { resolveClosure } from './resolve-closure.js';
 import { requireUnnarrowed } from './require-unnarrowed.js';
 import { runSummary } from './run-view.js';
 import { setRollout } from './set-rollout.js';
-import { rollbackOf } from './rollback-of.js';
 import { selectorOf } from './run-selector.js';
 import { checkAllowed, selectTargets } from './select-targets.js';
 
@@ -70,8 +69,23 @@ export async function startRun(
 ): Promise<RunSummary> {
   const known = await findAccepted(context, request.space, options, request);
   if (known) return known;
-  const { spec, versionId, version } = await readStartable(context, request);
-  return acceptRun(context, {
+  return acceptRun(context, startRequest(request, await readStartable(context, request), options));
+}
+
+/** A version of a runbook that can be started. */
+export interface Startable {
+  readonly spec: RunbookSpec;
+  readonly versionId: string;
+  readonly version: string;
+}
+
+/** What is accepted of a request to start a run. */
+export function startRequest(
+  request: StartRunRequest,
+  { spec, versionId, version }: Startable,
+  options: StartOptions,
+): AcceptRequest {
+  return {
     ...request,
     spec,
     versionId,
@@ -81,7 +95,7 @@ export async function startRun(
     requestDigest: digestOf(request),
     options,
     calendar: request,
-  });
+  };
 }
 
 /**
@@ -91,7 +105,7 @@ export async function startRun(
 export async function readStartable(
   context: OperationContext,
   request: Pick<StartRunRequest, 'runbook' | 'space' | 'version'>,
-): Promise<{ readonly spec: RunbookSpec; readonly versionId: string; readonly version: string }> {
+): Promise<Startable> {
   const stored = await findRunbook(context, request);
   const { versionId, version } = stored;
   return { spec: storedSpec(request, stored), versionId, version };
@@ -154,7 +168,7 @@ export async function findAccepted(
   return runSummary((await findRunRow(context.transaction, earlier.id))!);
 }
 
-function requesterId(context: OperationContext): string {
+export function requesterId(context: OperationContext): string {
   if (context.actor.principalId !== null) return context.actor.principalId;
   throw new FettleError({ code: 'denied', message: 'A run is always started on behalf of a principal.' });
 }
@@ -197,36 +211,17 @@ export interface ContinuedRun extends NewContinuation {
 /** The common end of every way to start a run. */
 export async function acceptRun(context: OperationContext, request: AcceptRequest): Promise<RunSummary> {
   const { transaction } = context;
-  const { spec, space, continued } = request;
-  const { parent } = request.options;
+  const { spec, space } = request;
   const inputs = await checkedInputs(context, request);
   const selector = selectorOf(request);
   // Steps that act beyond assets cannot be narrowed to some.
   if (selector === null) requireUnnarrowed(context, request.permission, space);
   const id = uuidv7();
-  const timeoutMs = durationMs(spec.timeout);
-  await insertRun(transaction, {
-    id,
-    space,
-    runbook: request.runbook,
-    versionId: request.versionId,
-    version: request.version,
-    workflowId: `run-${id}`,
-    inputs,
-    selector: continued === undefined ? (selector?.source ?? null) : continued.selector,
-    maxConcurrency: spec.rollout.maxConcurrency,
-    idempotencyKey: request.options.idempotencyKey ?? null,
-    requestDigest: request.options.idempotencyKey === undefined ? null : request.requestDigest,
-    requestedBy: requesterId(context),
-    scheduleId: request.options.fire?.scheduleId ?? continued?.scheduleId ?? null,
-    fireAt: request.options.fire?.at ?? null,
-    reason: request.reason ?? null,
-    timeoutMs,
-    parent,
-    closure: await closureOf(context, request),
-    rollback: rollbackOf(spec),
-    continues: continued,
-  });
+  const closure = await closureOf(context, request);
+  await insertRun(
+    transaction,
+    newRunRow(id, request, { inputs, selector, closure, requestedBy: requesterId(context) }),
+  );
   const targets = await newTargets(context, id, request, selector);
   await setRollout(transaction, id, spec.rollout, targets.count);
   if (spec.notify !== undefined) {
@@ -240,41 +235,10 @@ export async function acceptRun(context: OperationContext, request: AcceptReques
   if (planDigest !== undefined) {
     await requirePlanned(context, id, planDigest, { space, runbook, version, spec, inputs, permission });
   }
-  const detail = {
-    runbook: request.runbook,
-    version: request.version,
-    targetCount: targets.count,
-    targetSetDigest: targets.digest,
-  };
-  const from = continued === undefined ? {} : { continues: continued.runId, how: continued.how };
-  await completeNewRun(transaction, id, targets, {
-    kind: 'run-queued',
-    data: {
-      ...detail,
-      by: context.actor.name,
-      ...from,
-      ...(targets.counts === undefined ? {} : { counts: targets.counts }),
-    },
-  });
+  await completeNewRun(transaction, id, targets, queuedEntry(context, request, targets));
   const held = await holdNewRun(context, request, { id, targetCount: targets.count });
-  await recordAudit(context, {
-    action: request.action,
-    space,
-    object: { kind: 'run', name: id, id },
-    detail: {
-      ...detail,
-      // The inputs themselves may be large; with the run beside it, the digest proves them.
-      inputsDigest: digestOf(inputs),
-      selector: selector?.source ?? null,
-      reason: request.reason ?? null,
-      ...(planDigest === undefined ? {} : { planDigest }),
-      ...(held === null ? {} : { calendar: held }),
-      fire: fireDetail(request.options),
-      ...(continued === undefined ? {} : continued.detail),
-      ...(parent === undefined ? {} : { calledBy: { runId: parent.runId, step: parent.path } }),
-    },
-  });
-  await enqueueCommand(transaction, { kind: 'start-run', subject: `run-${id}`, payload: { runId: id, timeoutMs } });
+  await recordAudit(context, startedChange(id, request, { inputs, selector, targets, held }));
+  await enqueueCommand(transaction, startCommand(id, request));
   return runSummary((await findRunRow(transaction, id))!);
 }
 
@@ -318,8 +282,4 @@ export async function checkedInputs(
     remedy: `See what it takes with: fettle run inputs ${runbook}`,
     detail: { findings },
   });
-}
-
-function fireDetail(options: StartOptions): { scheduleId: string; at: string } | null {
-  return options.fire ? { scheduleId: options.fire.scheduleId, at: options.fire.at.toISOString() } : null;
 }

@@ -32,7 +32,8 @@ export async function whySchedule(
     : findFireAt(transaction, schedule.id, at));
   if (fire && (at === null || isOf(schedule, fire, at))) {
     const asked = at ?? fire.lastNominalAt ?? fire.nominalAt;
-    const answer = await fireSentence(transaction, schedule, fire, asked);
+    const sentence = await fireSentence(transaction, schedule, fire, asked);
+    const answer = at === null ? `${sentence}${pausedNow(schedule)}` : sentence;
     return { schedule: key.name, at: asked.toISOString(), answer, fire: fireView(fire) };
   }
   const answer = momentSentence(schedule, recurrenceOf(schedule.document), at);
@@ -105,13 +106,14 @@ function momentSentence(schedule: StoredSchedule, recurrence: Recurrence, at: Da
   const { after } = schedule.document.spec;
   const never = after === undefined ? 'it is never due again' : `it is due ${afterText(after)}`;
   const nextText = next === undefined ? never : `the next instant is ${localText(new Date(next.at), schedule)}`;
-  if (at === null) return `${name} has not been due yet; ${nextText}.`;
+  if (at === null) return `${name} has not been due yet; ${nextText}.${pausedNow(schedule)}`;
   const skipped = skippedText(schedule, recurrence, at);
   if (skipped !== null) return skipped;
   const isInstant = instants({ ...recurrence, from: at, to: at.getTime() + 1 }).length > 0;
   if (isInstant && at > watermark) {
-    const paused = schedule.pausedAt === null ? '' : `; it is paused by ${schedule.pausedBy ?? 'somebody'} now`;
-    return `${name} is due at ${localText(at, schedule)}, which has not been settled yet${paused}.`;
+    const isPaused = schedule.pausedAt !== null && (schedule.pausedUntil === null || at < schedule.pausedUntil);
+    const paused = isPaused ? pausedNow(schedule) : '';
+    return `${name} is due at ${localText(at, schedule)}, which has not been settled yet.${paused}`;
   }
   if (countedFrom !== null && at <= countedFrom) {
     return `${name} has been due as it is now since ${countedFrom.toISOString()}, and has no record of ${at.toISOString()}.`;
@@ -119,6 +121,14 @@ function momentSentence(schedule: StoredSchedule, recurrence: Recurrence, at: Da
   const previous = previousInstant({ ...recurrence, before: at });
   const before = previous === null ? '' : `; the instant before was ${localText(new Date(previous.at), schedule)}`;
   return `${at.toISOString()} is no instant of ${name}${before}, and ${nextText}.`;
+}
+
+/** Another sentence: that it is paused, and what of it that is the end of. */
+function pausedNow({ pausedAt, pausedBy, pausedUntil, pauseReason }: StoredSchedule): string {
+  if (pausedAt === null) return '';
+  const why = pauseReason === null || pauseReason === '' ? '' : ` (${pauseReason})`;
+  const until = pausedUntil === null ? 'until somebody resumes it' : `until ${pausedUntil.toISOString()}`;
+  return ` It is paused by ${pausedBy ?? 'somebody'}${why} ${until}, and what is due before that is skipped.`;
 }
 
 const skips: Readonly<Record<string, string>> = {

@@ -49,7 +49,7 @@ function refuseUnknown(command: never): never {
 }
 
 async function startOnce(
-  { client, taskQueue }: TemporalClient,
+  { client, taskQueue, startsEagerly }: TemporalClient,
   workflowType: 'runRunbook' | 'enrolAsset' | 'checkPlan',
   workflowId: string,
   payload: TemporalCommand['payload'],
@@ -61,6 +61,7 @@ async function startOnce(
       args: [payload],
       // A run or an enrolment is one execution for ever; a second start of the id is the same command sent again.
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      requestEagerStart: startsEagerly,
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

@@ -29,7 +29,8 @@ export function runControl(
     ...(hasEnded === undefined ? {} : { afterEnd: hasEnded }),
   });
   return attempted.then((report) => {
-    const delayMs = report.state === 'failed' ? retryDelayMs(retry, tried) : null;
+    const mayRetry = report.state === 'failed' && report.error?.effectDone !== true;
+    const delayMs = mayRetry ? retryDelayMs(retry, tried) : null;
     if (delayMs !== null) return sleep(delayMs).then(() => runControl(run, command, work, tried + 1));
     if (report.state === 'cancelled' && !work.isCancelling) run.noticeCancel();
     return controlEnded(path, report, attempt);

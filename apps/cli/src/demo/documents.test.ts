@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { isActionStep, runbookDocumentSchema, scheduleDocumentSchema } from '@fettle/contracts';
-import { parse } from 'yaml';
-import { DEMO_RUNBOOK_NAME, demoExpectedCounts, demoRunbook, demoSchedule } from './documents.js';
+import { parse, parseAllDocuments } from 'yaml';
+import { DEMO_RUNBOOK_NAME, demoExpectedCounts, demoRunbook, demoSchedules } from './documents.js';
 import { demoRoster } from './roster.js';
 
 describe('the first runbook', () => {
@@ -14,9 +14,12 @@ describe('the first runbook', () => {
     ]);
   });
 
-  it('has a schedule of a ready-made runbook beside it', () => {
-    const { spec } = scheduleDocumentSchema.parse(parse(demoSchedule));
-    expect([spec.runbook, spec.targets]).toEqual(['gather-facts', 'asset.labels.estate == "demo"']);
+  it('has schedules of ready-made runbooks beside it', () => {
+    const schedules = parseAllDocuments(demoSchedules).map((one) => scheduleDocumentSchema.parse(one.toJS()).spec);
+    expect(schedules.map(({ runbook, targets }) => [runbook, targets])).toEqual([
+      ['gather-facts', 'asset.labels.estate == "demo"'],
+      ['patch-scan', 'asset.labels.estate == "demo" && asset.labels.os in ["debian", "ubuntu"]'],
+    ]);
   });
 
   it('expects every host of the roster in one state, three of them flawed', () => {

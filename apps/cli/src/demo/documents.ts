@@ -31,8 +31,8 @@ spec:
           ${diskSpaceScript}
 `;
 
-/** Facts of the demo hosts each night, by a ready-made runbook. */
-export const demoSchedule = `apiVersion: fettle/v1
+/** Facts of the demo hosts and what updates they lack, each night, by ready-made runbooks. */
+export const demoSchedules = `apiVersion: fettle/v1
 kind: Schedule
 metadata:
   name: demo-facts-nightly
@@ -41,6 +41,16 @@ spec:
   runbook: gather-facts
   cron: 15 3 * * *
   targets: asset.labels.estate == "demo"
+---
+apiVersion: fettle/v1
+kind: Schedule
+metadata:
+  name: demo-patches-nightly
+  labels: {estate: demo}
+spec:
+  runbook: patch-scan
+  cron: 45 3 * * *
+  targets: asset.labels.estate == "demo" && asset.labels.os in ["debian", "ubuntu"]
 `;
 
 /** How many targets the first run of `demo-health-check` must leave in each state; states not named have none. */

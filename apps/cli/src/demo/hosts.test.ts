@@ -53,6 +53,11 @@ describe('a demo host acts', () => {
       /Starting nginx\.service[^\n]*\n[^\n]*Started nginx\.service/,
     );
     expect((await run(web, 'sudo systemctl restart nosuch')).exitCode).toBe(5);
+    expect(await run(web, 'systemctl cat -- nginx')).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^# .*nginx\.service\n\[Unit\]\n/),
+    });
+    expect((await run(web, 'systemctl cat -- nosuch')).exitCode).toBe(5);
   });
 
   it('upgrades, holds and installs packages, one run at a time', async () => {

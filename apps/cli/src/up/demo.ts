@@ -7,7 +7,7 @@ import {
   demoExpectedCounts,
   demoExpectedRunState,
   demoRunbook,
-  demoSchedule,
+  demoSchedules,
 } from '../demo/documents.js';
 import type { DemoInventoryRow } from '../demo/estate.js';
 import { writeFileAtomically } from './data-dir.js';
@@ -63,9 +63,9 @@ export async function loadDemo(options: DemoOptions): Promise<void> {
   if (!isLoaded) {
     // The first runbook last: where it is there, all the others are.
     const ready = readyMadeSources();
-    const schedule = ready.length === 0 ? [] : [{ source: demoSchedule, file: 'demo-schedule.yaml' }];
+    const schedules = ready.length === 0 ? [] : [{ source: demoSchedules, file: 'demo-schedules.yaml' }];
     const first = { source: demoRunbook, file: `${DEMO_RUNBOOK_NAME}.yaml` };
-    for (const source of [...ready, ...schedule, first])
+    for (const source of [...ready, ...schedules, first])
       await request(options, 'POST', 'documents/apply', JSON.stringify(source));
   }
   writeFileAtomically(marker, digest);

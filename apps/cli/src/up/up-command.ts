@@ -190,12 +190,16 @@ class LocalStackRun {
   }
 
   #printSummary(url: string, secrets: LocalSecrets): void {
+    // Whoever calls fettle without it looks for the stack of this checkout.
+    const { path } = this.dataDir;
+    const isOwn = path === resolveDataDir(undefined, process.env).path;
+    const where = isOwn ? '' : ` --data-dir ${path}`;
     const lines = [
       '',
       `Fettle is up: ${url}`,
       `  sign-in token  ${secrets.token}`,
       `  data           ${this.dataDir.path} (the token is in the file token)`,
-      '  try            npx fettle run list; npx fettle asset list',
+      `  try            npx fettle run list${where}; npx fettle asset list${where}`,
       `  command        messages call it fettle; so may you after: export PATH="${BIN}:$PATH"`,
       '  stop           Ctrl-C (the data is kept)',
     ];

@@ -17,6 +17,7 @@ export const backgroundLocks = {
   'compare-schedules': 7_070_053,
   'send-schedule-notifications': 7_070_067,
   'forget-schedule-news': 7_070_068,
+  'forget-patches': 7_070_086,
 } as const;
 export type BackgroundName = keyof typeof backgroundLocks;
 

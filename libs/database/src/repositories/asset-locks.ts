@@ -34,6 +34,9 @@ const strangers = `
       AND t.state NOT IN ${open} AND NOT ${keepsEnded('t', 'h.root')})
     AND (l.taken_at > clock_timestamp() - interval '1 hour' OR EXISTS (SELECT 1 FROM run WHERE id = h.run_id))`;
 
+/** This statement's snapshot has the lock as it is now. */
+const isSeen = `l.taken_at = (SELECT seen.taken_at FROM asset_lock seen WHERE seen.asset_id = l.asset_id)`;
+
 /** The family holds it: whoever waits for it waits for this run, too. */
 const familyHolds = `
   SELECT 1 FROM asset_lock l CROSS JOIN unnest(l.holders, l.roots) AS h (run_id, root)
@@ -79,12 +82,11 @@ const takeLocks = `
         SELECT CASE WHEN count(*) > 0 THEN CASE WHEN excluded.mode = 'shared' THEN l.mode ELSE 'exclusive' END ELSE excluded.mode END,
           coalesce(array_agg(h.run_id), '{}') || $1::uuid, coalesce(array_agg(h.root), '{}') || $2::uuid
         FROM unnest(l.holders, l.roots) AS h (run_id, root)
-        WHERE h.run_id <> $1 AND NOT EXISTS (SELECT 1 FROM run_target t
-          WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state NOT IN ${open} AND NOT ${keepsEnded('t', 'h.root')})),
+        WHERE h.run_id <> $1 AND NOT (${isSeen} AND EXISTS (SELECT 1 FROM run_target t
+          WHERE t.run_id = h.run_id AND t.asset_id = l.asset_id AND t.state NOT IN ${open} AND NOT ${keepsEnded('t', 'h.root')}))),
       taken_at = clock_timestamp()
-    -- What was taken since this statement's snapshot, it cannot judge: it looks again later. Those that share need no judgement.
-    WHERE (l.mode = 'shared' AND excluded.mode = 'shared' AND l.taken_at <= statement_timestamp())
-      OR (l.taken_at = (SELECT seen.taken_at FROM asset_lock seen WHERE seen.asset_id = l.asset_id) AND NOT EXISTS (SELECT 1 ${strangers}))
+    -- What was taken since this statement's snapshot, it cannot judge: it looks again later. Those that share judge nobody.
+    WHERE (l.mode = 'shared' AND excluded.mode = 'shared') OR (${isSeen} AND NOT EXISTS (SELECT 1 ${strangers}))
     RETURNING asset_id),
   held AS (SELECT asset_id FROM own UNION ALL SELECT asset_id FROM taken),
   come AS (DELETE FROM asset_lock_wait w USING taken WHERE w.run_id = $1 AND w.asset_id = taken.asset_id),
@@ -158,21 +160,22 @@ const MAX_AGAIN_MS = 10_000;
 export async function postponeTargets(
   transaction: Transaction,
   run: LockedRun,
-  claim: LaneClaim,
   targets: readonly ClaimedTarget[],
 ): Promise<void> {
-  const rows = targets.map(({ assetId, state }) => ({ asset_id: assetId, state }));
+  const rows = targets.map(({ assetId, state, lane, laneEpoch }) => ({
+    ...{ asset_id: assetId, state, lane, lane_epoch: laneEpoch },
+  }));
   await transaction.query(
     `WITH back AS (
-       SELECT b.asset_id, b.state, least(${MAX_AGAIN_MS}, greatest(${MIN_AGAIN_MS},
+       SELECT b.asset_id, b.state, b.lane, b.lane_epoch, least(${MAX_AGAIN_MS}, greatest(${MIN_AGAIN_MS},
          extract(epoch FROM clock_timestamp() - w.since) * 1000 / 4))::float8 AS again_ms
-       FROM jsonb_to_recordset($4::jsonb) AS b (asset_id uuid, state text)
+       FROM jsonb_to_recordset($2::jsonb) AS b (asset_id uuid, state text, lane integer, lane_epoch integer)
        LEFT JOIN asset_lock_wait w ON w.run_id = $1 AND w.asset_id = b.asset_id)
      UPDATE run_target t SET lane = NULL, lane_epoch = NULL, state = back.state,
        started_at = CASE back.state WHEN 'pending' THEN NULL ELSE t.started_at END,
        due_at = clock_timestamp() + back.again_ms * interval '1 millisecond'
-     FROM back WHERE t.run_id = $1 AND t.asset_id = back.asset_id AND t.lane = $2 AND t.lane_epoch = $3`,
-    [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
+     FROM back WHERE t.run_id = $1 AND t.asset_id = back.asset_id AND t.lane = back.lane AND t.lane_epoch = back.lane_epoch`,
+    [run.id, JSON.stringify(rows)],
   );
   for (const { state } of targets) if (state === 'pending') moveCount(run.counts, 'running', 'pending');
 }

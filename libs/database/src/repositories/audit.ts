@@ -15,21 +15,35 @@ export interface StoredAuditRecord {
 }
 
 export async function appendAuditRecord(transaction: Transaction, record: StoredAuditRecord): Promise<void> {
+  await appendAuditRecords(transaction, [record]);
+}
+
+/** All of them in one statement. */
+export async function appendAuditRecords(
+  transaction: Transaction,
+  records: readonly StoredAuditRecord[],
+): Promise<void> {
+  if (records.length === 0) return;
+  const column = <Key extends keyof StoredAuditRecord>(key: Key): readonly StoredAuditRecord[Key][] =>
+    records.map((record) => record[key]);
+  const bytes = (key: 'canonical' | 'leafHash'): readonly Buffer[] => records.map((record) => Buffer.from(record[key]));
   await transaction.query(
     `WITH record AS (
        INSERT INTO audit_record (id, at, space, principal, action, object_kind, object_name, canonical, leaf_hash)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id)
+       SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+         $9::bytea[])
+       RETURNING id)
      INSERT INTO audit_unsealed (record_id) SELECT id FROM record`,
     [
-      record.id,
-      record.at,
-      record.space,
-      record.principal,
-      record.action,
-      record.objectKind,
-      record.objectName,
-      Buffer.from(record.canonical),
-      Buffer.from(record.leafHash),
+      column('id'),
+      column('at'),
+      column('space'),
+      column('principal'),
+      column('action'),
+      column('objectKind'),
+      column('objectName'),
+      bytes('canonical'),
+      bytes('leafHash'),
     ],
   );
 }

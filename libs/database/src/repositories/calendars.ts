@@ -16,18 +16,6 @@ export async function listCalendarVersions(transaction: Transaction, space: stri
   );
 }
 
-/** What stands in these versions, by id. */
-export async function readCalendarDocuments(
-  transaction: Transaction,
-  versionIds: readonly string[],
-): Promise<Map<string, unknown>> {
-  const rows: { id: string; parsed: unknown }[] = await transaction.query(
-    `SELECT id, parsed FROM document_version WHERE id = ANY ($1)`,
-    [versionIds],
-  );
-  return new Map(rows.map(({ id, parsed }) => [id, parsed]));
-}
-
 /** Which calendars hold for an asset, as conditions on alias `a`. */
 export interface CalendarCover {
   /** Conditions, in the order of the calendars; their parameters are numbered from `firstParameter`. */

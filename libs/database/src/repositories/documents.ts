@@ -132,3 +132,15 @@ export async function addDocumentVersion(
   ]);
   return rows[0]?.number ?? 1;
 }
+
+/** What stands in these versions, as it was parsed, by id. */
+export async function readParsedVersions(
+  transaction: Transaction,
+  versionIds: readonly string[],
+): Promise<Map<string, unknown>> {
+  const rows: { id: string; parsed: unknown }[] = await transaction.query(
+    `SELECT id, parsed FROM document_version WHERE id = ANY ($1)`,
+    [versionIds],
+  );
+  return new Map(rows.map(({ id, parsed }) => [id, parsed]));
+}

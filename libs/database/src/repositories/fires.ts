@@ -200,16 +200,6 @@ export async function listDueSchedules(
   return rows.map((row) => row.id);
 }
 
-/** Locks a schedule that is due and that nobody else settles just now, without some; null: there is none. The longest due comes first. */
-export async function takeDueSchedule(transaction: Transaction, without: readonly string[]): Promise<string | null> {
-  const rows: { id: string }[] = await transaction.query(
-    `SELECT id FROM schedule WHERE next_at <= clock_timestamp() AND quarantine_reason IS NULL AND id <> ALL ($1::uuid[])
-     ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
-    [without],
-  );
-  return rows[0]?.id ?? null;
-}
-
 /** Milliseconds until the next schedule comes to be due; null: none ever does. */
 export async function untilNextDue(transaction: Transaction): Promise<number | null> {
   const rows: { ms: number | null }[] = await transaction.query(

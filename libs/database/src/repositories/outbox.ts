@@ -5,10 +5,23 @@ export type StoredCommand = TemporalCommand & { readonly id: number; readonly at
 
 /** Commits with the change it belongs to and wakes the relay at commit. */
 export async function enqueueCommand(transaction: Transaction, command: TemporalCommand): Promise<void> {
+  await enqueueCommands(transaction, [command]);
+}
+
+/** As `enqueueCommand`, in one statement; they are sent in this order. */
+export async function enqueueCommands(transaction: Transaction, commands: readonly TemporalCommand[]): Promise<void> {
+  if (commands.length === 0) return;
   await transaction.query(
-    `WITH command AS (INSERT INTO outbox (kind, subject, payload) VALUES ($1, $2, $3) RETURNING id)
-     SELECT pg_notify('fettle_outbox', '') FROM command`,
-    [command.kind, command.subject, JSON.stringify(command.payload)],
+    `WITH command AS (
+       INSERT INTO outbox (kind, subject, payload)
+       SELECT c.kind, c.subject, c.payload
+       FROM unnest($1::text[], $2::text[], $3::jsonb[]) WITH ORDINALITY AS c (kind, subject, payload, n) ORDER BY c.n RETURNING id)
+     SELECT pg_notify('fettle_outbox', '') FROM (SELECT count(*) FROM command) AS written`,
+    [
+      commands.map(({ kind }) => kind),
+      commands.map(({ subject }) => subject),
+      commands.map(({ payload }) => JSON.stringify(payload)),
+    ],
   );
 }
 

@@ -1,5 +1,6 @@
 import {
   versionKey,
+  type DecidingBaseline,
   type FirstSeen,
   type HostPackages,
   type PackageManager,
@@ -36,6 +37,22 @@ export async function notePatchVersions(transaction: Transaction, space: string,
        ON CONFLICT DO NOTHING`,
       [space, host.manager, JSON.stringify(rows.slice(from, from + BATCH))],
     );
+    // An advisory may come after the package, to hosts of one source and not of another: what is known only becomes more.
+    await transaction.query(
+      `WITH told AS (
+         SELECT v.name, v.architecture, v.version, o."isSecurity", o.severity
+         FROM patch_version v
+         JOIN jsonb_to_recordset($3::jsonb) AS o (name text, architecture text, version text, "isSecurity" boolean, severity text)
+           ON v.name = o.name AND v.architecture = o.architecture AND v.version = o.version
+         WHERE v.space = $1 AND v.manager = $2
+           AND ((o."isSecurity" AND NOT v.is_security) OR (o.severity IS NOT NULL AND v.severity IS NULL))
+         ORDER BY v.name, v.architecture, v.version FOR UPDATE OF v
+       )
+       UPDATE patch_version v SET is_security = v.is_security OR t."isSecurity", severity = COALESCE(v.severity, t.severity)
+       FROM told t WHERE v.space = $1 AND v.manager = $2
+         AND v.name = t.name AND v.architecture = t.architecture AND v.version = t.version`,
+      [space, host.manager, JSON.stringify(rows.slice(from, from + BATCH))],
+    );
   }
 }
 
@@ -65,12 +82,12 @@ export async function savePatchScan(
   await transaction.query(
     // Lists are not read less lately than was known before, and not in the future, whatever the host's clock says.
     `INSERT INTO patch_scan (asset_id, run_id, manager, packages, offers, is_interrupted, reboot, reboot_reasons,
-       has_security_source, lists_read_at, booted_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10::timestamptz > now() THEN now() ELSE $10::timestamptz END, $11)
+       has_security_source, lists_read_at, booted_at, os_release)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10::timestamptz > now() THEN now() ELSE $10::timestamptz END, $11, $12)
      ON CONFLICT (asset_id) DO UPDATE SET run_id = excluded.run_id, manager = excluded.manager, scanned_at = now(),
        packages = excluded.packages, offers = excluded.offers, is_interrupted = excluded.is_interrupted,
        reboot = excluded.reboot, reboot_reasons = excluded.reboot_reasons,
-       has_security_source = excluded.has_security_source, booted_at = excluded.booted_at,
+       has_security_source = excluded.has_security_source, booted_at = excluded.booted_at, os_release = excluded.os_release,
        lists_read_at = GREATEST(patch_scan.lists_read_at, excluded.lists_read_at)`,
     [
       assetId,
@@ -84,6 +101,7 @@ export async function savePatchScan(
       host.hasSecuritySource ?? null,
       host.listsReadAt ?? null,
       host.bootedAt ?? null,
+      host.release ?? null,
     ],
   );
 }
@@ -91,6 +109,8 @@ export async function savePatchScan(
 /** What an installation is to do, kept before it begins. */
 export interface KeptSelection extends PatchSelection {
   readonly manager: PackageManager;
+  /** Null: no baseline selects the asset. Absent: the step's own rules decided. */
+  readonly baseline?: DecidingBaseline | null;
 }
 
 export interface PatchInstallKey {

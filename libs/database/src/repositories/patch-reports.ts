@@ -89,16 +89,16 @@ async function offeredFirstSeen(
        SELECT DISTINCT s.manager, o.value ->> 'name' AS name, o.value ->> 'architecture' AS architecture
        FROM patch_scan s, jsonb_array_elements(s.offers) o WHERE s.asset_id = ANY ($2::uuid[])
      )
-     SELECT v.manager, v.name, v.architecture, v.version, v.is_security AS "isSecurity", v.first_seen_at AS "seenAt"
+     SELECT v.manager, v.name, v.architecture, v.version, v.is_security AS "isSecurity", v.severity, v.first_seen_at AS "seenAt"
      FROM patch_version v JOIN offered USING (manager, name, architecture) WHERE v.space = $1`,
     [space, assetIds],
   );
   const found = new Map<string, Map<string, KnownVersion[]>>();
-  for (const { manager, name, architecture, version, isSecurity, seenAt } of rows) {
+  for (const { manager, name, architecture, ...version } of rows) {
     const ofManager = found.get(manager) ?? new Map<string, KnownVersion[]>();
     const key = `${name}:${architecture}`;
     const ofPackage = ofManager.get(key) ?? [];
-    ofPackage.push({ version, isSecurity, seenAt });
+    ofPackage.push(version);
     found.set(manager, ofManager.set(key, ofPackage));
   }
   return found;

@@ -15,6 +15,8 @@ export interface ClaimRequest extends LaneClaim {
   readonly wave: number;
   /** At most so many targets. */
   readonly limit: number;
+  /** Of the lanes that claim together, this one among them: how many targets each takes, `limit` in all. Absent: this one takes all. */
+  readonly seats?: readonly LaneSeats[] | undefined;
   /** The run is about to end: only what runs detached is claimed, due or not, so that it can be stopped. */
   readonly isEnding?: boolean | undefined;
   /** Of a `finally`: a cancel does not stop it. */
@@ -23,6 +25,29 @@ export interface ClaimRequest extends LaneClaim {
   readonly onlyStopped?: boolean | undefined;
   /** Indexes of steps that are not stopped where they run detached: those of a `finally`. */
   readonly keptSteps?: readonly number[] | undefined;
+}
+
+/** Free slots of a lane. */
+export interface LaneSeats {
+  readonly lane: number;
+  readonly laneEpoch: number;
+  readonly count: number;
+}
+
+/** What is left of the slots of lanes that claim together, once these targets have been claimed. */
+export function seatsLeft(
+  { lane, laneEpoch, limit, seats = [{ lane, laneEpoch, count: limit }] }: ClaimRequest,
+  claimed: readonly ClaimedTarget[],
+): readonly LaneSeats[] {
+  const taken = new Map<number, number>();
+  for (const target of claimed) taken.set(target.lane, (taken.get(target.lane) ?? 0) + 1);
+  return seats.map((seat) => ({ ...seat, count: seat.count - (taken.get(seat.lane) ?? 0) }));
+}
+
+/** Lane and epoch of each free slot, at most so many: the n-th target that is claimed goes to the n-th, and no more are claimed. */
+function seatColumns(seats: readonly LaneSeats[], limit: number): [lanes: number[], epochs: number[]] {
+  const each = seats.flatMap((seat) => Array.from({ length: Math.max(0, seat.count) }, () => seat)).slice(0, limit);
+  return [each.map(({ lane }) => lane), each.map(({ laneEpoch }) => laneEpoch)];
 }
 
 export interface ClaimResult {
@@ -59,17 +84,11 @@ export async function claimTargets(
   if (!isOpen) await stopWaiting(transaction, request.runId);
   if (!isRunning) return { ...base, gate: 'ended', targets: [] };
   // What runs detached is in flight already: to look at it needs no room.
-  const parked = await claimParked(transaction, request, isOpen);
+  const parked = parkedCount === 0 ? [] : await claimParked(transaction, request, isOpen);
   const held = { claimedCount: claimedCount + parked.length, parkedCount: parkedCount - parked.length };
   if (!isOpen) return { ...base, ...held, gate: 'cancelled', targets: parked };
   if (currentStep === null) return { ...base, ...held, gate: 'open', targets: parked };
-  const fresh = await claimFresh(
-    transaction,
-    run,
-    request,
-    { currentStep, ...held, nextDueMs, parkedDueMs },
-    parked.length,
-  );
+  const fresh = await claimFresh(transaction, run, request, { currentStep, ...held, nextDueMs, parkedDueMs }, parked);
   for (const target of fresh.targets) if (target.state === 'pending') moveCount(run.counts, 'pending', 'running');
   return {
     ...base,
@@ -87,14 +106,14 @@ async function claimFresh(
   run: LockedRun,
   request: ClaimRequest,
   progress: Progress & { readonly currentStep: number },
-  taken: number,
+  parked: readonly ClaimedTarget[],
 ): Promise<{ targets: ClaimedTarget[]; nextDueMs: number | null }> {
   const { currentStep } = progress;
   const isStrict = run.isStrict && request.onlyStopped !== true;
   // Only a strict run counts those that wait for another attempt.
   const again = isStrict ? await readWaiting(transaction, request) : { count: 0, nextDueMs: null };
   const room = dispatchRoom({
-    wanted: request.limit - taken,
+    wanted: request.limit - parked.length,
     maxConcurrency: run.maxConcurrency,
     claimed: progress.claimedCount + progress.parkedCount,
     waiting: again.count,
@@ -105,14 +124,19 @@ async function claimFresh(
   let { nextDueMs } = progress;
   if (isStrict && room.first === 0) nextDueMs = sooner(again.nextDueMs, progress.parkedDueMs);
   // What runs detached fills the run: nothing can be done before one of them is looked at.
-  else if (room.all === 0 && request.limit > taken && progress.parkedCount > 0) nextDueMs = progress.parkedDueMs;
+  else if (room.all === 0 && request.limit > parked.length && progress.parkedCount > 0)
+    nextDueMs = progress.parkedDueMs;
   const targets: ClaimedTarget[] = [];
+  const claim = async (limit: number, which: WhichDue): Promise<void> => {
+    const seats = seatsLeft(request, [...parked, ...targets]);
+    targets.push(...(await claimDue(transaction, run, { ...request, limit, seats }, currentStep, which)));
+  };
   if (room.first < room.all) {
-    targets.push(...(await claimDue(transaction, run, request, currentStep, room.all, 'generation > 1')));
+    await claim(room.all, 'generation > 1');
     const left = Math.min(room.first, room.all - targets.length);
-    if (left > 0) targets.push(...(await claimDue(transaction, run, request, currentStep, left, 'generation = 1')));
+    if (left > 0) await claim(left, 'generation = 1');
   } else if (room.all > 0) {
-    targets.push(...(await claimDue(transaction, run, request, currentStep, room.all, 'true')));
+    await claim(room.all, 'true');
   }
   return { targets, nextDueMs };
 }
@@ -132,7 +156,8 @@ async function claimParked(
   if (request.limit === 0) return [];
   const which = stoppedOnly(request);
   const kept = onlyDue ? [] : (request.keptSteps ?? []);
-  const { runId, lane, laneEpoch, wave, limit, firstStep, lastStep } = request;
+  const { runId, wave, limit, firstStep, lastStep } = request;
+  const [lanes, epochs] = seatColumns(seatsLeft(request, []), limit);
   return updateTargets(
     transaction,
     `WITH due AS (
@@ -140,23 +165,26 @@ async function claimParked(
        WHERE run_id = $1 AND is_parked AND step_index BETWEEN $6 AND $7
          AND ${onlyDue ? 'wave = $4 AND due_at <= clock_timestamp()' : '$4::integer IS NOT NULL'} AND ${which}
          AND step_index <> ALL ($8)
-       ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED)
-     UPDATE run_target t SET lane = $2, lane_epoch = $3, is_parked = false
-     FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
+       ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED),
+     seated AS (SELECT asset_id, state, row_number() OVER () AS seat FROM due)
+     UPDATE run_target t SET lane = ($2::integer[])[due.seat], lane_epoch = ($3::integer[])[due.seat], is_parked = false
+     FROM seated due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
      RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
-       true AS was_parked`,
-    [runId, lane, laneEpoch, wave, limit, firstStep, lastStep, kept],
+       true AS was_parked, t.lane, t.lane_epoch`,
+    [runId, lanes, epochs, wave, lanes.length, firstStep, lastStep, kept],
   );
 }
+
+type WhichDue = 'generation > 1' | 'generation = 1' | 'true';
 
 async function claimDue(
   transaction: Transaction,
   run: LockedRun,
   request: ClaimRequest,
   currentStep: number,
-  limit: number,
-  which: 'generation > 1' | 'generation = 1' | 'true',
+  which: WhichDue,
 ): Promise<ClaimedTarget[]> {
+  const [lanes, epochs] = seatColumns(seatsLeft(request, []), request.limit);
   // The furthest first: whoever has begun is done before others begin.
   const [from, to] = isFree(run, request) ? [request.lastStep, request.firstStep] : [currentStep, currentStep];
   return updateTargets(
@@ -168,13 +196,15 @@ async function claimDue(
          WHERE run_id = $1 AND wave = $4 AND state IN ('pending', 'running') AND step_index = step.index AND lane IS NULL
            AND NOT is_parked AND due_at <= clock_timestamp() AND ${which} AND ${stoppedOnly(request)}
          ORDER BY due_at, asset_id LIMIT $7 FOR UPDATE SKIP LOCKED) AS one
-       LIMIT $7)
+       LIMIT $7),
+     seated AS (SELECT asset_id, state, row_number() OVER () AS seat FROM due)
      UPDATE run_target t
-     SET lane = $2, lane_epoch = $3, state = 'running', started_at = coalesce(started_at, clock_timestamp())
-     FROM due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
+     SET lane = ($2::integer[])[due.seat], lane_epoch = ($3::integer[])[due.seat], state = 'running',
+       started_at = coalesce(started_at, clock_timestamp())
+     FROM seated due WHERE t.run_id = $1 AND t.asset_id = due.asset_id
      RETURNING t.asset_id, t.asset_name, due.state, t.step_index, t.generation, t.outputs, t.failing, t.error,
-       t.closed IS NOT NULL AS was_closed`,
-    [request.runId, request.lane, request.laneEpoch, request.wave, from, to, limit],
+       t.closed IS NOT NULL AS was_closed, t.lane, t.lane_epoch`,
+    [request.runId, lanes, epochs, request.wave, from, to, lanes.length],
   );
 }
 

@@ -3,7 +3,7 @@ import { updateRows } from '../update-rows.js';
 import type { StoredClosure } from './calendars.js';
 import { appendEntries, lockRun, moveCount, saveLockedRun, type LockedRun } from './run-entries.js';
 import type { ClaimRequest } from './run-claims.js';
-import type { ClaimedTarget, LaneClaim } from './run-lanes.js';
+import type { ClaimedTarget } from './run-lanes.js';
 
 /** How a run stands to calendars, as it stands in its row. */
 export interface StoredRunCalendar {
@@ -51,19 +51,21 @@ export interface ClosedTarget extends StoredClosure {
 export async function postponeClosed(
   transaction: Transaction,
   run: LockedRun,
-  claim: LaneClaim,
   targets: readonly ClosedTarget[],
 ): Promise<void> {
-  await dropReservations(transaction, claim.runId, targets);
-  const rows = targets.map(({ target: { assetId, state }, lookAgainAt, calendar, reason, nextOpenAt }) => ({
-    asset_id: assetId,
-    state,
+  await dropReservations(transaction, run.id, targets);
+  const rows = targets.map(({ target, lookAgainAt, calendar, reason, nextOpenAt }) => ({
+    asset_id: target.assetId,
+    state: target.state,
+    lane: target.lane,
+    lane_epoch: target.laneEpoch,
     again: lookAgainAt,
     closed: { calendar, reason, nextOpenAt },
   }));
   const told: { asset_id: string }[] = await transaction.query(
     `WITH back AS (
-       SELECT b.* FROM jsonb_to_recordset($4::jsonb) AS b (asset_id uuid, state text, again timestamptz, closed jsonb)),
+       SELECT b.* FROM jsonb_to_recordset($2::jsonb)
+         AS b (asset_id uuid, state text, lane integer, lane_epoch integer, again timestamptz, closed jsonb)),
      -- Nobody waits behind it meanwhile: it gets in line anew.
      line AS (
        DELETE FROM asset_lock_wait w USING back WHERE w.run_id = $1 AND w.asset_id = back.asset_id AND back.state = 'pending'),
@@ -74,10 +76,10 @@ export async function postponeClosed(
          -- The clock of whoever asked the calendar may go before that of the database.
          due_at = greatest(back.again, clock_timestamp() + interval '1 second'),
          started_at = CASE back.state WHEN 'pending' THEN NULL ELSE t.started_at END
-       FROM back WHERE t.run_id = $1 AND t.asset_id = back.asset_id AND t.lane = $2 AND t.lane_epoch = $3
+       FROM back WHERE t.run_id = $1 AND t.asset_id = back.asset_id AND t.lane = back.lane AND t.lane_epoch = back.lane_epoch
        RETURNING t.asset_id, t.closed)
      SELECT put.asset_id FROM put JOIN was USING (asset_id) WHERE was.closed IS DISTINCT FROM put.closed`,
-    [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
+    [run.id, JSON.stringify(rows)],
   );
   for (const { target } of targets) if (target.state === 'pending') moveCount(run.counts, 'running', 'pending');
   const news = new Set(told.map((row) => row.asset_id));

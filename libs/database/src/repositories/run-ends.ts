@@ -2,7 +2,6 @@ import { STOPPED, type StepState, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
 import type { StoredError } from '../entities/runs.js';
 import { storableJson } from '../storable-json.js';
-import { updateRows } from '../update-rows.js';
 import { appendEntries, appendLogs, moveCount, type LockedRun, type LogChunk, type NewEntry } from './run-entries.js';
 import type { LaneClaim } from './run-lanes.js';
 import { finallyNotRun } from './run-stop.js';
@@ -41,19 +40,73 @@ export interface AttemptEnd {
       };
 }
 
+/** What one lane says of attempts that it holds. */
+export interface LaneEnds {
+  readonly claim: LaneClaim;
+  readonly ends: readonly AttemptEnd[];
+}
+
 /**
- * Journals the ends of attempts and frees their claims. Ends of attempts that this lane does not hold (any more) are left out.
+ * Journals the ends of attempts and frees their claims, of one lane or of several. Ends of attempts that a lane does not hold (any more)
+ * are left out.
  */
 export async function finishAttempts(
   transaction: Transaction,
   run: LockedRun,
-  claim: LaneClaim,
-  ends: readonly AttemptEnd[],
+  lanes: readonly LaneEnds[],
   logs: readonly LogChunk[],
 ): Promise<void> {
   await appendLogs(transaction, run, logs);
-  if (ends.length === 0) return;
-  const rows = ends.map((end) => ({
+  const rows = lanes.flatMap(({ claim, ends }) => ends.map((end) => endRow(claim, end)));
+  if (rows.length === 0) return;
+  const freed: { asset_id: string; lane: number; has_waiters: boolean }[] = await transaction.query(
+    `WITH ends AS (
+       SELECT * FROM jsonb_to_recordset($2::jsonb) AS e (lane integer, lane_epoch integer, asset_id uuid, step text, step_id text,
+         generation integer, state text, exit_code integer, error jsonb, output jsonb, next text, next_step integer, failing integer,
+         caught_at text, delay_ms float8, target_state text, finally_left jsonb)),
+     freed AS (
+       UPDATE run_target t SET
+         state = e.target_state,
+         step_index = coalesce(e.next_step, t.step_index),
+         generation = CASE e.next WHEN 'advance' THEN 1 WHEN 'retry' THEN t.generation + 1 ELSE t.generation END,
+         due_at = CASE e.next WHEN 'retry' THEN clock_timestamp() + e.delay_ms * interval '1 millisecond' ELSE t.due_at END,
+         outputs = CASE WHEN e.output IS NULL THEN t.outputs ELSE t.outputs || jsonb_build_object(e.step_id, e.output) END,
+         error = CASE WHEN e.state IN ('succeeded', 'skipped') AND e.target_state IN ('succeeded', 'skipped') THEN NULL
+                      WHEN e.caught_at IS NOT NULL THEN e.error || jsonb_build_object('step', e.caught_at)
+                      ELSE coalesce(e.error, t.error) END,
+         failing = CASE e.next WHEN 'advance' THEN e.failing ELSE t.failing END,
+         stopped_at = CASE WHEN e.next = 'advance' AND e.failing & ${STOPPED} <> 0 THEN coalesce(t.stopped_at, e.step) ELSE t.stopped_at END,
+         finally_left = coalesce(e.finally_left, t.finally_left),
+         ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
+         lane = NULL, lane_epoch = NULL
+       FROM ends e
+       WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = e.lane AND t.lane_epoch = e.lane_epoch
+         AND t.generation = e.generation
+       RETURNING t.asset_id, e.lane),
+     journaled AS (
+       UPDATE run_step s SET state = e.state, exit_code = e.exit_code, error = e.error, output = e.output,
+         ended_at = coalesce(s.ended_at, clock_timestamp())
+       FROM ends e JOIN freed ON freed.asset_id = e.asset_id AND freed.lane = e.lane
+       WHERE s.run_id = $1 AND s.asset_id = e.asset_id AND s.step = e.step AND s.phase = 'do' AND s.generation = e.generation)
+     SELECT asset_id, lane, EXISTS (SELECT 1 FROM asset_lock_wait) AS has_waiters FROM freed`,
+    [run.id, JSON.stringify(rows)],
+  );
+  const laneOf = new Map(freed.map((row) => [row.asset_id, row.lane]));
+  const kept = rows.filter((row) => laneOf.get(row.asset_id) === row.lane);
+  await appendEntries(transaction, run, kept.flatMap(entriesOf));
+  for (const row of kept) {
+    if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
+  }
+  const left = kept.filter((row) => row.next === 'end').map((row) => row.asset_id);
+  if (left.length > 0 && freed[0]?.has_waiters === true) await wakeAssetWaiters(transaction, run.id, left);
+}
+
+type EndRow = ReturnType<typeof endRow>;
+
+function endRow({ lane, laneEpoch }: LaneClaim, end: AttemptEnd) {
+  return {
+    lane,
+    lane_epoch: laneEpoch,
     asset_id: end.assetId,
     step: end.step,
     step_id: end.stepId ?? end.step,
@@ -70,37 +123,23 @@ export async function finishAttempts(
     target_state: end.next.kind === 'end' ? end.next.state : 'running',
     carried: end.isCarried === true,
     ...(end.next.kind === 'end' && end.next.finallyLeft !== undefined ? { finally_left: end.next.finallyLeft } : {}),
-  }));
-  const freed = await updateRows<{ asset_id: string }>(
-    transaction,
-    `UPDATE run_target t SET
-       state = e.target_state,
-       step_index = coalesce(e.next_step, t.step_index),
-       generation = CASE e.next WHEN 'advance' THEN 1 WHEN 'retry' THEN t.generation + 1 ELSE t.generation END,
-       due_at = CASE e.next WHEN 'retry' THEN clock_timestamp() + e.delay_ms * interval '1 millisecond' ELSE t.due_at END,
-       outputs = CASE WHEN e.output IS NULL THEN t.outputs ELSE t.outputs || jsonb_build_object(e.step_id, e.output) END,
-       error = CASE WHEN e.state IN ('succeeded', 'skipped') AND e.target_state IN ('succeeded', 'skipped') THEN NULL
-                    WHEN e.caught_at IS NOT NULL THEN e.error || jsonb_build_object('step', e.caught_at)
-                    ELSE coalesce(e.error, t.error) END,
-       failing = CASE e.next WHEN 'advance' THEN e.failing ELSE t.failing END,
-       stopped_at = CASE WHEN e.next = 'advance' AND e.failing & ${STOPPED} <> 0 THEN coalesce(t.stopped_at, e.step) ELSE t.stopped_at END,
-       finally_left = coalesce(e.finally_left, t.finally_left),
-       ended_at = CASE e.next WHEN 'end' THEN clock_timestamp() END,
-       lane = NULL, lane_epoch = NULL
-     FROM jsonb_to_recordset($4::jsonb) AS e (asset_id uuid, step text, step_id text, generation integer, state text, error jsonb,
-       output jsonb, next text, next_step integer, failing integer, caught_at text, delay_ms float8, target_state text, finally_left jsonb)
-     WHERE t.run_id = $1 AND t.asset_id = e.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = e.generation
-     RETURNING t.asset_id`,
-    [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
-  );
-  const accepted = new Set(freed.map((row) => row.asset_id));
-  const kept = rows.filter((row) => accepted.has(row.asset_id));
-  await journalEnds(transaction, run, kept);
-  for (const row of kept) {
-    if (row.next === 'end') moveCount(run.counts, 'running', row.target_state);
-  }
-  const left = kept.filter((row) => row.next === 'end').map((row) => row.asset_id);
-  if (left.length > 0) await wakeAssetWaiters(transaction, run.id, left);
+  };
+}
+
+function entriesOf(row: EndRow): NewEntry[] {
+  const data = {
+    attempt: row.generation,
+    state: row.state,
+    exitCode: row.exit_code,
+    error: row.error,
+    next: row.next,
+    ...(row.carried ? { carried: true } : {}),
+  };
+  const entries: NewEntry[] = [{ kind: 'step-ended', assetId: row.asset_id, step: row.step, data }];
+  if (row.finally_left !== undefined) entries.push(finallyNotRun(row.asset_id, row.target_state, row.finally_left));
+  if (row.next === 'end')
+    entries.push({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.target_state } });
+  return entries;
 }
 
 /**
@@ -112,7 +151,8 @@ export async function hasFinished(
   runId: string,
   written: { readonly ends: readonly AttemptEnd[]; readonly logs: readonly LogChunk[]; readonly lastSeq: number },
 ): Promise<boolean> {
-  const end = written.ends[0];
+  // One that the run has from the run before had ended already.
+  const end = written.ends.find(({ isCarried }) => isCarried !== true);
   if (end) {
     const ended: unknown[] = await transaction.query(
       `SELECT 1 FROM run_step WHERE run_id = $1 AND asset_id = $2 AND step = $3 AND phase = 'do' AND generation = $4
@@ -122,7 +162,8 @@ export async function hasFinished(
     return ended.length > 0;
   }
   const log = written.logs.at(-1);
-  if (!log) return false;
+  // To pass what is known once more does no harm.
+  if (!log) return written.ends.length > 0;
   // A number that went to somebody else instead belongs to another target: no two lanes hold the same.
   const kept: unknown[] = await transaction.query(
     `SELECT 1 FROM run_log WHERE run_id = $1 AND seq = $2 AND asset_id = $3 AND step = $4 AND generation = $5 AND stream = $6
@@ -130,48 +171,4 @@ export async function hasFinished(
     [runId, written.lastSeq, log.assetId, log.step, log.generation, log.stream, log.line],
   );
   return kept.length > 0;
-}
-
-interface EndRow {
-  readonly asset_id: string;
-  readonly step: string;
-  readonly generation: number;
-  readonly state: string;
-  readonly exit_code: number | null;
-  readonly error: StoredError | null;
-  readonly next: string;
-  readonly target_state: string;
-  readonly carried: boolean;
-  readonly finally_left?: readonly string[];
-}
-
-async function journalEnds(transaction: Transaction, run: LockedRun, rows: readonly EndRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  await transaction.query(
-    `UPDATE run_step s SET state = e.state, exit_code = e.exit_code, error = e.error, output = e.output,
-       ended_at = coalesce(s.ended_at, clock_timestamp())
-     FROM jsonb_to_recordset($2::jsonb) AS e (asset_id uuid, step text, generation integer, state text, exit_code integer,
-       error jsonb, output jsonb)
-     -- Named a second time: of a table that has just been filled the planner thinks it small, and would read all steps of the run.
-     WHERE s.run_id = $1 AND s.asset_id = ANY ($3::uuid[])
-       AND s.asset_id = e.asset_id AND s.step = e.step AND s.phase = 'do' AND s.generation = e.generation`,
-    [run.id, JSON.stringify(rows), rows.map((row) => row.asset_id)],
-  );
-  const entries: NewEntry[] = [];
-  for (const row of rows) {
-    const data = {
-      attempt: row.generation,
-      state: row.state,
-      exitCode: row.exit_code,
-      error: row.error,
-      next: row.next,
-      ...(row.carried ? { carried: true } : {}),
-    };
-    entries.push({ kind: 'step-ended', assetId: row.asset_id, step: row.step, data });
-    if (row.finally_left !== undefined)
-      entries.push(finallyNotRun(row.asset_id, row.target_state as TargetState, row.finally_left));
-    if (row.next === 'end')
-      entries.push({ kind: 'target-ended', assetId: row.asset_id, data: { state: row.target_state } });
-  }
-  await appendEntries(transaction, run, entries);
 }

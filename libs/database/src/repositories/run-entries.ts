@@ -1,5 +1,6 @@
 import { FettleError, type RunState, type TargetCounts, type TargetState } from '@fettle/contracts';
 import type { Transaction } from '../data-source.js';
+import { updateRows } from '../update-rows.js';
 
 /** One entry before it has its place in the run. */
 export interface NewEntry {
@@ -30,6 +31,16 @@ export interface LockedRun {
   readonly isClosed: boolean;
   seq: number;
   counts: Record<TargetState, number>;
+  /** Entries that have their numbers and are not written yet: `saveLockedRun` does, in one statement with the number itself. */
+  readonly unwritten: EntryRow[];
+}
+
+interface EntryRow {
+  readonly seq: number;
+  readonly kind: string;
+  readonly asset_id: string | null;
+  readonly step: string | null;
+  readonly data: Readonly<Record<string, unknown>>;
 }
 
 interface LockedRow {
@@ -48,12 +59,19 @@ interface LockedRow {
   readonly counts: Record<TargetState, number>;
 }
 
-/** Locks the run row: every writer of entries goes through here, so sequence numbers have no gaps that fill later. */
-export async function lockRun(transaction: Transaction, runId: string): Promise<LockedRun> {
+/**
+ * Locks the run row: every writer of entries goes through here, so sequence numbers have no gaps that fill later. `row` keeps out all that
+ * changes the row; `key` also all that refers to it, such as a lane that opens.
+ */
+export async function lockRun(
+  transaction: Transaction,
+  runId: string,
+  mode: 'key' | 'row' = 'key',
+): Promise<LockedRun> {
   const rows: LockedRow[] = await transaction.query(
     `SELECT id, state, cancel_requested_at IS NOT NULL AS cancel, max_concurrency, strategy, max_failures, is_strict, wave_mark,
        segment_mark, decision_mark, closed_since IS NOT NULL AS is_closed, seq, counts
-     FROM run WHERE id = $1 FOR UPDATE`,
+     FROM run WHERE id = $1 FOR ${mode === 'key' ? 'UPDATE' : 'NO KEY UPDATE'}`,
     [runId],
   );
   const row = rows[0];
@@ -72,16 +90,43 @@ export async function lockRun(transaction: Transaction, runId: string): Promise<
     isClosed: row.is_closed,
     seq: row.seq,
     counts: { ...row.counts },
+    unwritten: [],
   };
 }
 
-/** Writes back sequence number and counters of a locked run; call it last in the transaction. */
+const insertEntries = `INSERT INTO entry (run_id, seq, at, kind, asset_id, step, data)
+     SELECT $1, e.seq, clock_timestamp(), e.kind, e.asset_id, e.step, e.data
+     FROM jsonb_to_recordset($2::jsonb) AS e (seq bigint, kind text, asset_id uuid, step text, data jsonb)`;
+
+/** What else is to be written into the run's row. */
+export interface RunChange {
+  /** Assignments; their parameters are numbered from $5. */
+  readonly set: string;
+  readonly values: readonly unknown[];
+  /** What to give back of the row. */
+  readonly returning: string;
+}
+
+/** Writes the entries of a locked run, its sequence number and its counters, in one statement; call it last in the transaction. */
 export async function saveLockedRun(transaction: Transaction, run: LockedRun): Promise<void> {
-  await transaction.query(`UPDATE run SET seq = $2, counts = $3 WHERE id = $1`, [
-    run.id,
-    run.seq,
-    JSON.stringify(run.counts),
-  ]);
+  await saveRunWith(transaction, run, { set: '', values: [], returning: '1' });
+}
+
+/** As `saveLockedRun`, with more of the run's row. */
+export async function saveRunWith<Row>(
+  transaction: Transaction,
+  run: LockedRun,
+  { set, values, returning }: RunChange,
+): Promise<Row> {
+  const entries = run.unwritten.splice(0);
+  const rows = await updateRows<Row>(
+    transaction,
+    // One text whether there are entries or not, so that the statement is prepared once.
+    `WITH written AS (${insertEntries})
+     UPDATE run SET seq = $3, counts = $4 ${set === '' ? '' : `, ${set}`} WHERE id = $1 RETURNING ${returning}`,
+    [run.id, JSON.stringify(entries), run.seq, JSON.stringify(run.counts), ...values],
+  );
+  return rows[0]!;
 }
 
 export function moveCount(counts: Record<TargetState, number>, from: TargetState, to: TargetState): void {
@@ -104,26 +149,20 @@ export function emptyCounts(pending = 0): TargetCounts {
   };
 }
 
-/** Appends entries in order, numbered from the locked run. */
+/** Beyond this they are written at once: a run of many targets must not become a parameter of hundreds of megabytes. */
+const MAX_UNWRITTEN = 4000;
+
+/** Appends entries in order, numbered from the locked run; they are written with it, see `saveLockedRun`. */
 export async function appendEntries(
   transaction: Transaction,
   run: LockedRun,
   entries: readonly NewEntry[],
 ): Promise<void> {
-  if (entries.length === 0) return;
-  const rows = entries.map((entry) => ({
-    seq: (run.seq += 1),
-    kind: entry.kind,
-    asset_id: entry.assetId ?? null,
-    step: entry.step ?? null,
-    data: entry.data ?? {},
-  }));
-  await transaction.query(
-    `INSERT INTO entry (run_id, seq, at, kind, asset_id, step, data)
-     SELECT $1, e.seq, clock_timestamp(), e.kind, e.asset_id, e.step, e.data
-     FROM jsonb_to_recordset($2::jsonb) AS e (seq bigint, kind text, asset_id uuid, step text, data jsonb)`,
-    [run.id, JSON.stringify(rows)],
-  );
+  for (const { kind, assetId = null, step = null, data = {} } of entries) {
+    run.unwritten.push({ seq: (run.seq += 1), kind, asset_id: assetId, step, data });
+  }
+  if (run.unwritten.length < MAX_UNWRITTEN) return;
+  await transaction.query(insertEntries, [run.id, JSON.stringify(run.unwritten.splice(0))]);
 }
 
 export interface LogChunk {

@@ -28,6 +28,9 @@ export interface ClaimedTarget {
   readonly error: StoredError | null;
   /** It was put off for a calendar before. */
   readonly wasClosed?: true | undefined;
+  /** The lane that holds it, and its epoch. */
+  readonly lane: number;
+  readonly laneEpoch: number;
 }
 
 export interface LaneClaim {
@@ -45,6 +48,24 @@ export interface Orphan extends ClaimedTarget {
   readonly step: string | null;
   /** What its command runs under: in a resumed run the token of an earlier one, where that attempt is made again; null: no step. */
   readonly token: string | null;
+}
+
+/**
+ * A lane takes its place where nobody has had it, in one statement, which needs no transaction around it and no lock of the run: no claim
+ * of an earlier holder can be under way. Null: somebody has had it, see `openLane`.
+ */
+export async function openFreshLane(
+  database: Transaction,
+  runId: string,
+  lane: number,
+  worker: string,
+): Promise<{ laneEpoch: number } | null> {
+  const opened: { epoch: number }[] = await database.query(
+    `INSERT INTO lane (run_id, number, epoch, worker, opened_at) VALUES ($1, $2, 1, $3, now())
+     ON CONFLICT (run_id, number) DO NOTHING RETURNING epoch`,
+    [runId, lane, worker],
+  );
+  return opened[0] ? { laneEpoch: opened[0].epoch } : null;
 }
 
 /**
@@ -68,7 +89,7 @@ export async function openLane(
   const taken = await updateTargets(
     transaction,
     `UPDATE run_target SET lane_epoch = $3 WHERE run_id = $1 AND lane = $2
-     RETURNING asset_id, asset_name, state, step_index, generation, outputs, failing, error`,
+     RETURNING asset_id, asset_name, state, step_index, generation, outputs, failing, error, lane, lane_epoch`,
     [runId, lane, epoch],
   );
   const started = taken.length > 0 ? await readStarted(transaction, runId, taken) : new Map<string, never>();
@@ -125,6 +146,8 @@ interface TargetRow {
   failing: number;
   error: StoredError | null;
   was_closed?: boolean;
+  lane: number;
+  lane_epoch: number;
 }
 
 /** Updates targets and gives those that changed. */
@@ -145,6 +168,8 @@ export async function updateTargets(
     failing: row.failing,
     error: row.error,
     ...(row.was_closed === true ? { wasClosed: true as const } : {}),
+    lane: row.lane,
+    laneEpoch: row.lane_epoch,
   }));
 }
 
@@ -154,16 +179,31 @@ export async function updateTargets(
  * @throws FettleError `stale-lane` where another worker has taken the lane over
  */
 export async function lockRunForLane(transaction: Transaction, claim: LaneClaim): Promise<LockedRun> {
-  const run = await lockRun(transaction, claim.runId);
+  const { run, held } = await lockRunForLanes(transaction, claim.runId, [claim]);
+  if (held.has(claim)) return run;
+  throw staleLane(claim);
+}
+
+/** As `lockRunForLane` for several lanes; gives those that still hold their epochs. */
+export async function lockRunForLanes<Claim extends LaneClaim>(
+  transaction: Transaction,
+  runId: string,
+  claims: readonly Claim[],
+): Promise<{ readonly run: LockedRun; readonly held: ReadonlySet<Claim> }> {
+  const run = await lockRun(transaction, runId, 'row');
   // A statement of its own, after the lock: it must see an epoch that was raised while this turn waited.
-  const rows: unknown[] = await transaction.query(
-    `SELECT 1 FROM lane WHERE run_id = $1 AND number = $2 AND epoch = $3`,
-    [claim.runId, claim.lane, claim.laneEpoch],
+  const rows: { number: number; epoch: number }[] = await transaction.query(
+    `SELECT number, epoch FROM lane WHERE run_id = $1 AND number = ANY ($2)`,
+    [runId, claims.map(({ lane }) => lane)],
   );
-  if (rows.length > 0) return run;
-  throw new FettleError({
+  const epochs = new Map(rows.map(({ number, epoch }) => [number, epoch]));
+  return { run, held: new Set(claims.filter(({ lane, laneEpoch }) => epochs.get(lane) === laneEpoch)) };
+}
+
+export function staleLane({ runId, lane }: LaneClaim): FettleError {
+  return new FettleError({
     code: 'stale-lane',
-    message: `Lane ${claim.lane} of run ${claim.runId} was taken over by another worker.`,
+    message: `Lane ${lane} of run ${runId} was taken over by another worker.`,
   });
 }
 

@@ -49,43 +49,43 @@ export interface NewContinuation {
 
 /** The run row, queued and without targets. */
 export async function insertRun(transaction: Transaction, run: NewRun): Promise<void> {
+  await insertRuns(transaction, [run]);
+}
+
+/** The rows of runs, queued and without targets, in one statement. */
+export async function insertRuns(transaction: Transaction, runs: readonly NewRun[]): Promise<void> {
+  if (runs.length === 0) return;
   await transaction.query(
     `INSERT INTO run (id, space, runbook, version_id, version, state, workflow_id, inputs, selector, target_set_digest, target_count,
        undetermined_count, max_concurrency, counts, idempotency_key, request_digest, requested_by, schedule_id, fire_at, reason,
        deadline_at, parent_run_id, parent_path, depth, closure, continues, continued_how, memo, has_undo, undoes)
-     VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, '', 0, 0, $9, $10, $11, $12, $13, $14, $15, $16,
-       clock_timestamp() + $17 * interval '1 millisecond', $18, $19, $20, $21, $22, $23, $24, $25,
+     SELECT r.id, r.space, r.runbook, r."versionId", r.version, 'queued', r."workflowId", r.inputs, r.selector, '', 0,
+       0, r."maxConcurrency", $2::jsonb, r."idempotencyKey", r."requestDigest", r."requestedBy", r."scheduleId", r."fireAt", r.reason,
+       clock_timestamp() + r."timeoutMs" * interval '1 millisecond', r."parentRunId", r."parentPath", r.depth, r.closure,
+       r."continuesRun", r."continuedHow", r.memo, r."hasUndo",
        -- A run above it may undo all of it.
-       CASE WHEN $26 <> 'nothing' AND EXISTS (SELECT 1 FROM run p WHERE p.id = $18 AND p.undoes <> 'nothing') THEN 'all' ELSE $26 END)`,
-    [
-      run.id,
-      run.space,
-      run.runbook,
-      run.versionId,
-      run.version,
-      run.workflowId,
-      JSON.stringify(run.inputs),
-      run.selector,
-      run.maxConcurrency,
-      JSON.stringify(emptyCounts()),
-      run.idempotencyKey,
-      run.requestDigest,
-      run.requestedBy,
-      run.scheduleId,
-      run.fireAt,
-      run.reason,
-      run.timeoutMs,
-      run.parent?.runId ?? null,
-      run.parent?.path ?? null,
-      run.parent === undefined ? 0 : run.parent.depth + 1,
-      run.closure === null || run.closure === undefined ? null : JSON.stringify(run.closure),
-      run.continues?.runId ?? null,
-      run.continues?.how ?? null,
-      run.continues?.memo ? JSON.stringify(run.continues.memo) : null,
-      run.rollback.policy !== 'nothing' && run.rollback.hasUndo,
-      run.rollback.policy,
-    ],
+       CASE WHEN r.undoes <> 'nothing' AND EXISTS (SELECT 1 FROM run p WHERE p.id = r."parentRunId" AND p.undoes <> 'nothing')
+         THEN 'all' ELSE r.undoes END
+     FROM jsonb_to_recordset($1::jsonb) AS r (id uuid, space text, runbook text, "versionId" uuid, version text, "workflowId" text,
+       inputs jsonb, selector text, "maxConcurrency" integer, "idempotencyKey" text, "requestDigest" text, "requestedBy" uuid,
+       "scheduleId" uuid, "fireAt" timestamptz, reason text, "timeoutMs" float8, "parentRunId" uuid, "parentPath" text,
+       depth integer, closure jsonb, "continuesRun" uuid, "continuedHow" text, memo jsonb, "hasUndo" boolean, undoes text)`,
+    [JSON.stringify(runs.map(runRow)), JSON.stringify(emptyCounts())],
   );
+}
+
+function runRow({ parent, continues, rollback, ...run }: NewRun) {
+  return {
+    ...run,
+    parentRunId: parent?.runId,
+    parentPath: parent?.path,
+    depth: parent === undefined ? 0 : parent.depth + 1,
+    continuesRun: continues?.runId,
+    continuedHow: continues?.how,
+    memo: continues?.memo,
+    hasUndo: rollback.policy !== 'nothing' && rollback.hasUndo,
+    undoes: rollback.policy,
+  };
 }
 
 /** Resolves the target set once: retired assets are never targets. */

@@ -5,6 +5,8 @@ import type { JournaledEffect, LaneClaim } from './run-lanes.js';
 /** An attempt that is about to begin, or to be taken up again. */
 export interface AttemptStart {
   readonly assetId: string;
+  /** Of the lane that makes it. */
+  readonly laneEpoch: number;
   readonly step: string;
   readonly generation: number;
   readonly token: string;
@@ -44,18 +46,20 @@ interface StartedRow {
 export async function journalStarted(
   transaction: Transaction,
   run: LockedRun,
-  claim: LaneClaim,
   starts: readonly AttemptStart[],
 ): Promise<Map<string, StartedAttempt>> {
   if (starts.length === 0) return new Map();
-  const rows = starts.map(({ assetId, isParked, ...start }) => ({ asset_id: assetId, is_parked: isParked, ...start }));
+  const rows = starts.map(({ assetId, laneEpoch, isParked, ...start }) => ({
+    ...{ asset_id: assetId, lane_epoch: laneEpoch, is_parked: isParked },
+    ...start,
+  }));
   // A claim that takes up an attempt finds its row there: same generation, same token. What was decided when a command was
   // begun stands for as long as it may run.
   const started: StartedRow[] = await transaction.query(
     `INSERT INTO run_step (run_id, asset_id, step, phase, generation, lane_epoch, token, effect, detached, place, state, started_at)
-     SELECT $1, s.asset_id, s.step, 'do', s.generation, $2, s.token, s.effect, s.detached, s.place, 'started', clock_timestamp()
-     FROM jsonb_to_recordset($3::jsonb)
-       AS s (asset_id uuid, step text, generation integer, token text, effect text, detached boolean, place text)
+     SELECT $1, s.asset_id, s.step, 'do', s.generation, s.lane_epoch, s.token, s.effect, s.detached, s.place, 'started', clock_timestamp()
+     FROM jsonb_to_recordset($2::jsonb)
+       AS s (asset_id uuid, lane_epoch integer, step text, generation integer, token text, effect text, detached boolean, place text)
      ON CONFLICT (run_id, asset_id, step, phase, generation) DO UPDATE
        SET lane_epoch = excluded.lane_epoch, fence = run_step.fence + 1,
          effect = CASE WHEN run_step.detached THEN run_step.effect ELSE excluded.effect END,
@@ -64,7 +68,7 @@ export async function journalStarted(
      WHERE run_step.state = 'started'
      RETURNING asset_id, fence, place, detached, effect,
        (extract(epoch FROM clock_timestamp() - started_at) * 1000)::float8 AS elapsed_ms`,
-    [run.id, claim.laneEpoch, JSON.stringify(rows)],
+    [run.id, JSON.stringify(rows)],
   );
   await appendEntries(
     transaction,
@@ -97,17 +101,22 @@ export interface ParkedAttempt {
 /** Lets go of claims whose command runs detached; nothing is journaled, the attempt has not ended. */
 export async function parkAttempts(
   transaction: Transaction,
-  claim: LaneClaim,
-  parked: readonly ParkedAttempt[],
+  runId: string,
+  lanes: readonly { readonly claim: LaneClaim; readonly parked: readonly ParkedAttempt[] }[],
 ): Promise<void> {
-  if (parked.length === 0) return;
-  const rows = parked.map(({ assetId, generation, delayMs }) => ({ asset_id: assetId, generation, delay_ms: delayMs }));
+  const rows = lanes.flatMap(({ claim: { lane, laneEpoch }, parked }) =>
+    parked.map(({ assetId, generation, delayMs }) => ({
+      ...{ lane, lane_epoch: laneEpoch, asset_id: assetId, generation, delay_ms: delayMs },
+    })),
+  );
+  if (rows.length === 0) return;
   await transaction.query(
     `UPDATE run_target t SET lane = NULL, lane_epoch = NULL, is_parked = true,
        due_at = clock_timestamp() + p.delay_ms * interval '1 millisecond'
-     FROM jsonb_to_recordset($4::jsonb) AS p (asset_id uuid, generation integer, delay_ms float8)
-     WHERE t.run_id = $1 AND t.asset_id = p.asset_id AND t.lane = $2 AND t.lane_epoch = $3 AND t.generation = p.generation`,
-    [claim.runId, claim.lane, claim.laneEpoch, JSON.stringify(rows)],
+     FROM jsonb_to_recordset($2::jsonb)
+       AS p (lane integer, lane_epoch integer, asset_id uuid, generation integer, delay_ms float8)
+     WHERE t.run_id = $1 AND t.asset_id = p.asset_id AND t.lane = p.lane AND t.lane_epoch = p.lane_epoch AND t.generation = p.generation`,
+    [runId, JSON.stringify(rows)],
   );
 }
 

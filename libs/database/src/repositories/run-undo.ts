@@ -26,6 +26,8 @@ export interface DoneStep {
   /** As the journal calls it. */
   readonly path: string;
   readonly state: StepState;
+  /** When that attempt was begun, also in a run that this one takes up. */
+  readonly startedAt: Date | null;
   readonly outputs: Readonly<Record<string, unknown>>;
   readonly error: StoredError | null;
   /** Something of its target could not be undone, or nobody knows of a later step: what was done before that stays. */
@@ -56,6 +58,7 @@ export async function readDoneSteps(
     asset_name: string;
     step: string;
     state: StepState;
+    started_at: Date | null;
     outputs: Record<string, unknown>;
     error: StoredError | null;
     is_incomplete: boolean;
@@ -63,12 +66,12 @@ export async function readDoneSteps(
     undo_state: StepState | null;
     undo_effect: JournaledEffect | null;
   }[] = await transaction.query(
-    `SELECT t.asset_id, t.asset_name, done.step, done.state, t.outputs, t.error,
+    `SELECT t.asset_id, t.asset_name, done.step, done.state, done.started_at, t.outputs, t.error,
        coalesce(t.rollback = 'incomplete' OR above.rollback = 'incomplete' OR above.state = 'unknown', false) OR ${unknownElsewhere} AS is_incomplete, undo.generation AS undo_generation,
        undo.state AS undo_state, undo.effect AS undo_effect
      FROM run_target t
      CROSS JOIN LATERAL (
-       SELECT DISTINCT ON (s.step) s.step, s.state, s.resolution FROM run_step s
+       SELECT DISTINCT ON (s.step) s.step, s.state, s.started_at, s.resolution FROM run_step s
        WHERE s.run_id = t.run_id AND s.asset_id = t.asset_id AND s.phase = 'do' AND s.step = ANY ($2) AND s.effect <> 'none'
          AND s.state IN ('started', 'succeeded', 'failed', 'cancelled', 'unknown')
        ORDER BY s.step, s.generation DESC) AS done
@@ -87,6 +90,7 @@ export async function readDoneSteps(
     assetName: row.asset_name,
     path: row.step,
     state: row.state,
+    startedAt: row.started_at,
     outputs: row.outputs,
     error: row.error,
     isRollbackIncomplete: row.is_incomplete,

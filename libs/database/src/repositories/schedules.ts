@@ -32,12 +32,12 @@ export interface StoredSchedule {
   readonly readAt: Date;
 }
 
-const columns = `s.id, s.space, s.name, s.created_by AS "createdBy", s.watermark, s.next_at AS "nextAt",
+export const scheduleColumns = `s.id, s.space, s.name, s.created_by AS "createdBy", s.watermark, s.next_at AS "nextAt",
   s.paused_at AS "pausedAt", s.paused_by AS "pausedBy", s.pause_reason AS "pauseReason",
   s.quarantine_reason AS "quarantineReason", s.paused_until AS "pausedUntil", s.failures_from AS "failuresFrom",
   s.counted_from AS "countedFrom", s.placed_until AS "placedUntil", s.wake_id AS "wakeId", s.waiting, v.parsed AS document, v.digest AS version,
   clock_timestamp() AS "readAt"`;
-const source = `schedule s JOIN document d ON d.id = s.id JOIN document_version v ON v.id = d.current_version_id`;
+export const scheduleSource = `schedule s JOIN document d ON d.id = s.id JOIN document_version v ON v.id = d.current_version_id`;
 
 /** Makes the row of a schedule; of one that exists only the owner changes, and from when on failures pause it. */
 export async function saveScheduleOwner(
@@ -86,7 +86,7 @@ export async function findSchedule(
   options: { readonly lock?: boolean } = {},
 ): Promise<StoredSchedule | null> {
   const rows: StoredSchedule[] = await transaction.query(
-    `SELECT ${columns} FROM ${source} WHERE s.space = $1 AND s.name = $2 ${options.lock ? 'FOR UPDATE OF s' : ''}`,
+    `SELECT ${scheduleColumns} FROM ${scheduleSource} WHERE s.space = $1 AND s.name = $2 ${options.lock ? 'FOR UPDATE OF s' : ''}`,
     [key.space, key.name],
   );
   return rows[0] ?? null;
@@ -97,7 +97,7 @@ export async function listScheduleRows(
   query: { readonly space: string; readonly after: string | null; readonly limit: number },
 ): Promise<StoredSchedule[]> {
   return transaction.query(
-    `SELECT ${columns} FROM ${source} WHERE s.space = $1 AND ($2::text IS NULL OR s.name > $2) ORDER BY s.name LIMIT $3`,
+    `SELECT ${scheduleColumns} FROM ${scheduleSource} WHERE s.space = $1 AND ($2::text IS NULL OR s.name > $2) ORDER BY s.name LIMIT $3`,
     [query.space, query.after, query.limit],
   );
 }

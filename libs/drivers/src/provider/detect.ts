@@ -1,23 +1,30 @@
-import { FettleError, type PackageManager } from '@fettle/contracts';
+import { aptCommands, dnfCommands, FettleError, type PackageManager } from '@fettle/contracts';
 import { aptProvider } from './apt/apt.js';
+import { dnfProvider } from './dnf/dnf.js';
 import type { HostCommands, PackageProvider } from './provider.js';
 
-/** Of a host whose package manager is known already: asks it nothing. @throws FettleError `no-package-manager` */
+const providers = { apt: aptProvider, dnf: dnfProvider } as const satisfies Record<PackageManager, PackageProvider>;
+
+/** Of a host whose package manager is known already: asks it nothing. */
 export function providerOf(manager: PackageManager): PackageProvider {
-  if (manager === 'apt') return aptProvider;
-  throw new FettleError({
-    code: 'no-package-manager',
-    message: `"${manager}" is a package manager that this worker cannot speak to.`,
-    remedy: 'Let a newer worker take the run up.',
-  });
+  return providers[manager];
 }
 
 /** The package manager of a host. @throws FettleError `no-package-manager` */
 export async function detectProvider(commands: HostCommands): Promise<PackageProvider> {
-  if ((await commands.run(['apt-get', '--version'])).exitCode === 0) return aptProvider;
+  const works = async (argv: readonly string[]): Promise<boolean> => (await commands.run(argv)).exitCode === 0;
+  // Each can be installed as a tool on hosts of the other: what rpm knows itself of is its own.
+  if ((await works(aptCommands.version)) && !(await works(dnfCommands.owner))) return aptProvider;
+  const dnf = await commands.run(dnfCommands.version);
+  const [major] = /^\d+/.exec(dnf.stdout) ?? [];
+  if (dnf.exitCode === 0 && major === '4') return dnfProvider;
+  const what =
+    dnf.exitCode === 0
+      ? `its dnf is of another version ("${dnf.stdout.split('\n')[0]?.trim() ?? ''}"), and only dnf 4 is known so far`
+      : 'neither "apt-get --version" nor "dnf --version" works there, and these are the package managers that are known so far';
   throw new FettleError({
     code: 'no-package-manager',
-    message: `${commands.host}: "apt-get --version" does not work there, and apt is the only package manager that is known so far.`,
+    message: `${commands.host}: ${what}.`,
     remedy: 'Leave the host out by the selector of the runbook.',
     detail: { host: commands.host, mayHaveStarted: false },
   });

@@ -1,4 +1,11 @@
-import type { CalendarSpec, Finding, RunbookSpec, ScheduleDocument, ScheduleSpec } from '@fettle/contracts';
+import type {
+  CalendarSpec,
+  Finding,
+  PatchBaselineSpec,
+  RunbookSpec,
+  ScheduleDocument,
+  ScheduleSpec,
+} from '@fettle/contracts';
 import type { JsonPath } from '../json.js';
 import { parseSelector } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
@@ -62,6 +69,7 @@ export function validateDocuments(documents: readonly ParsedDocument[], options:
       validateNotify(document.spec, places, options.actions, findings);
     } else if (document.kind === 'Schedule') validateSchedule(document, parsed, options, seen, findings);
     else if (document.kind === 'Calendar') validateCalendar(document.spec, parsed, options, findings);
+    else if (document.kind === 'PatchBaseline') validateBaseline(document.spec, parsed, findings);
   }
   // A file may be one of several, so findings stay together by file.
   const files = [...new Set(documents.map((parsed) => parsed.file))];
@@ -105,6 +113,12 @@ function validateCalendar(
     checkExpression(at(path, source), findings, check);
   const { assets } = spec;
   if (assets !== undefined) checkExpression(at(['assets'], assets), findings, () => parseSelector(assets));
+}
+
+function validateBaseline({ assets }: PatchBaselineSpec, { places }: ParsedDocument, findings: Finding[]): void {
+  if (assets === undefined) return;
+  const place = { places, path: ['spec', 'assets'], offset: 0, source: assets };
+  checkExpression(place, findings, () => parseSelector(assets));
 }
 
 function validateSchedule(

@@ -14,7 +14,7 @@ export interface JournaledStep {
   readonly holds: boolean | null;
   /** It was undone for certain: it is as if it had not been. */
   readonly isUndone: boolean;
-  /** What a person found of one that is `unknown`; null: nobody has looked. */
+  /** What a person found of one that is `unknown`, or has happened without its output; null: nobody has looked. */
   readonly resolvedAs: 'done' | 'not-done' | null;
   /** The run has it from the one before it. */
   readonly isCarried: boolean;
@@ -175,7 +175,7 @@ class MemoMaker {
 function knownEnd(step: JournaledStep, isPassed: boolean): KnownEnd | null {
   const { state, output, error, holds, isUndone, resolvedAs, isCarried } = step;
   if (isUndone) return null;
-  const isDone = state === 'succeeded' || (state === 'unknown' && resolvedAs === 'done');
+  const isDone = state === 'succeeded' || resolvedAs === 'done';
   if (isDone) return holds === false ? null : { state: 'succeeded', ...(output === null ? {} : { output }) };
   if (state !== 'failed' && !(state === 'unknown' && resolvedAs === null)) return null;
   if (!isPassed && !(isCarried && state === 'failed')) return null;

@@ -1,4 +1,4 @@
-import { calendarSections } from './calendar-descriptions.js';
+import { kindSections } from './kind-descriptions.js';
 
 /** A part of the language whose fields are described together. */
 export interface FieldSection {
@@ -137,7 +137,7 @@ export const fieldSections = {
       limit: 'units in use at once',
     },
   },
-  ...calendarSections,
+  ...kindSections,
   step: {
     title: 'What all steps have',
     intro: 'A step has these fields and exactly one of those that tell what it is.',

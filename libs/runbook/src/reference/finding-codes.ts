@@ -29,7 +29,10 @@ export const findingCodes: Readonly<Record<string, FindingCode>> = {
   'invalid-alias': error('an alias without anchor, or one that contains itself', 'write the value out'),
   'unprintable-character': error('a control character or half of a surrogate pair', 'remove it'),
   'invalid-number': error('not finite, or beyond 2^53', 'put it in quotes'),
-  'unknown-kind': error('no kind of document', '`Runbook`, `Schedule`, `Capacity`, `Calendar` or `Rehearsal`'),
+  'unknown-kind': error(
+    'no kind of document',
+    '`Runbook`, `Schedule`, `Capacity`, `Calendar`, `PatchBaseline` or `Rehearsal`',
+  ),
   'unknown-field': error('a field that does not exist here', 'see the suggestion; nothing is ignored'),
   'missing-field': error('a field that must be there', 'add it'),
   'wrong-type': error('a value of another type; nothing is converted', 'write it as the type that is named'),

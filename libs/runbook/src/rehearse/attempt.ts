@@ -96,6 +96,8 @@ export function outcomeOf(
   },
   variables: Variables,
 ): Outcome {
+  // What looks only, or does no harm twice, may be tried again.
+  const isFinal = !(step.isControl && repeatable.has(prepared.effect));
   if (scripted.takesMs > prepared.timeoutMs) return timedOut(prepared, step.isControl);
   const { state, exitCode, error } = scripted;
   if (state !== 'succeeded') return { state, exitCode, error: error ?? errorOf(state), output: null };
@@ -110,11 +112,11 @@ export function outcomeOf(
     if (sizeBytes <= maxBytes)
       return { state, exitCode, error: null, output: step.isControl ? output : asObject(output), ...holds };
     const message = `the step has ${sizeBytes} bytes of output for later steps, more than ${maxBytes}; declare "outputs"`;
-    return { state: 'failed', exitCode, error: { code: 'output-too-large', message }, output: null, isFinal: true };
+    return { state: 'failed', exitCode, error: { code: 'output-too-large', message }, output: null, isFinal };
   } catch (failure) {
     if (!(failure instanceof FettleError)) throw failure;
     const { code, message } = failure;
-    return { state: 'failed', exitCode, error: { code, message }, output: null, isFinal: true };
+    return { state: 'failed', exitCode, error: { code, message }, output: null, isFinal };
   }
 }
 

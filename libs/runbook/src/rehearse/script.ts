@@ -6,6 +6,8 @@ import type { JsonObject, JsonValue } from '../json.js';
 /** One attempt that is about to begin. */
 export interface ScriptedCall {
   readonly runbook: string;
+  /** Number of the run, as its entries have it. */
+  readonly run: number;
   readonly path: string;
   /** Id of the step that `path` is an instance of. */
   readonly id: string;

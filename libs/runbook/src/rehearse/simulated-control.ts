@@ -18,7 +18,10 @@ import type { SegmentHost } from './simulated-segment.js';
 
 type RunControl = Extract<EngineCommand, { kind: 'run-control' }>;
 
-export type ControlHost = Pick<SegmentHost, 'clock' | 'script' | 'actions' | 'runbook' | 'append' | 'requestCancel'> & {
+export type ControlHost = Pick<
+  SegmentHost,
+  'clock' | 'script' | 'actions' | 'runbook' | 'number' | 'append' | 'requestCancel'
+> & {
   readonly inputs: JsonObject;
 };
 
@@ -68,7 +71,7 @@ export class SimulatedControl {
   }
 
   #execute(isAgain: boolean): void {
-    const { clock, actions, script, runbook, inputs } = this.#host;
+    const { clock, actions, script, runbook, number: run, inputs } = this.#host;
     const { uses, input, outputs, timeoutMs, condition, phase = 'do' } = this.#command;
     const path = this.#step;
     const id = stepIdOf(path);
@@ -82,7 +85,7 @@ export class SimulatedControl {
     const { effect } = prepared;
     this.#effect = effect;
     const attempt = this.#generation;
-    const subject = { runbook, path, id, phase, target: null, attempt, uses } as const;
+    const subject = { runbook, run, path, id, phase, target: null, attempt, uses } as const;
     const call = { ...subject, input: prepared.input, effect, variables };
     const scripted = script.attempt(call);
     const strikesMs = faultAfterMs(scripted, bounded);
@@ -111,7 +114,8 @@ export class SimulatedControl {
     const data = { attempt: this.#generation, state, error: stored };
     this.#host.append({ kind: `${this.#word}-ended`, step: this.#step, data });
     const tried = this.#generation - this.#command.generation + 1;
-    const delayMs = state === 'failed' && !this.#isCancelled ? delayOf(retry, tried) : null;
+    const mayRetry = state === 'failed' && outcome.isFinal !== true && !this.#isCancelled;
+    const delayMs = mayRetry ? delayOf(retry, tried) : null;
     if (delayMs !== null) {
       this.#abandon = this.#host.clock.after(delayMs, () => {
         this.#generation += 1;

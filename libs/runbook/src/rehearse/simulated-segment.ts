@@ -30,6 +30,8 @@ export interface SegmentHost {
   readonly script: Script;
   readonly actions: ActionRegistry;
   readonly runbook: string;
+  /** Of the run, from 1. */
+  readonly number: number;
   readonly targets: readonly TargetRow[];
   readonly codes: readonly TargetCode[];
   readonly compiled: readonly CompiledStep[];
@@ -176,7 +178,7 @@ export class SimulatedSegment {
 
   /** Decides what an attempt does, journals its start, and lets it take its time. */
   #begin(target: TargetRow, isAgain = false): void {
-    const { clock, codes, compiled, actions, script, runbook } = this.#host;
+    const { clock, codes, compiled, actions, script, runbook, number: run } = this.#host;
     const code = codes[target.stepIndex]!;
     const path = this.#pathOf(code);
     target.state = 'running';
@@ -199,6 +201,7 @@ export class SimulatedSegment {
     const attempt = target.generation;
     const call = {
       runbook,
+      run,
       path,
       id,
       phase: 'do',

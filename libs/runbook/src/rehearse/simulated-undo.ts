@@ -146,7 +146,7 @@ class TargetUndo {
   }
 
   #attempt(done: Done, undo: StepUndo, attempt: number): void {
-    const { clock, script, runbook, actions } = this.#host;
+    const { clock, script, runbook, number: run, actions } = this.#host;
     const target = this.#target;
     const { path, id, step } = done;
     this.#host.append({ kind: 'undo-started', target: target.name, step: path, data: { attempt } });
@@ -170,7 +170,7 @@ class TargetUndo {
       return;
     }
     const { input, effect, timeoutMs } = prepared;
-    const subject = { runbook, path, id, phase: 'undo', target: target.name, attempt } as const;
+    const subject = { runbook, run, path, id, phase: 'undo', target: target.name, attempt } as const;
     const scripted = script.attempt({ ...subject, uses: undo.uses, input, effect, variables });
     const read = { outputs: {}, isControl: false };
     clock.after(Math.min(scripted.takesMs, timeoutMs), () => end(outcomeOf(scripted, prepared, read, variables)));

@@ -38,8 +38,8 @@ export function calendarNote({ kind, asset, data }: Entry): string | null {
   }
 }
 
-/** How a run stands to calendars. */
-export function calendarFields(calendar: RunCalendar | undefined): [string, string][] {
+/** How a run stands to calendars; `closed`: what one of its targets waits for. */
+export function calendarFields(calendar: RunCalendar | undefined, closed?: ClosedBy): [string, string][] {
   if (calendar === undefined) return [];
   const { named, override, closedSince, waiting, onClose } = calendar;
   const fields: [string, string][] = [];
@@ -47,7 +47,10 @@ export function calendarFields(calendar: RunCalendar | undefined): [string, stri
   if (names.length > 0)
     fields.push(['calendars', `${names.join(', ')}${onClose === 'park' ? ' (parks on close)' : ''}`]);
   if (override !== null) fields.push(['overridden', `calendars, by ${override.by}: ${override.reason}`]);
-  if (waiting > 0) fields.push(['waiting', `${plural(waiting, 'target')} for a calendar to open`]);
+  if (waiting > 0) {
+    const what = closed === undefined ? 'a calendar to open' : closedText(closed);
+    fields.push(['waiting', `${plural(waiting, 'target')} for ${what}`]);
+  }
   if (closedSince !== null) fields.push(['closed since', `${closedSince}; its timeout stands still`]);
   return fields;
 }

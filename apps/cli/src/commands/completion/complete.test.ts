@@ -24,7 +24,13 @@ describe('completion', () => {
     expect(candidates('run', 'start', '--idem')).toEqual(['--idempotency-key']);
     expect(candidates('run', 'list', '-o', '')).toEqual(['table', 'json', 'yaml']);
     expect(candidates('run', 'list', '--state', 'f')).toEqual(['failed']);
-    expect(candidates('document', 'show', '')).toEqual(['Runbook', 'Schedule', 'Capacity', 'Calendar']);
+    expect(candidates('document', 'show', '')).toEqual([
+      'Runbook',
+      'Schedule',
+      'Capacity',
+      'Calendar',
+      'PatchBaseline',
+    ]);
     expect(candidates('')).not.toContain('__complete');
   });
 

@@ -6,6 +6,7 @@ const asset = (name: string, more: Partial<AssetPatches> = {}): AssetPatches => 
   asset: name,
   labels: {},
   compliance: 'compliant',
+  baseline: null,
   scannedAt: null,
   manager: 'apt',
   counts: noPatchCounts(),
@@ -14,15 +15,22 @@ const asset = (name: string, more: Partial<AssetPatches> = {}): AssetPatches => 
   open: [],
   ...more,
 });
-const open = { state: 'missing' as const, installed: '1', isSecurity: true, isHeld: false, exposedDays: 3 };
+const open = {
+  state: 'missing' as const,
+  installed: '1',
+  isSecurity: true,
+  severity: 'Low',
+  isHeld: false,
+  exposedDays: 3,
+};
 
 describe('reports of patches as files', () => {
   it('CSV quotes what would break a line, and has a line for each asset at least', () => {
     const text = patchCsv([asset('a'), asset('b', { open: [{ ...open, name: 'x', wanted: '1,"2"' }] })]);
     expect(text.split('\r\n')).toEqual([
-      'asset,compliance,scannedAt,exposedDays,reboot,package,state,installed,wanted,security,held,packageExposedDays',
-      'a,compliant,,,unknown,,,,,,,',
-      'b,compliant,,,unknown,x,missing,1,"1,""2""",true,false,3',
+      'asset,compliance,baseline,scannedAt,exposedDays,reboot,package,state,installed,wanted,security,held,packageExposedDays,severity',
+      'a,compliant,,,,unknown,,,,,,,,',
+      'b,compliant,,,,unknown,x,missing,1,"1,""2""",true,false,3,Low',
       '',
     ]);
   });

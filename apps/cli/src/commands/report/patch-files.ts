@@ -3,6 +3,7 @@ import type { AssetPatches } from '@fettle/contracts';
 const columns = [
   'asset',
   'compliance',
+  'baseline',
   'scannedAt',
   'exposedDays',
   'reboot',
@@ -13,18 +14,19 @@ const columns = [
   'security',
   'held',
   'packageExposedDays',
+  'severity',
 ] as const;
 
 type Cell = string | number | boolean | null;
 
 /** A line for each package that is open, and one for an asset without. */
 function lines(assets: readonly AssetPatches[]): Cell[][] {
-  return assets.flatMap(({ asset, compliance, scannedAt, exposedDays, reboot, open }) => {
-    const head = [asset, compliance, scannedAt, exposedDays, reboot];
-    if (open.length === 0) return [[...head, null, null, null, null, null, null, null]];
+  return assets.flatMap(({ asset, compliance, baseline, scannedAt, exposedDays, reboot, open }) => {
+    const head = [asset, compliance, baseline?.name ?? null, scannedAt, exposedDays, reboot];
+    if (open.length === 0) return [[...head, null, null, null, null, null, null, null, null]];
     return open.map((one) => [
       ...head,
-      ...[one.name, one.state, one.installed, one.wanted, one.isSecurity, one.isHeld, one.exposedDays],
+      ...[one.name, one.state, one.installed, one.wanted, one.isSecurity, one.isHeld, one.exposedDays, one.severity],
     ]);
   });
 }
@@ -64,7 +66,7 @@ export function patchHtml(assets: readonly AssetPatches[], at: Date): string {
   ].join('\n');
 }
 
-export interface LabelCounts {
+export interface PatchCounts {
   readonly value: string;
   readonly assets: number;
   readonly compliant: number;
@@ -76,10 +78,15 @@ export interface LabelCounts {
 }
 
 /** What assets with the same value of a label come to; those without it stand under an empty one. */
-export function countsByLabel(assets: readonly AssetPatches[], label: string): LabelCounts[] {
+export function countsByLabel(assets: readonly AssetPatches[], label: string): PatchCounts[] {
+  return countsBy(assets, ({ labels }) => labels[label] ?? '');
+}
+
+/** What assets with the same value come to, by value. */
+export function countsBy(assets: readonly AssetPatches[], valueOf: (asset: AssetPatches) => string): PatchCounts[] {
   const groups = new Map<string, AssetPatches[]>();
   for (const one of assets) {
-    const value = one.labels[label] ?? '';
+    const value = valueOf(one);
     groups.set(value, [...(groups.get(value) ?? []), one]);
   }
   return [...groups].sort().map(([value, members]) => {

@@ -118,7 +118,7 @@ export function runFields(output: Output, run: RunDetail): string {
       ['targets', targetsText(run)],
       ...wavesFields(run),
       ...capacityFields(run),
-      ...calendarFields(run.calendar),
+      ...calendarFields(run.calendar, run.targets.find(({ closed }) => closed !== undefined)?.closed),
       [
         'undetermined',
         run.undeterminedCount === 0 ? null : `${run.undeterminedCount} assets: the selector was neither true nor false`,

@@ -209,6 +209,12 @@ function timingOf({ when }: CrontabJob): Timing {
       }
     : { note: [] };
   if (!isBoth) return { cron: when, ...wild };
+  if ([dayOfMonth, dayOfWeek].some((field) => /[L#]|\dW/i.test(field))) {
+    throw new FettleError({
+      code: 'invalid-schedule',
+      message: `"${when}": cron(8) knows no L, W or #, and with them here either of the two day fields would do; write the schedule by hand`,
+    });
+  }
   const weekdays = ['SU', 'MO', 'TU', 'WE', 'TH', 'FR', 'SA'];
   const parts = [
     'FREQ=DAILY',

@@ -251,6 +251,8 @@ describe('a crontab', () => {
       fc.string({ unit: 'binary', maxLength: 40 }),
       fc.constantFrom('', '  # x', '\t'),
     );
+    const [special] = imported('* * L * */5 true\n0 3 LW * */2 true\n0 3 */2 * 1#2 true\n', false).lines;
+    expect(special).toMatchObject({ became: 'not imported', notes: [expect.stringContaining('no L, W or #')] });
     fc.assert(
       fc.property(fc.array(line, { maxLength: 12 }), fc.boolean(), (written, isSystem) => {
         const text = `${written.join('\n')}\n`;

@@ -1,5 +1,6 @@
 import { osFacts } from '../catalogue.js';
 import type { Machine } from '../machine.js';
+import { askForReboot, dpkgItself, indexTargets, requested, stampLists } from './apt-look.js';
 import {
   apply,
   installed,
@@ -39,6 +40,7 @@ const apt: DemoCommand = async (args, context, { machine, user }) => {
   const [verb = 'help', ...names] = args.filter((argument) => !options.includes(argument));
   if (verb === 'list') return done(0, aptList(machine, args));
   if (verb === 'help' || options.includes('--version')) return done(0, 'apt 2.6.1 (amd64)\n');
+  if (verb === 'indextargets') return done(0, indexTargets(machine));
   const simulated = options.some((option) => ['-s', '--simulate', '--dry-run', '--just-print'].includes(option));
   if (
     ![
@@ -63,12 +65,15 @@ const apt: DemoCommand = async (args, context, { machine, user }) => {
     );
   if (verb === 'clean' || verb === 'check') return done(0);
   if (verb === 'update') {
+    await stampLists(machine);
     return done(
       0,
       `Hit:1 http://mirror.${machine.profile.site}.example.net stable InRelease\nReading package lists...\nBuilding dependency tree...\n${upgradable(machine).length} packages can be upgraded. Run 'apt list --upgradable' to see them.\n`,
     );
   }
-  const change = plan(machine, verb, verb === 'autoremove' ? [] : names);
+  const bare = requested(machine, verb === 'autoremove' ? [] : names);
+  if ('error' in bare) return done(100, 'Reading package lists...\n', bare.error);
+  const change = plan(machine, verb, bare);
   if (typeof change === 'string')
     return done(100, 'Reading package lists...\n', `E: Unable to locate package ${change}\n`);
   const held = upgradable(machine).filter(([, state]) => state.held).length;
@@ -93,6 +98,7 @@ const apt: DemoCommand = async (args, context, { machine, user }) => {
     const waitMs = timeout === undefined ? 0 : Number(timeout) < 0 ? maxWaitMs : Number(timeout) * 1000;
     if (!(await withLock(machine, waitMs, context.signal, () => apply(machine, 'apt', change, context.signal))))
       return done(100, '', lockText);
+    await askForReboot(machine, change.upgrade);
   }
   return done(0, `${[...summary, ...steps].join('\n')}\n`);
 };
@@ -100,6 +106,8 @@ const apt: DemoCommand = async (args, context, { machine, user }) => {
 const aptMark: DemoCommand = (args, _context, { machine, user }) => {
   if (osFacts[machine.profile.os].packageManager !== 'apt') return notManager('apt-mark');
   const [verb, ...names] = args;
+  // Nothing on a demo host was installed for something else.
+  if (verb === 'showauto' || verb === 'auto') return Promise.resolve(done(0));
   if (verb === 'showhold')
     return Promise.resolve(
       done(
@@ -139,8 +147,10 @@ function dpkgFormat(format: string, [name, state]: Entry): string {
     'binary:Package': name,
     Version: state.version,
     Architecture: 'amd64',
-    Status: 'install ok installed',
+    Status: `${state.held ? 'hold' : 'install'} ok installed`,
+    'db:Status-Want': state.held ? 'hold' : 'install',
     'db:Status-Status': 'installed',
+    'db:Status-Eflag': 'ok',
     'db:Status-Abbrev': 'ii ',
   };
   return unescape(format.replaceAll(/\$\{([A-Za-z:-]+)(?:;(-?\d+))?\}/g, (_, field: string, width: string | undefined) => {
@@ -186,10 +196,15 @@ const dpkgQuery: DemoCommand = (args, _context, { machine }) => {
   return Promise.resolve(done(0, rows.map((row) => dpkgFormat(format ?? '${Package}\\t${Version}\\n', row)).join('')));
 };
 
+const dpkg: DemoCommand = (args, context, shell) => {
+  const said = osFacts[shell.machine.profile.os].packageManager === 'apt' ? dpkgItself(shell.machine, args) : null;
+  return said === null ? dpkgQuery(args, context, shell) : Promise.resolve(done(0, said));
+};
+
 export const aptCommands: Readonly<Record<string, DemoCommand>> = {
   apt,
   'apt-get': apt,
   'apt-mark': aptMark,
-  dpkg: dpkgQuery,
+  dpkg,
   'dpkg-query': dpkgQuery,
 };

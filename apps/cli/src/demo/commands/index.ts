@@ -1,4 +1,5 @@
 import { aptCommands } from './apt.js';
+import { aptLookCommands } from './apt-look.js';
 import { dnfCommands } from './dnf.js';
 import { fileCommands } from './files.js';
 import { hardwareCommands } from './hardware.js';
@@ -14,6 +15,7 @@ export const demoCommands: Readonly<Record<string, DemoCommand>> = {
   ...hardwareCommands,
   ...serviceCommands,
   ...aptCommands,
+  ...aptLookCommands,
   ...dnfCommands,
   ...fileCommands,
 };

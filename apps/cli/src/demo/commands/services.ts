@@ -148,6 +148,12 @@ function show(service: ServiceState, args: readonly string[]): string {
   return names.map((name) => `${onlyValue ? '' : `${name}=`}${all[name] ?? ''}\n`).join('');
 }
 
+/** The file of a unit, as `systemctl cat` shows it. */
+function unitText(unit: string, description: string): string {
+  const program = unit.replace(/\.[a-z]+$/, '');
+  return `# /lib/systemd/system/${unit}\n[Unit]\nDescription=${description}\n\n[Service]\nExecStart=/usr/sbin/${program}\n\n[Install]\nWantedBy=multi-user.target\n`;
+}
+
 const systemctl: DemoCommand = (args, _context, shell) => {
   const { machine, user } = shell;
   const operands = args.filter(
@@ -193,6 +199,10 @@ const systemctl: DemoCommand = (args, _context, shell) => {
         ? `Unit ${unknown} could not be found.\n`
         : `Failed to ${verb} ${unknown}: Unit ${unknown} not found.\n`,
     );
+  }
+  if (verb === 'cat') {
+    const texts = units.map((unit, index) => unitText(unit, services[index]?.description ?? ''));
+    return result(0, texts.join('\n'));
   }
   if (verb === 'is-enabled') return result(first?.enabled ? 0 : 1, first?.enabled ? 'enabled\n' : 'disabled\n');
   const found = units.flatMap((unit, index): [string, ServiceState][] =>

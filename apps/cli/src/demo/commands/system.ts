@@ -136,6 +136,12 @@ const df: DemoCommand = (args, _context, { machine }) => {
 
 const reboot: DemoCommand = (_args, _context, shell) => shell.reboot();
 
+/** shutdown(8): a host that has gone down for good could not be brought back. */
+const shutdown: DemoCommand = (args, _context, shell) =>
+  args.includes('-r')
+    ? shell.reboot()
+    : Promise.resolve(done(1, '', 'shutdown: a demo host can only be rebooted (-r)\n'));
+
 const kill: DemoCommand = (args, _context, { machine }) => {
   let signal = 'TERM';
   const rest = [...args];
@@ -178,6 +184,7 @@ export const systemCommands: Readonly<Record<string, DemoCommand>> = {
   hostname,
   df,
   reboot,
+  shutdown,
   kill,
   id,
   whoami,

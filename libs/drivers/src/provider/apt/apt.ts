@@ -10,23 +10,28 @@ import {
   type PackageOffers,
   type SelectedUpdate,
 } from '@fettle/contracts';
+import { parseLockHolders } from '../parse-locks.js';
 import {
   lastWords,
   managerFailure,
+  must,
   type HostCommands,
   type PackageActivity,
   type PackageProvider,
   type SimulatedInstall,
 } from '../provider.js';
+import { AptInstallReport } from './install-report.js';
 import { APT_INSTALL_SCRIPT } from './install-script.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
-import { parseLockHolders } from './parse-locks.js';
+import { parseInstalls } from './parse-installs.js';
 import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
 import { readAges } from './read-ages.js';
 import { readReboot } from './read-reboot.js';
 
 /** Names in one call: with their quotes they stay below what one argument of a shell may hold (128 KiB). */
 const NAMES_A_CALL = 800;
+/** Files that apt and dpkg lock while they change packages or their lists. */
+const LOCK_FILES = /^\/var\/(?:lib\/dpkg\/lock(?:-frontend)?|lib\/apt\/lists\/lock|cache\/apt\/archives\/lock)$/;
 const LOCK_PAUSE_MS = 2_000;
 
 const LOCKED =
@@ -46,7 +51,7 @@ export const aptProvider: PackageProvider = {
     const command = how === 'downgrade' ? aptDowngrade(waitSeconds) : aptInstall(waitSeconds);
     const install = [...command, ...updates.map(packageArgument)];
     const argv = ['/bin/sh', '-s', '--', String(waitSeconds), ...install];
-    return { argv, stdin: Buffer.from(APT_INSTALL_SCRIPT), shown: install };
+    return { argv, stdin: Buffer.from(APT_INSTALL_SCRIPT), shown: install, newReport: () => new AptInstallReport() };
   },
 };
 
@@ -75,14 +80,6 @@ async function refresh(commands: HostCommands, lockWaitMs: number): Promise<void
     isNoted = true;
     await commands.sleep(LOCK_PAUSE_MS);
   }
-}
-
-/** Standard output of a command that has to succeed. */
-async function must(commands: HostCommands, argv: readonly string[]): Promise<string> {
-  const end = await commands.run(argv);
-  if (end.exitCode === 0) return end.stdout;
-  const remedy = 'Run the command on the host and mend what it complains of.';
-  throw managerFailure(commands.host, argv, end, 'package-manager-failed', remedy);
 }
 
 async function read(commands: HostCommands): Promise<HostPackages> {
@@ -115,7 +112,7 @@ async function isCutOff(commands: HostCommands, packages: readonly HostPackage[]
 
 async function activity(commands: HostCommands): Promise<PackageActivity> {
   const packages = parseDpkgPackages(await must(commands, aptCommands.installed));
-  const holders = parseLockHolders(await must(commands, aptCommands.locks));
+  const holders = parseLockHolders(await must(commands, aptCommands.locks), LOCK_FILES);
   return { holders, isInterrupted: await isCutOff(commands, packages) };
 }
 
@@ -131,12 +128,17 @@ async function simulate(
 ): Promise<SimulatedInstall> {
   const command = how === 'downgrade' ? aptSimulateDowngrade : aptSimulate;
   const end = await commands.run([...command, ...updates.map(packageArgument)]);
-  const touched = [...end.stdout.matchAll(/^Inst (\S+) /gm)].map((match) =>
-    (match[1] ?? '').replace(/:[a-z0-9]+$/, ''),
+  const installs = parseInstalls(end.stdout);
+  const touched = [...new Set(installs.map(({ name }) => name))];
+  const versions = new Map(
+    installs.map(({ name, architecture, version }) => [
+      architecture === '' ? name : `${name}:${architecture}`,
+      version,
+    ]),
   );
   const removed = [...end.stdout.matchAll(/^Remv (\S+) /gm)].map((match) => match[1] ?? '');
-  if (removed.length > 0) return { touched, refusal: `it would remove ${removed.join(', ')}` };
-  return { touched, refusal: end.exitCode === 0 ? null : simulationWords(end.stdout, lastWords(end)) };
+  if (removed.length > 0) return { touched, versions, refusal: `it would remove ${removed.join(', ')}` };
+  return { touched, versions, refusal: end.exitCode === 0 ? null : simulationWords(end.stdout, lastWords(end)) };
 }
 
 /** What apt says of dependencies stands on standard output, after this line. */

@@ -1,21 +1,30 @@
+import { keep, MAX_KEPT, OutputLines } from '../output-lines.js';
+import type { InstallReport } from '../provider.js';
+
+const LOCKED = /Could not get lock|locked by another process|Unable to (?:acquire the dpkg|lock)/;
+const UNREACHED = /Failed to fetch|Unable to fetch|Could not resolve/;
+
 /** What the output of the installation tells beside the log: errors of dpkg by package, and what needrestart found. */
-export class AptInstallReport {
+export class AptInstallReport implements InstallReport {
   /** What dpkg said of packages that it could not process. */
   readonly errors = new Map<string, string>();
-  /** Lines of apt's own errors. */
+  /** dpkg counts nothing as installed of which a script failed. */
+  readonly warnings = new Map<string, string>();
+  readonly keptFiles: string[] = [];
   readonly complaints: string[] = [];
-  /** Services that run with files that are no longer there. */
   readonly services: string[] = [];
   isRepaired = false;
-  readonly #rests = { stdout: '', stderr: '' };
+  readonly #lines = new OutputLines((line) => this.#line(line));
   #failing: string | undefined;
+  #configurationFile: string | undefined;
 
-  /** Takes the output as it comes, in any pieces. */
   add(stream: 'stdout' | 'stderr', text: string): void {
-    // What is written over itself on a terminal is a line each.
-    const lines = (this.#rests[stream] + text).split(/[\r\n]/);
-    this.#rests[stream] = (lines.pop() ?? '').slice(-MAX_LINE_CHARACTERS);
-    for (const line of lines) this.#line(line.slice(0, MAX_LINE_CHARACTERS));
+    this.#lines.add(stream, text);
+  }
+
+  get trouble(): InstallReport['trouble'] {
+    const said = this.complaints.join(' ');
+    return LOCKED.test(said) ? 'locked' : UNREACHED.test(said) ? 'unreached' : null;
   }
 
   #line(line: string): void {
@@ -29,6 +38,17 @@ export class AptInstallReport {
     else if (/(?:^|\s)E: /.test(line)) keep(this.complaints, line.replace(/^(?:.*\s)?E: /, ''));
     else if (line.startsWith('fettle: NEEDRESTART-SVC: ')) keep(this.services, line.slice(25).trim());
     else if (line.startsWith('fettle: repaired ')) this.isRepaired = true;
+    else this.#configuration(line);
+  }
+
+  /** `Configuration file '/etc/app.conf'`, and some lines later what became of it. */
+  #configuration(line: string): void {
+    const file = /^Configuration file '(\/.+)'$/.exec(line)?.[1];
+    if (file !== undefined) this.#configurationFile = file;
+    else if (line.startsWith(' ==> Keeping old config file') && this.#configurationFile !== undefined) {
+      keep(this.keptFiles, `${this.#configurationFile}.dpkg-dist`);
+      this.#configurationFile = undefined;
+    }
   }
 
   #begin(subject: string): void {
@@ -38,11 +58,4 @@ export class AptInstallReport {
     this.errors.set(name, 'dpkg could not process it');
     this.#failing = name;
   }
-}
-
-const MAX_LINE_CHARACTERS = 2_000;
-const MAX_KEPT = 200;
-
-function keep(lines: string[], line: string): void {
-  if (lines.length < MAX_KEPT) lines.push(line);
 }

@@ -35,7 +35,7 @@ while [ "$left" -gt 0 ] && lslocks -r -n -o PATH 2>/dev/null | grep -qxF /var/ca
   left=$((left - 2))
 done
 automatic=$(apt-mark showauto 2>/dev/null)
-"$@" </dev/null
+command "$@" </dev/null
 code=$?
 echo "fettle: ended $code"
 if [ -n "$automatic" ]; then

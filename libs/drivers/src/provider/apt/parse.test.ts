@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { AptInstallReport } from './install-report.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
+import { parseInstalls } from './parse-installs.js';
 import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
 import { bootedAt, latestOf } from './read-ages.js';
 import { kernelStatus } from './read-reboot.js';
@@ -39,6 +40,22 @@ gone:
 `;
 
 describe('what apt and dpkg say', () => {
+  it('tells of a simulation each package in its architecture', () => {
+    const said = [
+      'Inst lib:i386 [1.0] (2.0 Debian:12/stable, Debian-Security:12/stable-security [i386])',
+      'Inst lib [1.0] (1:1.9~rc1-1 Debian:12/stable [amd64]) []',
+      'Inst data (3.0 localhost [all])',
+      'Inst odd',
+      'Conf data (3.0 localhost [all])',
+    ].join('\n');
+    expect(parseInstalls(said)).toEqual([
+      { name: 'lib', architecture: 'i386', version: '2.0' },
+      { name: 'lib', architecture: 'amd64', version: '1:1.9~rc1-1' },
+      { name: 'data', architecture: 'all', version: '3.0' },
+      { name: 'odd', architecture: '', version: '' },
+    ]);
+  });
+
   it('knows the archives of security updates of Debian and Ubuntu', () => {
     expect([...parseSecuritySources(sources.join('\n'))]).toEqual(sources.slice(1).map((line) => line.split('\t')[0]));
   });
