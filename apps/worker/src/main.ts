@@ -3,6 +3,7 @@ import { parseConfig, WORKER_DRAIN_MS, WORKER_STOP_MS } from '@fettle/config';
 import { errorForLog } from '@fettle/contracts';
 import { pino } from 'pino';
 import { startWorker, type RunningWorker } from './start-worker.js';
+import { keepNoPromiseStacks } from './workflow-threads.js';
 
 const config = parseConfig(process.env);
 const logger = pino(
@@ -10,6 +11,7 @@ const logger = pino(
   process.stderr,
 );
 let stopping = false;
+keepNoPromiseStacks();
 
 try {
   const worker = await startWorker(config, logger);

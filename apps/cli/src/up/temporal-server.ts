@@ -29,6 +29,13 @@ export const TEMPORAL_STOP: readonly EndStep[] = [
 /** A wave of schedules due in the same second must not wait behind the default of 30 starts a second. */
 const DYNAMIC_CONFIG = ['worker.schedulerNamespaceStartWorkflowRPS=1000'];
 
+/**
+ * By default SQLite keeps what it is about to overwrite in a second file that it makes and deletes for each transaction. With a
+ * write-ahead log a commit is one write and one sync, and what was committed survives a power cut as before
+ * (https://www.sqlite.org/wal.html; `full` is what syncs each commit).
+ */
+const PRAGMAS = ['journal_mode=wal', 'synchronous=full'];
+
 export function temporalChild(options: TemporalOptions): ChildSpec {
   const { binary, databaseFile, port, namespace } = options;
   return {
@@ -38,6 +45,7 @@ export function temporalChild(options: TemporalOptions): ChildSpec {
       ...['server', 'start-dev', '--ip', LOOPBACK, '--port', String(port), '--headless', '--log-level', 'error'],
       ...['--namespace', namespace, '--disable-config-file', '--disable-config-env'],
       ...(databaseFile === undefined ? [] : ['--db-filename', databaseFile]),
+      ...(databaseFile === undefined ? [] : PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma])),
       ...[...DYNAMIC_CONFIG, ...(options.dynamicConfig ?? [])].flatMap((value) => ['--dynamic-config-value', value]),
     ],
     env: temporalEnvironment(),

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { BackgroundTask } from './run-loop.js';
 
 const BATCH = 200;
-const CONCURRENT_CALLS = 20;
+const CONCURRENT_CALLS = 100;
 const CLEAN_UP_EVERY_ROUNDS = 10_000;
 
 /**
