@@ -3,7 +3,7 @@ import { connectTemporal, type TemporalClient } from '@fettle/temporal';
 import { TestStack, type WorkerProcess } from '../support/stack.js';
 import { testTemporal } from '../support/temporal.js';
 
-describe('the start of a run', () => {
+describe('a run in Temporal', () => {
   let stack: TestStack;
   let temporal: TemporalClient;
   let worker: WorkerProcess;
@@ -20,11 +20,18 @@ describe('the start of a run', () => {
     await stack?.close();
   });
 
-  it('is answered with its first workflow task by Temporal, which finds no worker for it', async () => {
+  it('has its start answered with its first workflow task by Temporal, which finds no worker for it', async () => {
     const { id } = await stack.start('nothing');
     expect(await stack.ended(id)).toMatchObject({ state: 'succeeded' });
     const history = await temporal.client.workflow.getHandle(`run-${id}`).fetchHistory();
     const started = history.events?.[0]?.workflowExecutionStartedEventAttributes;
     expect(started).toMatchObject({ eagerExecutionAccepted: true });
+  });
+
+  it('keeps no stack trace of each promise, and says so', async () => {
+    const { id } = await stack.start('nothing');
+    await stack.ended(id);
+    const query = temporal.client.workflow.getHandle(`run-${id}`).query('__stack_trace');
+    await expect(query).rejects.toThrow('stack traces are not enabled');
   });
 });

@@ -45,7 +45,8 @@ import { WorkerModule } from './worker.module.js';
 const MAX_ACTIVITIES = 100;
 const MAX_LOCAL_ACTIVITIES = 100;
 const MAX_WORKFLOW_TASKS = 100;
-const MAX_CACHED_WORKFLOWS = 500;
+/** Each open run of them takes some 0.2 MB; what is evicted is replayed when it goes on. */
+const MAX_CACHED_WORKFLOWS = 2000;
 const TEMPORAL_PATIENCE_MS = 60_000;
 
 export interface RunningWorker {

@@ -1,4 +1,5 @@
-// Loaded with `--import` in the threads of workflows, before the SDK: a hook that it sets on promises there is not called.
-import v8 from 'node:v8';
+// Loaded with `--import` in the threads of workflows, before the SDK sets its hooks there. The hook on promises of `AsyncLocalStorage`,
+// by which the SDK knows the cancellation scope, is another one and stays.
+import { globalHandlers } from '@temporalio/worker/lib/workflow/vm-shared.js';
 
-v8.promiseHooks.createHook = () => () => undefined;
+Object.assign(globalHandlers, { setPromiseHook: () => undefined });
