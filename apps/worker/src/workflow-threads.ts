@@ -13,7 +13,10 @@ export function keepNoPromiseStacks(): void {
   worker.Worker = class extends Worker {
     constructor(file: string | URL, options: WorkerOptions = {}) {
       const isForWorkflows = WORKFLOW_THREAD.test(String(file));
-      super(file, isForWorkflows ? { ...options, execArgv: [...(options.execArgv ?? []), '--import', PRELOAD.href] } : options);
+      super(
+        file,
+        isForWorkflows ? { ...options, execArgv: [...(options.execArgv ?? []), '--import', PRELOAD.href] } : options,
+      );
     }
   };
 }
