@@ -1,18 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actionContracts } from '@fettle/activities/contracts';
-import { parseDocuments, validateDocuments } from '@fettle/runbook/source';
 import { PatchHost } from '../support/patch-host.js';
 import { readyMade } from '../support/ready-made.js';
 import { ended } from '../support/ready-made-hosts.js';
 
 const PATIENCE_MS = 300_000;
-const guide = readFileSync(fileURLToPath(new URL('../../docs/how-to/patch-hosts.md', import.meta.url)), 'utf8');
-const examples = [...guide.matchAll(/^```yaml\n(apiVersion:[\s\S]*?)^```$/gm)].map(([, text = '']) => text);
 
-describe('patching by ready-made runbook and guide', () => {
+describe('patching by ready-made runbook', () => {
   let host: PatchHost;
 
   beforeAll(async () => {
@@ -90,36 +84,6 @@ describe('patching by ready-made runbook and guide', () => {
       const mended = await host.stack.ended((await host.stack.start('patch-fleet', { inputs })).id, PATIENCE_MS);
       expect(ended(mended)).toMatchObject({ state: 'succeeded', steps: { install: 'succeeded' } });
       expect(await hooks()).toEqual(['leave', 'snapshot', 'health well?', 'join now']);
-    },
-    PATIENCE_MS,
-  );
-
-  it(
-    'the guide: what stands there is valid, and does what it says',
-    async () => {
-      expect(examples).toHaveLength(3);
-      for (const text of examples) {
-        const { documents, findings } = parseDocuments(text, { file: 'patch-hosts.md' });
-        expect([...findings, ...validateDocuments(documents, { actions: actionContracts })]).toEqual([]);
-        const document = documents[0]?.document;
-        if (document?.kind !== 'Runbook') throw new Error('the guide has something else than runbooks');
-        const { spec } = documents[0]?.value as { spec: Record<string, unknown> };
-        await host.stack.addRunbook(document.metadata.name, spec);
-      }
-      const go = async (runbook: string) =>
-        ended(await host.stack.ended((await host.stack.start(runbook)).id, PATIENCE_MS));
-      expect(await go('scan-patches')).toMatchObject({ state: 'succeeded' });
-      await host.repository.add('security', { name: 'app', version: '3.0' }, { name: 'other', version: '3.0' });
-      expect(await go('scan-patches')).toMatchObject({ state: 'succeeded' });
-      expect(await go('install-security-updates')).toMatchObject({ state: 'succeeded' });
-      expect(await host.root.version('app')).toBe('2.0');
-      await host.stack.dataSource.query(
-        `UPDATE patch_version SET first_seen_at = now() - interval '3 days' WHERE name = 'app'`,
-      );
-      expect(await go('install-security-updates')).toMatchObject({ state: 'succeeded' });
-      expect(await host.root.version('app')).toBe('3.0');
-      expect(await host.root.version('other')).not.toBe('3.0');
-      expect(await go('reboot-where-needed')).toMatchObject({ state: 'succeeded', steps: { reboot: 'succeeded' } });
     },
     PATIENCE_MS,
   );

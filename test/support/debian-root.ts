@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ensureDebianPackages } from './debian-packages.js';
 import { freePort } from './free-port.js';
+import type { NetworkNamespace } from './network-namespace.js';
 
 const run = promisify(execFile);
 const SUITE = 'bookworm';
@@ -40,7 +41,11 @@ export interface RootOptions {
   readonly user?: 'root' | 'ops';
   /** Debian's packages that are in there beside those that each root has. */
   readonly packages?: readonly string[];
+  /** Its network, where sshd has the port that it has everywhere; without, it shares this machine's. */
+  readonly network?: Pick<NetworkNamespace, 'name' | 'address'>;
 }
+
+const SSH_PORT = 22;
 
 /** Folder of a root that is ready to be copied: made once on a machine (about a minute), whoever comes first. */
 async function baseRoot(included: readonly string[]): Promise<string> {
@@ -88,10 +93,11 @@ export class DebianRoot {
     readonly root: string,
     readonly port: number,
     readonly account: { readonly user: string; readonly privateKey: string },
+    private readonly network: RootOptions['network'],
   ) {}
 
   /** Only root may: it mounts. Always `stop()` it. */
-  static async start({ user = 'ops', packages = [] }: RootOptions = {}): Promise<DebianRoot> {
+  static async start({ user = 'ops', packages = [], network }: RootOptions = {}): Promise<DebianRoot> {
     if (process.getuid?.() !== 0)
       throw new Error('Tests with a Debian of their own mount file systems: run them as root.');
     const base = await baseRoot([...INCLUDED, ...packages]);
@@ -101,14 +107,16 @@ export class DebianRoot {
     await run('cp', ['-a', '--reflink=auto', base, root]);
     const key = join(directory, 'key');
     await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', key]);
-    const made = new DebianRoot(directory, root, await freePort(), { user, privateKey: await readFile(key, 'utf8') });
+    const account = { user, privateKey: await readFile(key, 'utf8') };
+    const port = network === undefined ? await freePort() : SSH_PORT;
+    const made = new DebianRoot(directory, root, port, account, network);
     await made.#prepare(`${key}.pub`);
     await made.boot();
     return made;
   }
 
   address(host: number): string {
-    return `127.2.0.${host + 1}`;
+    return this.network?.address ?? `127.2.0.${host + 1}`;
   }
 
   async hostKeys(): Promise<string[]> {
@@ -184,9 +192,13 @@ export class DebianRoot {
     await writeFile(file, `${bootId ?? ''}\n`);
     this.#log = '';
     const sshd = ['/usr/sbin/sshd', '-D', '-e', '-p', String(this.port)];
+    // Each of them executes the next one in its place.
+    const net = this.network === undefined ? [] : ['nsenter', `--net=/run/netns/${this.network.name}`];
+    const [command = '', ...before] = [...net, 'unshare'];
     const child = spawn(
-      'unshare',
+      command,
       [
+        ...before,
         '--mount',
         '--pid',
         '--fork',
@@ -233,12 +245,15 @@ export class DebianRoot {
   }
 
   async #prepare(publicKey: string): Promise<void> {
+    // Keys of its own, not those of the root that it is a copy of.
+    for (const type of ['rsa', 'ecdsa', 'ed25519'])
+      for (const end of ['', '.pub']) await rm(this.path(`etc/ssh/ssh_host_${type}_key${end}`), { force: true });
     await run('ssh-keygen', ['-A', '-f', this.root]);
     const settings = ['ListenAddress 0.0.0.0', 'UsePAM no', 'StrictModes no', 'UseDNS no', 'PasswordAuthentication no'];
     const more = ['MaxStartups 1000', 'MaxSessions 200', 'PermitRootLogin prohibit-password', 'PidFile none'];
     await this.write(
       'etc/ssh/sshd_config',
-      [...settings, ...more, 'AuthorizedKeysFile /etc/ssh/test-keys', ''].join('\n'),
+      [...settings, ...more, 'AuthorizedKeysFile /etc/ssh/test-keys .ssh/authorized_keys', ''].join('\n'),
     );
     await cp(publicKey, this.path('etc/ssh/test-keys'));
     await run('chroot', [this.root, 'useradd', '--create-home', '--shell', '/bin/sh', '--password', '*', 'ops']);
