@@ -81,6 +81,42 @@ spec:
     expect((await following).exitCode).toBe(0);
   }, 90_000);
 
+  it('keeps with the run who decided, when and why', async () => {
+    const ask = async (): Promise<Approval> => {
+      const { id: runId } = await cli.json<RunSummary>('run', 'start', 'asks');
+      let approval = await open(runId);
+      for (let tries = 0; approval === undefined && tries < 200; tries += 1) approval = await open(runId);
+      return approval;
+    };
+    const decide = async (verb: 'approve' | 'reject', reason: string): Promise<Approval> => {
+      const approval = await ask();
+      const before = await cli.json<RunDetail>('run', 'show', approval.runId);
+      expect([before.approvals?.length, before.endedApprovals]).toEqual([1, undefined]);
+      expect((await cli.fettle(['approval', verb, approval.id, '--reason', reason], as('bob'))).exitCode).toBe(0);
+      await cli.fettle(['run', 'follow', approval.runId]);
+      return approval;
+    };
+    const approved = await decide('approve', 'looked at');
+    const run = await cli.json<RunDetail>('run', 'show', approved.runId);
+    expect([run.state, run.approvals]).toEqual(['succeeded', undefined]);
+    expect(run.endedApprovals).toMatchObject([
+      {
+        id: approved.id,
+        state: 'approved',
+        decisions: [{ principal: 'bob', decision: 'approve', reason: 'looked at' }],
+      },
+    ]);
+    const { at } = run.endedApprovals![0]!.decisions[0]!;
+    const shown = await cli.fettle(['run', 'show', approved.runId]);
+    expect(shown.stdout).toMatch(/^state +approved\nasked +Shall it be\?\nstep +ask\napproved +1 of 1 by bob$/m);
+    expect(shown.stdout).toContain(`yes       bob at ${at}: looked at\n`);
+
+    const rejected = await decide('reject', 'not today');
+    const refused = await cli.fettle(['run', 'show', rejected.runId]);
+    expect(refused.stdout).toMatch(/^state +rejected$/m);
+    expect(refused.stdout).toMatch(/^no +bob at 2\S+Z: not today$/m);
+  }, 90_000);
+
   it('lists what is mine, and shows what drifted', async () => {
     const { id: runId } = await cli.json<RunSummary>('run', 'start', 'asks');
     let approval = await open(runId);

@@ -219,6 +219,8 @@ export const runDetailSchema = runSummarySchema.extend({
   controlSteps: z.array(runStepSchema),
   /** What it asks people for now, those that it called included; absent: nothing. */
   approvals: z.array(approvalSchema).optional(),
+  /** What it has asked before, in the same way: who decided, when and why; the last 100, oldest first. Absent: nothing. */
+  endedApprovals: z.array(approvalSchema).optional(),
   /** First page of targets by name; `targetsNext` continues it at `/runs/:id/targets`. */
   targets: z.array(runTargetSchema),
   targetsNext: z.string().nullable(),

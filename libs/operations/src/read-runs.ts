@@ -13,6 +13,7 @@ import {
   findRunRow,
   listContinuations,
   listControlStepRows,
+  listEndedApprovals,
   listOpenApprovals,
   listEntryRows,
   listLogRows,
@@ -38,6 +39,8 @@ import { requireRunInScope } from './select-targets.js';
 const FIRST_TARGETS = 1000;
 /** Runs below a run that `getRun` gives. */
 const SHOWN_SUB_RUNS = 200;
+/** Approvals that have ended which `getRun` gives. */
+const SHOWN_ENDED_APPROVALS = 100;
 
 function notFound(runId: string): FettleError {
   return notFoundError('run', runId, { remedy: 'See `fettle run list`.' });
@@ -84,6 +87,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
   const capacity = await readRunCapacity(transaction, runId);
   const calendar = await readRunCalendarView(transaction, runId);
   const approvals = row.endedAt === null ? await listOpenApprovals(transaction, runId) : [];
+  const endedApprovals = await listEndedApprovals(transaction, runId, SHOWN_ENDED_APPROVALS);
   const continuedBy = await listContinuations(transaction, runId);
   const subRuns = await listSubRunRows(transaction, runId, SHOWN_SUB_RUNS);
   return {
@@ -102,6 +106,7 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
     ...(continuedBy.length === 0 ? {} : { continuedBy }),
     controlSteps: (await listControlStepRows(transaction, runId)).map(stepView),
     ...(approvals.length > 0 ? { approvals: approvals.map(approvalView) } : {}),
+    ...(endedApprovals.length > 0 ? { endedApprovals: endedApprovals.map(approvalView) } : {}),
     targets: [...targets.items],
     targetsNext: targets.next,
   };

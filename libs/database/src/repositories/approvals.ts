@@ -209,15 +209,31 @@ export async function listApprovalRows(
   );
 }
 
+const below = `WITH RECURSIVE below AS (
+  SELECT id FROM run WHERE id = $1
+  UNION ALL SELECT c.id FROM run c JOIN below b ON c.parent_run_id = b.id)`;
+
 /** What a run and those that it called, however deep, ask for now. */
 export async function listOpenApprovals(transaction: Transaction, runId: string): Promise<ApprovalRow[]> {
   return transaction.query(
-    `WITH RECURSIVE below AS (
-       SELECT id FROM run WHERE id = $1
-       UNION ALL SELECT c.id FROM run c JOIN below b ON c.parent_run_id = b.id)
+    `${below}
      SELECT ${columns} FROM ${source} WHERE a.run_id IN (SELECT id FROM below) AND a.state = 'open' ORDER BY a.id LIMIT 100`,
     [runId],
   );
+}
+
+/** What they have asked before: the last ones, oldest first. */
+export async function listEndedApprovals(
+  transaction: Transaction,
+  runId: string,
+  limit: number,
+): Promise<ApprovalRow[]> {
+  const rows: ApprovalRow[] = await transaction.query(
+    `${below}
+     SELECT ${columns} FROM ${source} WHERE a.run_id IN (SELECT id FROM below) AND a.state <> 'open' ORDER BY a.id DESC LIMIT $2`,
+    [runId, limit],
+  );
+  return rows.reverse();
 }
 
 /**

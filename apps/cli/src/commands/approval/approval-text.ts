@@ -23,6 +23,33 @@ export function progressText({ approvals, quorum, decisions }: Approval): string
   return `${approvals} of ${quorum}${names.length === 0 ? '' : ` by ${names.join(', ')}`}`;
 }
 
+/** One line a decision: `yes  bob at 2026-11-22T08:00:00.000Z: looks right`. */
+function decisionFields({ decisions }: Approval): [string, string][] {
+  return decisions.map(({ principal, decision, reason, at }) => [
+    decision === 'approve' ? 'yes' : 'no',
+    `${principal} at ${at}${reason === null ? '' : `: ${reason}`}`,
+  ]);
+}
+
+function stepText({ step, round }: Approval): string {
+  return round === 1 ? step : `${step} (round ${round})`;
+}
+
+/** Of one that has ended: what was asked, and who decided what. */
+export function endedApprovalFields(approval: Approval, runId: string): [string, string | null][] {
+  return [
+    ['approval', approval.id],
+    ['state', approval.state],
+    ['asked', approval.message],
+    ['step', stepText(approval)],
+    ['run', approval.runId === runId ? null : `${approval.runId} of ${approval.runbook}`],
+    ['approved', progressText(approval)],
+    ...decisionFields(approval),
+    ['ended', approval.endedAt],
+    ['plan', approval.planDigest],
+  ];
+}
+
 /** One line a fact, for `approval show` and `run show`. */
 export function approvalFields(approval: Approval): [string, string | null][] {
   const { escalation, excluded } = approval;
@@ -34,11 +61,12 @@ export function approvalFields(approval: Approval): [string, string | null][] {
     ['approval', approval.id],
     ['state', approval.state],
     ['asks', approval.message],
-    ['step', approval.round === 1 ? approval.step : `${approval.step} (round ${approval.round})`],
+    ['step', stepText(approval)],
     ['may decide', whoText(approval.approvers)],
     ['escalation', escalates],
     ['not', excluded.map(({ why }) => why).join(', ') || null],
     ['approved', progressText(approval)],
+    ...decisionFields(approval),
     ['until', approval.expiresAt],
     ['plan', approval.planDigest],
   ];

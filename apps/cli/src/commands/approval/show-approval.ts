@@ -14,15 +14,10 @@ export async function showApproval(
   const id = requireApprovalId(idText);
   const approval = await session.connect(options).get(`/api/v1/approvals/${id}`, approvalDetailSchema);
   output.data(options.output, approval, () => {
-    const { runId, runbook, space, requestedBy, targetCount, plan, decisions, differences, mayDecide, whyNot } =
-      approval;
+    const { runId, runbook, space, requestedBy, targetCount, plan, differences, mayDecide, whyNot } = approval;
     const head = output.fields([
       ...approvalFields(approval),
       ['run', `${runId} of ${runbook} in ${space}, requested by ${requestedBy}, ${targetCount} targets`],
-      ...decisions.map(({ principal, decision, reason, at }): [string, string] => [
-        decision === 'approve' ? 'yes' : 'no',
-        `${principal} at ${at}${reason === null ? '' : `: ${reason}`}`,
-      ]),
       ['you', mayDecide ? 'may decide' : whyNot],
     ]);
     const drift = differences === null ? '' : `\n${differencesText(differences, output.colours)}`;

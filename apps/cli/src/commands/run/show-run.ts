@@ -4,7 +4,7 @@ import type { Output } from '../../output/output.js';
 import { EXIT } from '../../session/exit-codes.js';
 import { requireRunId } from '../../session/options.js';
 import type { ApiOptions, Session } from '../../session/session.js';
-import { approvalFields } from '../approval/approval-text.js';
+import { approvalFields, endedApprovalFields } from '../approval/approval-text.js';
 import { readWholeRun } from './read-run.js';
 import { showRunAt } from './show-run-at.js';
 import { countsText, resolutionText, runFields, writeTargets } from './run-text.js';
@@ -20,6 +20,8 @@ export async function showRun(
   const run = await readWholeRun(session.connect(options), id);
   output.data(options.output, shown(run), () => runFields(output, run));
   if (options.output !== 'table') return EXIT.ok;
+  for (const approval of run.endedApprovals ?? [])
+    output.stdout.write(`\n${output.fields(endedApprovalFields(approval, run.id))}`);
   for (const approval of run.approvals ?? []) output.stdout.write(`\n${output.fields(approvalFields(approval))}`);
   writeControlSteps(output, run);
   writeSubRuns(output, run);
