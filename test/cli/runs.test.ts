@@ -35,6 +35,20 @@ spec:
   steps: [{id: check, uses: ssh.run, with: {argv: [test, '\${{ asset.name }}', '!=', 'host-000']}}]
 ---
 apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: full}
+spec:
+  targets: asset.name == "host-000" || asset.name == "host-001"
+  steps:
+    - id: attempt
+      try:
+        - id: copy
+          uses: ssh.run
+          with: {argv: [sh, -c, 'echo copying >&2; test "$0" = host-000 && exit; printf "no space\\033[31m left on device\\n\\n" >&2; exit 1', '\${{ asset.name }}']}
+      finally:
+        - {id: tidy, uses: ssh.run, with: {argv: [sh, -c, 'echo tidied >&2']}}
+---
+apiVersion: fettle/v1
 kind: Schedule
 metadata: {name: nightly}
 spec: {runbook: greet, cron: '30 2 * * *', timeZone: Europe/Berlin, inputs: {word: night}}
@@ -105,6 +119,37 @@ describe('runs from the command line', () => {
     const listed = await cli.json<RunSummary[]>('run', 'list', '--runbook', 'greet', '--limit', '1');
     expect(listed.map(({ id }) => id)).toEqual([run.id]);
   }, 60_000);
+
+  it('quotes beside the error what the host wrote last to stderr', async () => {
+    const result = await cli.fettle(['run', 'start', 'full', '--follow']);
+    expect(result.exitCode).toBe(6);
+    const quoted = 'stderr: no space\\x1b[31m left on device';
+    expect(result.stderr).toMatch(/^host-001 failed: .*exit code 1 on host-001\. {2}stderr: no space/m);
+    expect(result.stderr).toContain(`  ${quoted}\n`);
+    expect(result.stdout).toContain(`  ${quoted}`);
+    const id = /Run (\S+) of full/.exec(result.stderr)![1]!;
+    const shown = await cli.fettle(['run', 'show', id]);
+    expect(shown.stdout.split('\n').filter((line) => line.includes('stderr'))).toEqual([
+      expect.stringMatching(/^host-001 +failed .*exit code 1/),
+    ]);
+    expect(shown.stdout).toContain(quoted);
+    // On a terminal, the cell goes on below instead of being cut.
+    const terminal = await cli.fettle(['run', 'show', id], { terminal: true, env: { NO_COLOR: '1' } });
+    expect(terminal.stdout.replace(/\n +/g, ' ')).toContain(quoted);
+    const run = await cli.json<RunDetail>('run', 'show', id);
+    expect(run.targets.map(({ steps }) => steps.map(({ step, lastStderr }) => [step, lastStderr]))).toEqual([
+      [
+        ['copy', undefined],
+        ['tidy', undefined],
+      ],
+      [
+        ['copy', 'no space\u001b[31m left on device'],
+        ['tidy', undefined],
+      ],
+    ]);
+    const log = await cli.fettle(['exec', '--on', 'asset.name == "host-001"', '--follow', '--', 'ls', '/nowhere']);
+    expect([log.exitCode, log.stderr.includes('stderr:')]).toEqual([6, false]);
+  }, 90_000);
 
   it('ends with 7 when the run timed out', async () => {
     const result = await cli.fettle(['run', 'start', 'slow', '--on', 'asset.labels.number == "0"', '--follow']);

@@ -14,7 +14,7 @@ import {
   principalSchema,
 } from './api.js';
 import { documentKinds, type DocumentKind } from './documents.js';
-import { DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
+import { assetNameSchema, DEFAULT_SPACE, idSchema, nameSchema } from './ids.js';
 import { roles } from './states.js';
 
 /** Queries, path parameters and small answers of the control API beside the shapes in `api.ts`. */
@@ -98,7 +98,9 @@ export const auditExportLineSchema = z.discriminatedUnion('type', [
 export type AuditExportLine = z.infer<typeof auditExportLineSchema>;
 
 // ---- runs ----
-export const runTargetsQuerySchema = pageQuerySchema.pick({ limit: true, after: true });
+export const runTargetsQuerySchema = pageQuerySchema
+  .pick({ limit: true, after: true })
+  .extend({ asset: assetNameSchema.optional() });
 export type RunTargetsQuery = z.infer<typeof runTargetsQuerySchema>;
 export type ListRunsQuery = z.infer<typeof listRunsQuerySchema>;
 export type LogsQuery = z.infer<typeof logsQuerySchema>;

@@ -150,6 +150,8 @@ export const runStepSchema = z.object({
   error: errorSchema,
   startedAt: time,
   endedAt: nullableTime,
+  /** At the failed attempt that a target's error is of: the last line in its log of what the host wrote to stderr, at most 200 characters. */
+  lastStderr: z.string().optional(),
   /** The run that made the attempt, where a resumed run has it from there. */
   carriedFrom: idSchema.optional(),
   /** What a person found of an attempt that is `unknown`. */

@@ -55,6 +55,7 @@ export * from './repositories/plan-checks.js';
 export * from './repositories/asset-names.js';
 export * from './repositories/approvals.js';
 export * from './repositories/run-approval-state.js';
+export * from './repositories/run-stderr.js';
 export * from './repositories/run-undo.js';
 export * from './repositories/call-undo.js';
 export * from './repositories/notifications.js';

@@ -31,6 +31,7 @@ import { assetCondition } from './asset-scope.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import type { OperationContext } from './context.js';
 import { readRunCalendarView } from './read-calendars.js';
+import { readLastStderr } from './last-stderr.js';
 import { readAssetWaits, readRunCapacity } from './read-capacity.js';
 import { runSummary, stepView, targetView } from './run-view.js';
 import { requireRunInScope } from './select-targets.js';
@@ -115,21 +116,23 @@ export async function getRun(transaction: Transaction, runId: string): Promise<R
 export async function listRunTargets(
   transaction: Transaction,
   runId: string,
-  query: { readonly after?: string | undefined; readonly limit: number },
+  query: { readonly after?: string | undefined; readonly limit: number; readonly asset?: string | undefined },
 ): Promise<Page<RunTarget>> {
   const cursor = decodeCursor(query.after, ['string', 'uuid']);
   const after = cursor ? { name: cursor[0], id: cursor[1] } : null;
-  const rows = await listTargetRows(transaction, runId, after, query.limit + 1);
+  const rows = await listTargetRows(transaction, runId, after, query.limit + 1, query.asset ?? null);
   const steps = await listStepRows(
     transaction,
     runId,
     rows.map((row) => row.assetId),
   );
   const waits = await readAssetWaits(transaction, runId, rows);
+  const shown = rows.slice(0, query.limit).map((row) => ({ row, steps: steps.get(row.assetId) ?? [] }));
+  const lastStderr = await readLastStderr(transaction, runId, shown);
   return pageFrom(
     rows,
     query.limit,
-    (row) => targetView(row, steps.get(row.assetId) ?? [], waits.get(row.assetId)),
+    (row) => targetView(row, steps.get(row.assetId) ?? [], waits.get(row.assetId), lastStderr),
     (row) => [row.asset, row.assetId],
   );
 }

@@ -37,7 +37,13 @@ export function stepView(row: StepRow): RunTarget['steps'][number] {
   };
 }
 
-export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: AssetLockWait): RunTarget {
+/** `lastStderr` has what hosts said last in failed attempts. */
+export function targetView(
+  row: TargetRow,
+  steps: readonly StepRow[],
+  waits?: AssetLockWait,
+  lastStderr: ReadonlyMap<StepRow, string> = new Map(),
+): RunTarget {
   const { asset, assetId, wave, state, error, rollback, finallyLeft, closed } = row;
   return {
     asset,
@@ -49,6 +55,9 @@ export function targetView(row: TargetRow, steps: readonly StepRow[], waits?: As
     ...(closed === null ? {} : { closed }),
     ...(rollback === null ? {} : { rollback }),
     ...(finallyLeft === null ? {} : { finallyLeft }),
-    steps: steps.map(stepView),
+    steps: steps.map((step) => {
+      const line = lastStderr.get(step);
+      return { ...stepView(step), ...(line === undefined ? {} : { lastStderr: line }) };
+    }),
   };
 }

@@ -1,10 +1,12 @@
 import type { Colours } from './colours.js';
-import { displayWidth, oneLine, truncate } from './text.js';
+import { displayWidth, oneLine, truncate, wrap } from './text.js';
 
 export interface Column<Row> {
   readonly title: string;
   readonly value: (row: Row) => string | number | null | undefined;
   readonly align?: 'left' | 'right';
+  /** Of the last column: where it is too narrow for a cell, the cell goes on below, over so many lines; default: it is cut. */
+  readonly maxLines?: number;
   /** Colours the finished cell. */
   readonly paint?: (cell: string, row: Row) => string;
 }
@@ -31,8 +33,7 @@ export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<
   }
   const line = (texts: readonly string[], paint: (text: string, index: number) => string): string =>
     texts
-      .map((text, index) => {
-        const shown = index === last ? truncate(text, widths[index] ?? 0) : text;
+      .map((shown, index) => {
         const padding = ' '.repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(shown)));
         if (columns[index]?.align === 'right') return padding + paint(shown, index);
         return paint(shown, index) + (index === last ? '' : padding);
@@ -40,12 +41,17 @@ export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<
       .join(GAP)
       .trimEnd();
   const head = line(
-    columns.map((column) => column.title),
+    columns.map(({ title }, index) => (index === last ? truncate(title, widths[index] ?? 0) : title)),
     (text) => options.colours.bold(text),
   );
-  const body = cells.map((texts, rowIndex) =>
-    line(texts, (text, index) => columns[index]?.paint?.(text, rows[rowIndex] as Row) ?? text),
-  );
+  const body = cells.flatMap((texts, rowIndex) => {
+    const pieces = wrap(texts[last] ?? '', widths[last] ?? 0, columns[last]?.maxLines ?? 1);
+    return pieces.map((piece, number) =>
+      line([...(number === 0 ? texts : texts.map(() => '')).slice(0, last), piece], (text, index) =>
+        text === '' ? text : (columns[index]?.paint?.(text, rows[rowIndex] as Row) ?? text),
+      ),
+    );
+  });
   return `${[head, ...body].join('\n')}\n`;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { coloursFor } from './colours.js';
 import { renderTable } from './table.js';
-import { age, displayWidth, duration, neutralise, oneLine, truncate } from './text.js';
+import { age, displayWidth, duration, neutralise, oneLine, truncate, wrap } from './text.js';
 
 const plain = coloursFor({ write: () => true }, {});
 
@@ -51,6 +51,19 @@ describe('text for a terminal', () => {
   });
 });
 
+describe('wrapping', () => {
+  it.each([
+    ['one two three', 13, 2, ['one two three']],
+    ['one two three', 7, 2, ['one two', 'three']],
+    ['one two  three four', 8, 2, ['one two', 'three f…']],
+    ['unbroken and more', 4, 3, ['unbr', 'oken', 'and…']],
+    ['日本日本', 5, 2, ['日本', '日本']],
+    ['', 5, 2, ['']],
+  ])('of %j to %d columns and %d lines', (text, maxWidth, maxLines, lines) => {
+    expect(wrap(text, maxWidth, maxLines)).toEqual(lines);
+  });
+});
+
 describe('tables', () => {
   const columns = [
     { title: 'NAME', value: (row: { name: string; n: number | null }) => row.name },
@@ -77,5 +90,20 @@ describe('tables', () => {
     const text = renderTable(rows, columns, { colours: plain, maxWidth: 30 });
     for (const line of text.split('\n')) expect(displayWidth(line)).toBeLessThanOrEqual(30);
     expect(text).toContain('…');
+  });
+
+  it('let the last column go on below, where it says so', () => {
+    const below = columns.map((column) => (column.title === 'MORE' ? { ...column, maxLines: 3 } : column));
+    expect(renderTable(rows, below, { colours: plain, maxWidth: 31 })).toBe(
+      [
+        'NAME        N  MORE',
+        '日本        7  a long text that',
+        '               does not fit',
+        'x\\n\\x1b[2J     a long text that',
+        '               does not fit',
+        '',
+      ].join('\n'),
+    );
+    expect(renderTable(rows, below, { colours: plain })).toContain('a long text that does not fit\n');
   });
 });

@@ -32,16 +32,34 @@ export function displayWidth(text: string): number {
 
 /** At most `maxWidth` columns, with an ellipsis where something was cut. */
 export function truncate(text: string, maxWidth: number): string {
-  if (displayWidth(text) <= maxWidth) return text;
+  return displayWidth(text) <= maxWidth ? text : `${prefix(text, maxWidth - 1)}…`;
+}
+
+/** The text over at most so many lines, broken between words where it can be; what does not fit is cut off with an ellipsis. */
+export function wrap(text: string, maxWidth: number, maxLines: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (lines.length < maxLines - 1 && displayWidth(rest) > maxWidth) {
+    const fitting = prefix(rest, maxWidth);
+    const next = rest[fitting.length] ?? '';
+    const space = next === ' ' ? fitting.length : fitting.lastIndexOf(' ');
+    const end = space > 0 ? space : Math.max(fitting.length, 1);
+    lines.push(rest.slice(0, end).trimEnd());
+    rest = rest.slice(end).trimStart();
+  }
+  return [...lines, truncate(rest, maxWidth)];
+}
+
+/** As much of the beginning as fits. */
+function prefix(text: string, maxWidth: number): string {
   let width = 0;
   let kept = '';
   for (const character of text) {
-    const next = displayWidth(character);
-    if (width + next > maxWidth - 1) break;
+    width += displayWidth(character);
+    if (width > maxWidth) break;
     kept += character;
-    width += next;
   }
-  return `${kept}…`;
+  return kept;
 }
 
 /** `1 host`, `3 hosts`. */

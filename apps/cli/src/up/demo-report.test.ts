@@ -35,6 +35,21 @@ describe('progressBar', () => {
 });
 
 describe('targetTable', () => {
+  it('quotes what the host said last, where the error does not', () => {
+    const step = { step: 'check', attempt: 1, state: 'failed' as const, exitCode: 1, startedAt: '', endedAt: null };
+    const error = { code: 'exit-code', message: 'It ended with 1: disk full.' };
+    const failed = (lastStderr: string): RunTarget =>
+      target({ state: 'failed', error, steps: [{ ...step, error, lastStderr }] });
+    expect(
+      targetTable([failed('no\tspace'), failed('disk full')])
+        .split('\n')
+        .slice(1),
+    ).toEqual([
+      'web-01.ber  failed  check: failed (1)  exit-code: It ended with 1: disk full.  stderr: no space',
+      'web-01.ber  failed  check: failed (1)  exit-code: It ended with 1: disk full.',
+    ]);
+  });
+
   it('gives the reason on one plain line, whatever the host said', () => {
     const error = { code: 'exit-code', message: 'first\nsecond \u001b[31mred' };
     const text = targetTable([target({ state: 'failed', error }), target({ asset: 'db-01.lon' })]);

@@ -63,8 +63,15 @@ export function endedAsExpected(
 
 function reasonOf(target: RunTarget): string {
   const failure = target.error ?? target.steps.findLast((step) => step.error !== null)?.error;
-  // What a host said may hold anything; a table cell is one plain line.
-  return failure == null ? '' : `${failure.code}: ${failure.message}`.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').slice(0, 90);
+  if (failure == null) return '';
+  const line = target.steps.findLast(({ lastStderr }) => lastStderr !== undefined)?.lastStderr ?? '';
+  const quote = failure.message.includes(line) ? '' : `  stderr: ${plain(line)}`;
+  return `${plain(`${failure.code}: ${failure.message}`)}${quote}`;
+}
+
+/** What a host said may hold anything; a table cell is one plain line. */
+function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').slice(0, 90);
 }
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -147,20 +147,22 @@ export interface TargetRow {
   readonly closed: StoredClosure | null;
 }
 
-/** Targets by name, after the pair given. */
+/** Targets by name, after the pair given; with a name only that one. */
 export async function listTargetRows(
   transaction: Transaction,
   runId: string,
   after: { readonly name: string; readonly id: string } | null,
   limit: number,
+  asset: string | null = null,
 ): Promise<TargetRow[]> {
   return transaction.query(
     `SELECT t.asset_id AS "assetId", t.asset_name AS asset, CASE WHEN r.wave_count > 1 THEN t.wave END AS wave, t.state, t.error, t.rollback, t.finally_left AS "finallyLeft",
        CASE WHEN t.state IN ('pending', 'running') THEN t.closed END AS closed
      FROM run_target t JOIN run r ON r.id = t.run_id
      WHERE t.run_id = $1 AND ($2::text IS NULL OR (t.asset_name, t.asset_id) > ($2, $3::uuid))
+       AND ${asset === null ? 'true' : 't.asset_name = $5'}
      ORDER BY t.asset_name, t.asset_id LIMIT $4`,
-    [runId, after?.name ?? null, after?.id ?? null, limit],
+    [runId, after?.name ?? null, after?.id ?? null, limit, ...(asset === null ? [] : [asset])],
   );
 }
 

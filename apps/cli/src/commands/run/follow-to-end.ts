@@ -1,4 +1,4 @@
-import type { Entry, RunDetail, RunState, RunSummary } from '@fettle/contracts';
+import type { Entry, RunDetail, RunState, RunSummary, RunTarget } from '@fettle/contracts';
 import { ApiClient } from '../../client/api-client.js';
 import { followRun, type RunEvent } from '../../client/run-events.js';
 import { paintState } from '../../output/colours.js';
@@ -11,7 +11,8 @@ import { EXIT, exitCodeOfRun } from '../../session/exit-codes.js';
 import type { Session } from '../../session/session.js';
 import { ApprovalPatience } from './approval-patience.js';
 import { LogPrinter } from './log-printer.js';
-import { readRun, readWholeRun } from './read-run.js';
+import { lastStderrText } from './last-stderr.js';
+import { readRun, readTarget, readWholeRun } from './read-run.js';
 import { calendarNote } from '../calendar/calendar-text.js';
 import { capacityNote } from './capacity-note.js';
 import { rolloutNote } from './rollout-note.js';
@@ -100,7 +101,7 @@ class Follower {
     const reader = new ApiClient(client.address, AbortSignal.any([client.signal, patience.signal]));
     try {
       for await (const event of followRun(reader, run.id, { logs: this.#logs !== null })) {
-        this.#take(event);
+        await this.#take(event, client);
         await this.#output.drained();
         if (event.type !== 'entry' || !mayWait(event.data)) continue;
         const isWaiting = await readsWaiting(client, run.id);
@@ -121,13 +122,13 @@ class Follower {
     this.#line.clear();
   }
 
-  #take(event: RunEvent): void {
+  async #take(event: RunEvent, client: ApiClient): Promise<void> {
     if (event.type === 'log') {
       this.clear();
       this.#logs?.print(event.data);
     } else if (event.type === 'entry') {
       const bad = this.#progress.take(event.data);
-      if (bad !== null) this.#showFailure(bad);
+      if (bad !== null) await this.#showFailure(bad, client);
       this.#showNote(rolloutNote(event.data) ?? capacityNote(event.data) ?? calendarNote(event.data));
     } else {
       this.#showConnection(event);
@@ -148,18 +149,32 @@ class Follower {
     else this.#output.note('The API is back.');
   }
 
-  #showFailure({ asset, state, step, message }: BadEnd): void {
+  async #showFailure({ asset, state, step, message }: BadEnd, client: ApiClient): Promise<void> {
     this.#shownFailures += 1;
     if (this.#shownFailures > MAX_SHOWN_FAILURES) return;
+    const target = await this.#readTarget(asset, client);
+    // Behind a `finally` that came through, only the target itself has the error still.
+    const said = message ?? target?.error?.message ?? null;
+    const line = lastStderrText(target, said);
     this.clear();
     const colours = this.#output.errorColours;
     const where = step === null ? '' : ` at ${step}`;
-    const why = message === null ? '' : `: ${message}`;
-    this.#output.stderr.write(
-      `${colours.bold(oneLine(asset))} ${paintState(colours, state)}${oneLine(`${where}${why}`)}\n`,
-    );
+    const why = said === null ? '' : `: ${said}`;
+    const what = `${where}${why}${line === '' ? '' : `  ${line}`}`;
+    this.#output.stderr.write(`${colours.bold(oneLine(asset))} ${paintState(colours, state)}${oneLine(what)}\n`);
     if (this.#shownFailures === MAX_SHOWN_FAILURES)
       this.#output.note('(further ones are counted; the table at the end names them)');
+  }
+
+  /** Where the log is printed anyway, it has been; while the API is away, the table at the end has it. */
+  async #readTarget(asset: string, client: ApiClient): Promise<RunTarget | undefined> {
+    if (this.#logs !== null) return undefined;
+    try {
+      return await readTarget(client, this.run.id, asset);
+    } catch (error) {
+      if (error instanceof UnreachableError) return undefined;
+      throw error;
+    }
   }
 
   #draw(): void {

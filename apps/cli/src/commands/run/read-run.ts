@@ -7,6 +7,12 @@ export function readRun(client: ApiClient, id: string): Promise<RunDetail> {
   return client.get(`/api/v1/runs/${id}`, runDetailSchema);
 }
 
+/** One of its targets, by name; undefined: it has none of that name. */
+export async function readTarget(client: ApiClient, id: string, asset: string): Promise<RunTarget | undefined> {
+  const page = await client.get(`/api/v1/runs/${id}/targets`, targetPageSchema, { asset, limit: 1 });
+  return page.items[0];
+}
+
 /** The run with all its targets, page by page. */
 export async function readWholeRun(client: ApiClient, id: string): Promise<RunDetail> {
   const run = await readRun(client, id);

@@ -5,6 +5,7 @@ import type { Column } from '../../output/table.js';
 import { duration } from '../../output/text.js';
 import { calendarFields, closedText } from '../calendar/calendar-text.js';
 import { assetWaitText, capacityFields } from './capacity-note.js';
+import { lastStderrText } from './last-stderr.js';
 
 /** What a person must look at first. */
 const severity: readonly TargetState[] = [
@@ -47,6 +48,9 @@ export function bySeverity(targets: readonly RunTarget[]): RunTarget[] {
   );
 }
 
+/** On a terminal, what a target's error and its host say goes over so many lines. */
+export const MAX_DETAIL_LINES = 5;
+
 export function targetColumns(output: Output, hasWaves = false): Column<RunTarget>[] {
   return [
     { title: 'TARGET', value: (target) => target.asset },
@@ -55,7 +59,7 @@ export function targetColumns(output: Output, hasWaves = false): Column<RunTarge
     { title: 'STEP', value: (target) => lastStepText(target) },
     { title: 'EXIT', value: (target) => target.steps.at(-1)?.exitCode, align: 'right' },
     { title: 'TOOK', value: (target) => tookOf(target), align: 'right' },
-    { title: 'DETAIL', value: (target) => detailOf(target) },
+    { title: 'DETAIL', value: (target) => detailOf(target), maxLines: MAX_DETAIL_LINES },
   ];
 }
 
@@ -83,11 +87,12 @@ function detailOf(target: RunTarget): string {
   const rollback = target.rollback === undefined ? '' : undone[target.rollback];
   const error = target.error ?? (target.state === 'succeeded' ? null : (target.steps.at(-1)?.error ?? null));
   const settled = resolutionText(target.steps.findLast((step) => step.resolution !== undefined));
-  const said = error === null ? '' : `${error.message}${error.remedy === undefined ? '' : ` ${error.remedy}`}`;
+  const line = error === null ? '' : lastStderrText(target, error.message);
+  const said = error === null ? '' : `${error.message}${line === '' ? '' : `  ${line}`}`;
   const isBefore = target.steps.length > 0 && target.steps.every(({ carriedFrom }) => carriedFrom !== undefined);
   const before = isBefore ? '(in the run before)' : '';
   const left = target.finallyLeft === undefined ? '' : `(finally not carried out: ${target.finallyLeft.join(', ')})`;
-  return [said, left, rollback.trim(), settled, before].filter((part) => part !== '').join(' ');
+  return [said, error?.remedy ?? '', left, rollback.trim(), settled, before].filter((part) => part !== '').join(' ');
 }
 
 /** What a person found of a step that was unknown. */

@@ -7,7 +7,7 @@ import type { ApiOptions, Session } from '../../session/session.js';
 import { approvalFields, endedApprovalFields } from '../approval/approval-text.js';
 import { readWholeRun } from './read-run.js';
 import { showRunAt } from './show-run-at.js';
-import { countsText, resolutionText, runFields, writeTargets } from './run-text.js';
+import { countsText, MAX_DETAIL_LINES, resolutionText, runFields, writeTargets } from './run-text.js';
 
 export async function showRun(
   session: Session,
@@ -58,6 +58,7 @@ function writeControlSteps(output: Output, run: RunDetail): void {
     {
       title: 'DETAIL',
       value: (step) => [step.error?.message ?? '', resolutionText(step)].filter((part) => part !== '').join(' '),
+      maxLines: MAX_DETAIL_LINES,
     },
   ]);
   output.stdout.write(`\n${table}`);
