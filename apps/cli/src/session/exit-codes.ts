@@ -13,6 +13,8 @@ export const EXIT = {
   runFailed: 6,
   runTimedOut: 7,
   waitingApproval: 8,
+  /** A plan was made, and there are steps in it that are bound to fail, because what they would do cannot be rendered. */
+  notRendered: 9,
   interrupted: 130,
 } as const;
 

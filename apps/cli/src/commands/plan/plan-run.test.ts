@@ -78,6 +78,32 @@ describe('fettle plan -f', () => {
     expect((await read('--input', 'service=httpd')).digest).not.toBe(first.digest);
   });
 
+  it('ends with 9 where it could not be rendered, and says where', async () => {
+    const labels = join(folder, 'labels.yaml');
+    await writeFile(
+      labels,
+      `apiVersion: fettle/v1
+kind: Runbook
+metadata: {name: labels}
+spec:
+  targets: asset.kind == "server"
+  steps:
+    - {id: probe, uses: ssh.run, with: {argv: [id], effect: read-only}}
+    - {id: mount, uses: ssh.run, with: {argv: [mount, '\${{ asset.labels.disk }}']}}
+    - {id: after, uses: ssh.run, with: {argv: [df]}}
+`,
+    );
+    const wrong = ['plan', '-f', labels, '--target', 'a:disk=sda', '--target', 'b', '--target', 'c'];
+    const text = await capture(wrong);
+    expect(text.exitCode).toBe(9);
+    expect(text.stdout).toContain('mount sda');
+    expect(text.stderr).toContain('on 2 targets, because it could not be rendered: mount; a run fails there');
+    const json = await capture([...wrong, '-o', 'json']);
+    expect([json.exitCode, (JSON.parse(json.stdout) as Plan).targets.count]).toEqual([9, 3]);
+    expect((await capture([...wrong, '--host', 'b'])).exitCode).toBe(9);
+    expect((await capture([...wrong, '--host', 'a'])).exitCode).toBe(0);
+  });
+
   it('refuses what it cannot plan', async () => {
     expect(await capture(['plan', '-f', file])).toMatchObject({
       exitCode: 2,

@@ -4,6 +4,7 @@ import { EXIT } from '../../session/exit-codes.js';
 import { UsageError } from '../../session/errors.js';
 import type { Session } from '../../session/session.js';
 import { readRunRequest, type RequestOptions } from '../run/run-request.js';
+import { notRenderedText } from './not-rendered.js';
 import { checkPlan, checkText, requireEnded, type CheckedPlan } from './plan-check.js';
 import { planFile } from './plan-file.js';
 import { onlyHost, planText } from './plan-text.js';
@@ -37,11 +38,13 @@ export async function planRun(session: Session, runbook: string | undefined, opt
   const checkedText = found === null ? '' : `\n${checkText(found, output, view.full)}`;
   output.data(options.output, value, () => `${planText(shown, output, view)}${checkedText}`);
   if (found !== null) requireEnded(found);
+  const notRendered = notRenderedText(shown);
+  if (notRendered !== null) output.warn(notRendered);
   if (options.output === 'table' && options.file === undefined)
     output.note(
       `nothing was started; to do exactly this: fettle run start ${plan.runbook.name} ... --plan-digest ${plan.digest}`,
     );
-  return EXIT.ok;
+  return notRendered === null ? EXIT.ok : EXIT.notRendered;
 }
 
 async function checkedPlan(session: Session, runbook: string | undefined, options: PlanOptions): Promise<CheckedPlan> {
