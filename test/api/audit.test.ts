@@ -301,6 +301,10 @@ describe('the audit list', () => {
       '/api/v1/audit?objectKind=principal&objectName=acting',
     );
     expect(named.body.items.map((item) => item.action)).toEqual(['principal.create']);
+    for (const [action, count] of Object.entries({ 'principal.': 1, rincipal: 0, 'principal%': 0 })) {
+      const path = `/api/v1/audit?objectName=acting&action=${encodeURIComponent(action)}`;
+      expect((await api.call<{ items: unknown[] }>('GET', path)).body.items).toHaveLength(count);
+    }
   });
 
   it('shows what changes the rights of a principal in each space where it has a role, and there alone', async () => {

@@ -228,6 +228,7 @@ describe('fuzz', () => {
       'from',
       'to',
       'principal',
+      'action',
       'objectKind',
       'objectName',
       'state',

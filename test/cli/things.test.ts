@@ -1,6 +1,6 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Asset, AssetDetail, Principal, Whoami } from '@fettle/contracts';
+import type { Asset, AssetDetail, AuditRecordView, Principal, Whoami } from '@fettle/contracts';
 import { generateSealingKeyLine } from '@fettle/security';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CliStack } from './cli-stack.js';
@@ -216,6 +216,13 @@ describe('things from the command line', () => {
     const nobody = await cli.fettle(['principal', 'revoke', 'nobody-here']);
     expect(nobody).toMatchObject({ exitCode: 3, stdout: '' });
     expect(nobody.stderr).toContain('fettle principal list');
+    const actionsOf = async (action: string): Promise<ReadonlySet<string>> => {
+      const records = await cli.json<AuditRecordView[]>('audit', 'list', '--all', '--action', action);
+      return new Set(records.map((record) => record.action));
+    };
+    expect(await actionsOf('principal.')).toEqual(new Set(['principal.create', 'principal.revoke']));
+    expect(await actionsOf('principal.revoke')).toEqual(new Set(['principal.revoke']));
+    expect((await cli.fettle(['audit', 'list', '--action', 'rincipal'])).stderr).toBe('No records.\n');
     const last = await cli.fettle(['principal', 'list'], { env: { FETTLE_TOKEN: '' } });
     expect(last).toMatchObject({ exitCode: 4, stdout: '' });
   });

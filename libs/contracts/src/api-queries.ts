@@ -61,6 +61,8 @@ export type DocumentSummary = z.infer<typeof documentSummarySchema>;
 export const documentVersionsSchema = pageOf(documentDetailSchema.omit({ source: true, parsed: true }));
 
 export const listAuditQuerySchema = pageQuerySchema.extend({
+  /** What the action begins with: `run.start`, or `run.` for all that was done to runs. */
+  action: z.string().min(1).max(100).optional(),
   objectKind: z.string().min(1).max(100).optional(),
   objectName: z.string().min(1).max(512).optional(),
   principal: z.string().min(1).max(512).optional(),

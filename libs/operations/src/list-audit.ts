@@ -11,6 +11,7 @@ export async function listAudit(transaction: Transaction, query: ListAuditQuery)
   const before = decodeCursor(query.after, ['uuid']);
   const rows = await listAuditRows(transaction, {
     space: query.space,
+    action: query.action ?? null,
     objectKind: query.objectKind ?? null,
     objectName: query.objectName ?? null,
     principal: query.principal ?? null,

@@ -26,6 +26,8 @@ export interface StoredCheckpoint {
 export interface AuditFilter {
   /** Records of this space, and those that concern all spaces (`*`). */
   readonly space: string;
+  /** What it begins with. */
+  readonly action: string | null;
   readonly objectKind: string | null;
   readonly objectName: string | null;
   readonly principal: string | null;
@@ -46,7 +48,7 @@ export async function listAuditRows(transaction: Transaction, filter: AuditFilte
        AND ($2::text IS NULL OR r.object_kind = $2) AND ($3::text IS NULL OR r.object_name = $3)
        AND ($4::text IS NULL OR r.principal = $4)
        AND ($5::timestamptz IS NULL OR r.at >= $5) AND ($6::timestamptz IS NULL OR r.at < $6)
-       AND ($7::uuid IS NULL OR r.id < $7)
+       AND ($7::uuid IS NULL OR r.id < $7) AND ($9::text IS NULL OR starts_with(r.action, $9))
      ORDER BY r.id DESC LIMIT $8`,
     [
       filter.space,
@@ -57,6 +59,7 @@ export async function listAuditRows(transaction: Transaction, filter: AuditFilte
       filter.to,
       filter.before,
       filter.limit,
+      filter.action,
     ],
   );
 }

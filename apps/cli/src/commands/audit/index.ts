@@ -5,6 +5,7 @@ import { limitOption, outputOption, parseTime, withApi, withSpace } from '../../
 import type { ApiOptions, Session, SpaceOptions } from '../../session/session.js';
 
 interface ListOptions extends SpaceOptions {
+  readonly action?: string;
   readonly objectKind?: string;
   readonly objectName?: string;
   readonly principal?: string;
@@ -19,6 +20,7 @@ export function addAuditCommands(program: Command, session: Session): void {
   withSpace(audit.command('list'))
     .alias('ls')
     .description('list records, newest first')
+    .option('--action <name>', 'only what begins so: run.start, or run. for all that was done to runs')
     .option('--object-kind <kind>', 'only about this kind of thing, e.g. run')
     .option('--object-name <name>', 'only about this one')
     .option('--principal <name>', 'only by this principal')
@@ -46,8 +48,8 @@ export function addAuditCommands(program: Command, session: Session): void {
 }
 
 async function listAudit(session: Session, options: ListOptions): Promise<number> {
-  const { from, objectKind, objectName, principal, space, to } = options;
-  const query = { from, objectKind, objectName, principal, space, to };
+  const { action, from, objectKind, objectName, principal, space, to } = options;
+  const query = { action, from, objectKind, objectName, principal, space, to };
   const limit = options.all === true ? undefined : options.limit;
   const client = session.connect(options);
   const { items, hasMore } = await client.list('/api/v1/audit', auditRecordSchema, query, limit);
