@@ -267,6 +267,12 @@ describe('runs from the command line', () => {
     expect(paused.stdout).toMatch(/by local-admin: holiday/);
     expect(paused.stdout).not.toMatch(/02:30:00/);
     expect(paused.stdout).toContain('It starts nothing while it is paused; `fettle schedule preview nightly`');
+    const backfill = ['schedule', 'backfill', 'nightly', '--from', '7d', '--to', '1h', '--reason', 'nobody was there'];
+    const dry = await cli.fettle([...backfill, '--dry-run']);
+    expect(dry.exitCode).toBe(0);
+    expect(dry.stdout).toMatch(/^(\d{4}-\S+Z\n){6,8}$/);
+    expect(dry.stderr).toMatch(/^warning: Schedule "nightly" is paused.*\n\d instants would be filled in\.\n$/);
+    expect(await cli.fettle(backfill)).toMatchObject({ exitCode: 1, stdout: '' });
     expect((await cli.fettle(['schedule', 'resume', 'nightly'])).exitCode).toBe(0);
     const active = await cli.fettle(['schedule', 'show', 'nightly']);
     expect(active.stdout.match(/02:30:00 CES?T/g)?.length).toBeGreaterThanOrEqual(5);

@@ -215,6 +215,10 @@ describe('fires that wait, end and are explained', () => {
     expect(runs).toEqual([{ fire_at: at(60) }, { fire_at: at(120) }, { fire_at: at(180) }]);
     await expect(fill({ to: at(30).toISOString() })).rejects.toMatchObject({ code: 'invalid-request' });
     await expect(fill({ to: '2099-01-01T00:00:00Z' })).rejects.toMatchObject({ code: 'invalid-request' });
+    await stack.inTransaction((context) => pauseSchedule(context, key('fill'), { reason: 'stocktaking' }));
+    const asked = await fill({ dryRun: true, from: at(-90).toISOString() });
+    expect(asked).toMatchObject({ queued: { length: 2 }, alreadyRan: 3, notice: expect.stringMatching(/is paused/) });
+    await expect(fill({ from: at(-90).toISOString() })).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('reads its calendars only where there is something to decide', async () => {

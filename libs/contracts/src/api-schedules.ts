@@ -98,6 +98,8 @@ export const backfillSchema = z.object({
   queued: z.array(time),
   /** Instants of the range that have had a run, or wait for one. */
   alreadyRan: z.int(),
+  /** Of a dry run: why nothing would be filled in now; absent: it would be. */
+  notice: z.string().optional(),
 });
 export type Backfill = z.infer<typeof backfillSchema>;
 

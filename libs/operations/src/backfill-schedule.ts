@@ -20,6 +20,7 @@ import { readScheduleGate, scheduleClosedError } from './schedule-gate.js';
  * Queues a run for each instant in [from, to) that has had none, on behalf of whoever asks: one after the other, and after what the
  * schedule itself has waiting, unless it allows overlap; while its calendars are closed they wait for the opening. Asked again, it adds
  * nothing.
+ * A dry run says which, also of a paused schedule, with a notice.
  * @throws FettleError `not-found`, `denied`, `invalid-request`, `limit-exceeded`, `conflict` where it is paused or quarantined,
  *   `calendar-closed` where no opening is known
  */
@@ -44,6 +45,7 @@ export async function backfillSchedule(
     dryRun: request.dryRun,
     queued: queued.map((at) => new Date(at).toISOString()),
     alreadyRan: all.length - queued.length,
+    ...(schedule.pausedAt === null ? {} : { notice: pausedError(schedule).message }),
   };
   if (request.dryRun || queued.length === 0) return result;
   await deleteVainBackfills(transaction, schedule.id, queued);
@@ -74,8 +76,11 @@ async function readySchedule(
   { lock, from, to }: { readonly lock: boolean; readonly from: Date; readonly to: Date },
 ): Promise<StoredSchedule> {
   const before = await requireSchedule(transaction, key, { lock });
+  if (!lock) {
+    requireUnquarantined(before);
+    return before;
+  }
   requireReady(before);
-  if (!lock) return before;
   instantsOf(before, from, to);
   await settlePending(transaction, before.id);
   const schedule = await requireSchedule(transaction, key);
@@ -91,11 +96,14 @@ async function requireOpening(transaction: Transaction, schedule: StoredSchedule
 
 function requireReady(schedule: StoredSchedule): void {
   requireUnquarantined(schedule);
-  if (schedule.pausedAt === null) return;
-  throw new FettleError({
+  if (schedule.pausedAt !== null) throw pausedError(schedule);
+}
+
+function pausedError({ name }: StoredSchedule): FettleError {
+  return new FettleError({
     code: 'conflict',
-    message: `Schedule "${schedule.name}" is paused, so it starts nothing.`,
-    remedy: `Resume it first: fettle schedule resume ${schedule.name}`,
+    message: `Schedule "${name}" is paused, so it starts nothing.`,
+    remedy: `Resume it first: fettle schedule resume ${name}`,
   });
 }
 

@@ -88,6 +88,7 @@ export async function backfillSchedule(session: Session, name: string, options: 
     body: { from, to, reason, dryRun },
   });
   const { output } = session;
+  if (result.notice !== undefined) output.warn(`${result.notice} Filling in is refused until it is resumed.`);
   output.data(options.output, result, () => result.queued.map((at) => `${at}\n`).join(''));
   if (options.output === 'table') {
     const had = result.alreadyRan === 0 ? '' : `; ${plural(result.alreadyRan, 'instant')} had a run, or waits for one`;
