@@ -20,7 +20,10 @@ export async function readLastStderr(
     return step === undefined ? [] : [{ assetId: row.assetId, step }];
   });
   const attempts = failed.map(({ assetId, step }) => ({
-    ...{ runId: step.carriedFrom ?? runId, assetId, step: step.step, generation: step.attempt },
+    runId: step.carriedFrom ?? runId,
+    assetId,
+    step: step.step,
+    generation: step.attempt,
   }));
   const ends = await readStderrEnds(transaction, attempts, READ_CHARACTERS);
   const lines = new Map<StepRow, string>();

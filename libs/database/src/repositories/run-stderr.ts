@@ -19,7 +19,10 @@ export async function readStderrEnds(
 ): Promise<ReadonlyMap<string, string>> {
   if (attempts.length === 0) return new Map();
   const wanted = attempts.map(({ runId, assetId, step, generation }) => ({
-    ...{ run_id: runId, asset_id: assetId, step, generation },
+    run_id: runId,
+    asset_id: assetId,
+    step,
+    generation,
   }));
   const rows: { assetId: string; text: string }[] = await transaction.query(
     `SELECT a.asset_id AS "assetId", right(string_agg(right(l.body, $2), '' ORDER BY l.seq), $2) AS text

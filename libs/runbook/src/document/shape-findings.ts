@@ -169,7 +169,7 @@ function stepFindings(branches: readonly (readonly Issue[])[], path: JsonPath, c
   return [finding('step-kind', message, { path: at, ...context.places.keyAt(at), suggestion })];
 }
 
-function describeExpected(expected: string): string {
+export function describeExpected(expected: string): string {
   const names: Readonly<Record<string, string>> = {
     string: 'text',
     number: 'a number',
@@ -209,7 +209,7 @@ function describeSize(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig):
 }
 
 /** How a field is called in a message: by its last name, with the list's name for an item. */
-function nameOf(path: JsonPath): string {
+export function nameOf(path: JsonPath): string {
   const last = path.at(-1);
   if (last === undefined) return 'the document';
   if (typeof last === 'string') return `"${last.slice(0, 60)}"`;

@@ -145,6 +145,29 @@ describe('validateDocuments', () => {
     ]);
   });
 
+  it('knows the types of some expressions before their values, and converts none', () => {
+    const source = (value: string): string =>
+      step(`    - {id: a, uses: ssh.run, with: ${value}}`).replace(
+        /\n  inputs:.*\n/,
+        '\n  inputs: {type: object, properties: {times: {type: integer}, on: {type: boolean}, path: {type: string}, many: {type: array}, any: {type: [integer, string]}}}\n',
+      );
+    const with_ = (value: string): string[] => brief(check(source(value)));
+    expect(with_('{argv: [sleep, "${{ inputs.times }}"]}')).toEqual([
+      '8:51 wrong-type spec.steps[0].with.argv[1] ["${{ inputs.times }}"] ${{ string(inputs.times) }}',
+    ]);
+    expect(with_('{argv: ["${{ inputs.on }}", "${{ 1 + 2 }}", "${{ [\'a\'] }}"]}')).toEqual([
+      expect.stringContaining('wrong-type spec.steps[0].with.argv[0] ["${{ inputs.on }}"] ${{ string(inputs.on) }}'),
+      expect.stringContaining('wrong-type spec.steps[0].with.argv[1] ["${{ 1 + 2 }}"] ${{ string(1 + 2) }}'),
+      expect.stringContaining('wrong-type spec.steps[0].with.argv[2] ["${{ [\'a\'] }}"]'),
+    ]);
+    expect(check(source('{argv: [x, "${{ inputs.times }}"]}')).map(({ message }) => message)).toEqual([
+      'item 2 of "argv" must be text, and input "times" is a whole number',
+    ]);
+    const right = '["${{ inputs.path }}", "${{ string(inputs.times) }}", "n=${{ inputs.times }}", "${{ inputs.any }}"]';
+    expect(with_(`{argv: ${right}, successCodes: ["\${{ inputs.times }}"], become: "\${{ inputs.on }}"}`)).toEqual([]);
+    expect(with_('{argv: "${{ inputs.many }}"}')).toEqual([]);
+  });
+
   it('checks ids, targets and times', () => {
     const two = '    - {id: a, uses: ssh.run, with: {argv: [x]}}\n';
     expect(brief(check(step(two + two)))).toEqual(['9:12 duplicate-step spec.steps[1].id [a]']);
