@@ -69,6 +69,8 @@ export interface SkippedUpdate {
 export interface PatchSelection {
   readonly selected: readonly SelectedUpdate[];
   readonly skipped: readonly SkippedUpdate[];
+  /** Where something is to be kept out: names, or `name=version`, of all that may be installed. Absent: whatever comes along. */
+  readonly foreseen?: readonly string[];
 }
 
 /** When each version was first seen, by `versionKey`; a version that is not there is seen now. */

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import {
   aptCommands,
   aptDowngrade,
@@ -18,6 +17,7 @@ import {
   lastWords,
   managerFailure,
   must,
+  withForeseen,
   type HostCommands,
   type PackageActivity,
   type PackageProvider,
@@ -57,12 +57,13 @@ export const aptProvider: PackageProvider = {
   activity,
   reboot: readReboot,
   simulate,
-  install: (updates, lockWaitMs, how) => {
+  install: (updates, lockWaitMs, how, foreseen) => {
     const waitSeconds = Math.max(1, Math.ceil(lockWaitMs / 1_000));
     const command = how === 'downgrade' ? aptDowngrade(waitSeconds) : aptInstall(waitSeconds);
     const install = [...command, ...updates.map(packageArgument)];
     const argv = ['/bin/sh', '-s', '--', String(waitSeconds), ...install];
-    return { argv, stdin: Buffer.from(APT_INSTALL_SCRIPT), shown: install, newReport: () => new AptInstallReport() };
+    const stdin = withForeseen(APT_INSTALL_SCRIPT, foreseen);
+    return { argv, stdin, shown: install, newReport: () => new AptInstallReport() };
   },
 };
 
