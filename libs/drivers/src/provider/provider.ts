@@ -96,7 +96,7 @@ export interface PackageProvider {
   simulate(commands: HostCommands, updates: readonly SelectedUpdate[], how?: 'downgrade'): Promise<SimulatedInstall>;
   /**
    * `downgrade`: the versions may be older than what is there. `foreseen`: names, or `name=version`, of all that may be installed; where
-   * it comes to anything else on the host, nothing is (apt). Absent: whatever the updates bring along.
+   * it comes to anything else on the host, nothing is. Absent: whatever the updates bring along.
    */
   install(
     updates: readonly SelectedUpdate[],
