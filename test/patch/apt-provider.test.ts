@@ -97,6 +97,59 @@ describe('apt behind a real sshd', () => {
     expect((await apt.simulate(commands, gone)).refusal).toMatch(/9\.9/);
   });
 
+  it('tells what pins keep back of the own release, and nothing of another one', async () => {
+    await repository.addTesting();
+    await repository.add('main', { name: 'plain', version: '1.2' });
+    await repository.add('security', { name: 'plain', version: '1.3' });
+    await repository.add('testing', { name: 'plain', version: '9.0' });
+    await apt.refresh(commands, 0);
+    const by = async (...pins: readonly string[]) => {
+      const fields = pins.map((one) => one.split('; ').join('\n'));
+      await host.write('etc/apt/preferences.d/test', `${fields.join('\n\n')}\n`);
+      const { offers } = await apt.read(commands);
+      return offers
+        .filter(({ name }) => name === 'plain')
+        .map(({ isHeld, isPinned, newer }) => [
+          isPinned === true ? 'pinned' : isHeld ? 'held' : 'offered',
+          ...newer.map(({ version, isSecurity }) => `${version}${isSecurity ? ' security' : ''}`),
+        ]);
+    };
+    const testing = 'Package: *; Pin: release n=trixie; Pin-Priority: 100';
+    const offered = ['offered', '1.3 security', '1.2'];
+    expect(await by()).toEqual([['offered', '9.0', '1.3 security', '1.2']]);
+    expect(await by(testing)).toEqual([offered]);
+    expect(await by(testing.replace('100', '-1'))).toEqual([offered]);
+    // To the version that is there: nothing gets through.
+    const kept = 'Package: plain; Pin: version 1.0; Pin-Priority: 1001';
+    expect(await by(testing, kept)).toEqual([['pinned', '1.3 security', '1.2']]);
+    // The archive of security updates: what is let through does not hold the fix.
+    const away = 'Package: *; Pin: release l=Debian-Security; Pin-Priority: -1';
+    const narrowed = [
+      ['offered', '1.2'],
+      ['pinned', '1.3 security', '1.2'],
+    ];
+    expect(await by(testing, away)).toEqual(narrowed);
+    // The default release that leaves out the security updates of the same.
+    await host.write('etc/apt/apt.conf.d/99default', 'APT::Default-Release "stable";\n');
+    expect(await by()).toEqual(narrowed);
+    const { selected, skipped } = selectUpdates(
+      await apt.read(commands),
+      { ...all, approved: ['plain'] },
+      new Map(),
+      0,
+    );
+    expect(selected.map(({ name, to }) => `${name} ${to}`)).toEqual(['plain 1.2']);
+    expect(skipped.filter(({ name }) => name === 'plain')).toEqual([
+      { name: 'plain', version: '1.3', reason: 'held', detail: expect.stringMatching(/pin/) },
+    ]);
+    await host.inside('rm', '/etc/apt/apt.conf.d/99default');
+    // Of updates that are none of security, a pin narrows the choice.
+    await repository.add('main', { name: 'plain', version: '1.4' });
+    await apt.refresh(commands, 0);
+    expect(await by(testing, 'Package: plain; Pin: version 1.3; Pin-Priority: 900')).toEqual([offered]);
+    await host.inside('rm', '/etc/apt/preferences.d/test');
+  }, 120_000);
+
   it('names host, command and remedy where a source cannot be reached', async () => {
     await host.write('etc/apt/sources.list.d/gone.list', 'deb [trusted=yes] http://127.0.0.1:1/debian ./\n');
     const refused = apt.refresh(commands, 0);

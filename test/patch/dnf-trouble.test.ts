@@ -13,7 +13,9 @@ describe('patch.install on a host with dnf, where something is in the way', () =
   let host: DnfHost;
 
   beforeAll(async () => {
-    host = await DnfHost.begin(['app', 'fine', 'torn', 'young'].map((name) => ({ name, version: '1.0' })));
+    host = await DnfHost.begin(
+      ['app', 'fine', 'half', 'late', 'never', 'torn', 'young'].map((name) => ({ name, version: '1.0' })),
+    );
   }, 600_000);
   afterAll(() => host?.close(), 60_000);
 
@@ -121,6 +123,50 @@ describe('patch.install on a host with dnf, where something is in the way', () =
       expect(await readFile(host.root.path('usr/share/torn/version'), 'utf8')).toBe('1.0\n');
       const mended = await host.step('patch.scan', { refresh: false });
       expect(await host.output(mended)).toMatchObject({ isInterrupted: false });
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'takes the update itself for the repair, where no source has the version that was cut off',
+    async () => {
+      const dying = { name: 'half', version: '2.0', pre: '[ -e /tmp/go ] || kill -9 $PPID' };
+      await host.repository.add('updates', dying);
+      await expect(host.root.inside('dnf', '-y', '--refresh', 'upgrade', 'half')).rejects.toThrow();
+      await host.root.write('usr/share/half/version', '2.0 in part');
+      await host.root.inside('rm', host.repository.file('base', { name: 'half', version: '1.0' }));
+      await host.root.inside('dnf', '-q', 'clean', 'packages');
+      await host.root.write('tmp/go', '');
+      const run = await host.step('patch.install', { updates: 'all', approved: ['half'] });
+      expect(ended(run)).toEqual(['succeeded', null]);
+      expect(await host.output(run)).toMatchObject({ repaired: true, installed: [{ name: 'half', to: '2.0-1' }] });
+      expect(await readFile(host.root.path('usr/share/half/version'), 'utf8')).toBe('2.0\n');
+      await host.root.inside('rm', '/tmp/go');
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'installs nothing where something would come along that is to be kept out and was not foreseen',
+    async () => {
+      await host.repository.add('updates', { name: 'late', version: '2.0' }, { name: 'never', version: '2.0' });
+      const rpm = await host.root.lock('/var/lib/rpm/.rpm.lock');
+      const input = { updates: 'all', approved: ['late'], rejected: ['never'] };
+      const { id } = await host.beginInstall(input);
+      await until(async () => (await host.fenceOf(id)) > 1);
+      await host.repository.add('updates', { name: 'late', version: '2.0', requires: 'never >= 2' });
+      await host.root.inside('dnf', '-q', 'clean', 'all');
+      await rpm.release();
+      const run = await host.stack.ended(id, PATIENCE_MS);
+      expect(run.targets[0]?.error).toMatchObject({
+        code: 'unforeseen-packages',
+        message: expect.stringMatching(/^host-000: .*: never 2\.0-1 would have come along/),
+      });
+      expect([await host.version('late'), await host.version('never')]).toEqual(['1.0-1', '1.0-1']);
+      const again = await host.step('patch.install', input);
+      expect(ended(again)).toEqual(['succeeded', null]);
+      const { skipped } = (await host.output(again)) as { skipped: { name: string; reason: string }[] };
+      expect(skipped.find(({ name }) => name === 'late')).toMatchObject({ reason: 'needs-other' });
     },
     PATIENCE_MS,
   );

@@ -103,6 +103,39 @@ describe('fettle report patch', () => {
   );
 
   it(
+    'counts what pins keep back as missing, as what is held',
+    async () => {
+      await host.repository.add('security', { name: 'app', version: '3.0' });
+      await host.root.write('etc/apt/preferences.d/test', 'Package: app\nPin: version 2.0\nPin-Priority: 1001\n');
+      const run = await step('patch.install', {});
+      expect(run.state).toBe('succeeded');
+      expect(await host.root.version('app')).toBe('2.0');
+      const { skipped } = (await host.output(run)) as { skipped: { name: string }[] };
+      expect(skipped.find(({ name }) => name === 'app')).toMatchObject({
+        version: '3.0',
+        reason: 'held',
+        detail: expect.stringMatching(/^a pin /),
+      });
+      const [asset] = await report(...onHost, '--approved', 'app');
+      expect(asset).toMatchObject({
+        compliance: 'non-compliant',
+        open: [{ name: 'app', state: 'missing', wanted: '3.0', isSecurity: true, isHeld: true }],
+      });
+      const scan = await host.output(await step('patch.scan', {}));
+      const { offers } = scan as { offers: { name: string }[] };
+      expect(offers.find(({ name }) => name === 'app')).toMatchObject({
+        available: '3.0',
+        isHeld: true,
+        isPinned: true,
+      });
+      await host.root.inside('rm', '/etc/apt/preferences.d/test');
+      await step('patch.install', {});
+      expect(shown(await report(...onHost, '--approved', 'app'))).toEqual([['host-000', 'compliant', null, []]]);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
     'a check of a plan says what would be installed, and installs nothing',
     async () => {
       await host.stack.addRunbook('update', {

@@ -18,10 +18,11 @@ export interface TestPackage {
   readonly postinst?: string;
 }
 
-export type ArchiveName = 'main' | 'security';
+export type ArchiveName = 'main' | 'security' | 'testing';
 
 const releases: Record<ArchiveName, Record<string, string>> = {
   main: { Origin: 'Debian', Label: 'Debian', Suite: 'stable', Codename: 'bookworm' },
+  testing: { Origin: 'Debian', Label: 'Debian', Suite: 'testing', Codename: 'trixie' },
   security: { Origin: 'Debian', Label: 'Debian-Security', Suite: 'stable-security', Codename: 'bookworm-security' },
 };
 
@@ -31,13 +32,21 @@ export class DebianRepository {
 
   static async create(host: DebianRoot): Promise<DebianRepository> {
     const repository = new DebianRepository(host);
-    for (const name of ['main', 'security'] as const) {
-      await mkdir(host.path(`srv/${name}`), { recursive: true });
-      await repository.#index(name);
-    }
+    for (const name of ['main', 'security'] as const) await repository.#open(name);
     const lines = (['main', 'security'] as const).map((name) => `deb [trusted=yes] file:/srv/${name} ./\n`);
     await host.write('etc/apt/sources.list', lines.join(''));
     return repository;
+  }
+
+  /** A source of another release than the host's beside its own. */
+  async addTesting(): Promise<void> {
+    await this.#open('testing');
+    await this.host.write('etc/apt/sources.list.d/testing.list', 'deb [trusted=yes] file:/srv/testing ./\n');
+  }
+
+  async #open(archive: ArchiveName): Promise<void> {
+    await mkdir(this.host.path(`srv/${archive}`), { recursive: true });
+    await this.#index(archive);
   }
 
   async add(archive: ArchiveName, ...packages: readonly TestPackage[]): Promise<void> {

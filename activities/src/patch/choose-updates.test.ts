@@ -35,6 +35,7 @@ const names = (all: readonly { name: string }[]): string[] => all.map(({ name })
 
 describe('what is chosen on a host whose packages were cut off', () => {
   const cutOff = { ...host('app', 'needs'), isInterrupted: true };
+  const mended = host('app', 'needs');
   const silent = saying(() => ({ touched: [], refusal: 'E: Unmet dependencies.' }));
 
   it('is nothing but the repair, where it does not say what comes along and something is to be kept out', async () => {
@@ -45,14 +46,18 @@ describe('what is chosen on a host whose packages were cut off', () => {
         'tested' in some ? ['app'] : ['app', 'needs'],
       );
       const left = { selected, skipped };
-      expect(repairedOnly('web1', left, { isInterrupted: false }, null)).toMatchObject({
+      expect(repairedOnly('web1', left, mended, null)).toMatchObject({
         code: 'repaired-only',
         message: expect.stringMatching(/^web1: .*which is done; [12] updates were not installed/),
         remedy: 'Install again.',
       });
-      expect(repairedOnly('web1', left, cutOff, null)?.message).toMatch(/did not mend all/);
+      expect(repairedOnly('web1', left, cutOff, null)).toMatchObject({
+        message: expect.stringMatching(/did not mend all/),
+        remedy: expect.stringMatching(/"apt-get --fix-broken install"/),
+      });
+      expect(repairedOnly('web1', left, { ...cutOff, manager: 'dnf' }, null)?.remedy).toMatch(/\("dnf remove/);
       const said = { code: 'patch-incomplete', message: 'E: Unmet dependencies.' };
-      expect(repairedOnly('web1', left, { isInterrupted: false }, said)).toMatchObject({
+      expect(repairedOnly('web1', left, mended, said)).toMatchObject({
         code: 'repaired-only',
         message: expect.stringMatching(/did not mend all .*\(E: Unmet dependencies\.\)/),
       });
@@ -101,6 +106,13 @@ describe('what comes along with an update', () => {
       reason: 'needs-other',
       detail: expect.stringMatching(/needs lib:i386 2, which was not tested/),
     });
+  });
+
+  it('is foreseen where something is to be kept out: by name, or by version where versions are', async () => {
+    const provider = along({ 'lib:amd64': '2' });
+    expect((await choose(provider, host('app'), {})).foreseen).toBeUndefined();
+    expect((await choose(provider, host('app'), { rejected: ['never'] })).foreseen).toEqual(['app', 'lib']);
+    expect((await choose(provider, host('app'), { tested })).foreseen).toEqual(['app=2', 'lib=2']);
   });
 
   it('goes by name alone where the package manager does not tell the architecture', async () => {

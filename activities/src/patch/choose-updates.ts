@@ -13,7 +13,7 @@ import {
   type SkippedUpdate,
   type TestedVersions,
 } from '@fettle/contracts';
-import type { HostCommands, PackageProvider } from '@fettle/drivers';
+import type { HostCommands, PackageProvider, SimulatedInstall } from '@fettle/drivers';
 import type { z } from 'zod';
 import type { patchInstall } from '../contracts.js';
 import type { PatchLookup } from './ledger.js';
@@ -99,7 +99,10 @@ export async function chooseUpdates(
   if (host.isInterrupted && keepsOut && (await isToldAfterRepair(provider, commands, selected)))
     return { selected: [], skipped: [...skipped, ...selected.map(afterRepair)] };
   const feasible = new Feasible(provider, commands, rules, host.isInterrupted && !keepsOut);
-  return { selected: await feasible.of(selected), skipped: [...skipped, ...feasible.skipped] };
+  const found = await feasible.of(selected);
+  const left = [...skipped, ...feasible.skipped];
+  if (!keepsOut || found.length === 0) return { selected: found, skipped: left };
+  return { selected: found, skipped: left, foreseen: feasible.foreseen(found) };
 }
 
 /** Until what was cut off is repaired, the host may refuse to say what comes along: of what is to be kept out, nobody would know. */
@@ -162,6 +165,17 @@ class Feasible {
     );
   }
 
+  /** What the installation of updates that were found feasible may touch: by version where it is versions that are kept out. */
+  foreseen(updates: readonly SelectedUpdate[]): readonly string[] {
+    const found = this.#simulated.get(updates);
+    if (found === undefined) throw new Error('updates that nobody has simulated');
+    const { touched, versions } = found;
+    const exact = [...(versions ?? [])].map(([key, version]) => `${nameOf(key)}=${version}`);
+    return this.rules.tested === undefined ? touched : exact;
+  }
+
+  readonly #simulated = new Map<readonly SelectedUpdate[], SimulatedInstall>();
+
   /** What can be installed, with as much more of the rest as can be beside it; by halves. */
   private async grown(
     kept: readonly SelectedUpdate[],
@@ -169,8 +183,9 @@ class Feasible {
   ): Promise<readonly SelectedUpdate[]> {
     const [first] = rest;
     if (first === undefined) return kept;
-    const refusal = await this.refusal([...kept, ...rest]);
-    if (refusal === null) return [...kept, ...rest];
+    const both = [...kept, ...rest];
+    const refusal = await this.refusal(both);
+    if (refusal === null) return both;
     if (rest.length === 1) {
       this.skipped.push({
         name: first.name,
@@ -197,7 +212,8 @@ class Feasible {
   }
 
   private async refusal(updates: readonly SelectedUpdate[]): Promise<Refusal | null> {
-    const { touched, refusal, blamed, versions } = await this.provider.simulate(this.commands, updates);
+    const simulated = await this.provider.simulate(this.commands, updates);
+    const { touched, refusal, blamed, versions } = simulated;
     const rejected = touched.filter(
       (name) => nameReason(name, { approved: [], rejected: this.rules.rejected }) !== null,
     );
@@ -205,7 +221,10 @@ class Feasible {
     if (rejected.length > 0) return { text: `it needs ${rejected.join(', ')}, which is rejected`, named: none };
     const untested = this.untested(updates, versions ?? new Map<string, string>(), touched);
     if (untested.length > 0) return { text: `it needs ${untested.join(', ')}, which was not tested`, named: none };
-    if (this.isInterrupted || refusal === null) return null;
+    if (this.isInterrupted || refusal === null) {
+      this.#simulated.set(updates, simulated);
+      return null;
+    }
     return { text: refusal, named: blamed === undefined ? namesIn(refusal) : new Set(blamed) };
   }
 

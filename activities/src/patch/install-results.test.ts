@@ -58,6 +58,15 @@ describe('why an installation is no success', () => {
     expect(error({}, { ...good, isInterrupted: true })).toMatchObject({ code: 'patch-incomplete' });
   });
 
+  it('is that something else would have come along, whatever the manager says of having been stopped', () => {
+    const bad = after(['app', 'noarch', '1-1']);
+    const said = { unforeseen: ['lib 2-1'], complaints: ['Sub-process exec awk returned an error code (1)'] };
+    expect(error(said, bad, 1)).toMatchObject({
+      code: 'unforeseen-packages',
+      message: expect.stringMatching(/^web1: .*lib 2-1 would have come along/),
+    });
+  });
+
   it('is the script that failed, though something could not be fetched beside it', () => {
     const bad = after(['app', 'noarch', '1-1']);
     const script = { trouble: 'unreached' as const, errors: new Map([['app', '%pre script failed']]) };

@@ -1,4 +1,4 @@
-import type { DecidingBaseline, HostPackage, HostPackages, PatchSelection } from '@fettle/contracts';
+import type { DecidingBaseline, HostPackage, HostPackages, PackageManager, PatchSelection } from '@fettle/contracts';
 import type { InstallReport } from '@fettle/drivers';
 import type { z } from 'zod';
 import type { patchInstall } from '../contracts.js';
@@ -109,6 +109,14 @@ export function installError({
     .slice(0, MAX_NAMED)
     .map(({ name, from, to, reason }) => `${name} ${from} -> ${to}: ${reason ?? ''}`)
     .join('; ');
+  if (report.unforeseen !== undefined && report.unforeseen.length > 0) {
+    const others = report.unforeseen.slice(0, MAX_NAMED).join(', ');
+    return {
+      code: 'unforeseen-packages',
+      message: `${host}: "${command}" was called off and installed nothing: ${others} would have come along, which was not so when the updates were chosen.`,
+      remedy: 'Install again: the updates are chosen anew, by what they bring along now.',
+    };
+  }
   if (report.trouble === 'locked') {
     const remedy = 'Wait for the other one to end (unattended-upgrades, dnf-automatic?), or raise "lockWait".';
     return { code: 'package-lock-held', message: `${ended}: ${said}`.slice(0, 1_500), remedy };
@@ -139,11 +147,16 @@ export function installError({
 
 type InstallError = NonNullable<ActionEnd<never>['error']>;
 
+const mending: Readonly<Record<PackageManager, string>> = {
+  apt: '"apt-get --fix-broken install"',
+  dnf: '"dnf remove --duplicates", "dnf reinstall"',
+};
+
 /** Where nothing but the repair was to be done, because what the updates bring along could not be told before; else what `error` says. */
 export function repairedOnly(
   host: string,
   { skipped }: PatchSelection,
-  { isInterrupted }: Pick<HostPackages, 'isInterrupted'>,
+  { isInterrupted, manager }: Pick<HostPackages, 'isInterrupted' | 'manager'>,
   error: InstallError | null,
 ): InstallError | null {
   const left = skipped.filter(({ reason }) => reason === 'after-repair').length;
@@ -160,6 +173,6 @@ export function repairedOnly(
       ),
     remedy: isMended
       ? 'Install again.'
-      : `Mend the packages that the step's log names on ${host} ("apt-get --fix-broken install"), and install again.`,
+      : `Mend the packages that the step's log names on ${host} (${mending[manager]}), and install again.`,
   };
 }

@@ -95,7 +95,7 @@ interface Work {
 
 async function install(input: InstallInput, context: TargetContext, work: Work): Promise<ActionEnd<InstallOutput>> {
   const { become, provider, selection } = work;
-  const command = provider.install(selection.selected, durationMs(input.lockWait));
+  const command = provider.install(selection.selected, durationMs(input.lockWait), undefined, selection.foreseen);
   const { exitCode, report } = await carryOut(command, context, become);
   const after = await readAfter(context, work, durationMs(input.lockWait));
   await context.patches.scanned(after);

@@ -49,6 +49,8 @@ export const patchScan = defineAction({
         isSecurity: z.boolean(),
         severity: z.string().nullable(),
         isHeld: z.boolean(),
+        /** What holds it are pins of apt's preferences, or its default release. */
+        isPinned: z.boolean().optional(),
         /** When `available` was first seen on offer to a host of the space; RFC 3339. */
         firstSeenAt: z.string(),
       }),
@@ -79,7 +81,8 @@ export const patchScan = defineAction({
 export const refreshCommands: readonly (readonly string[])[] = [aptCommands.refresh, dnfCommands.refresh];
 
 /**
- * What reads the state of a host: with apt, or with dnf. `apt-cache policy` is asked for the packages that are installed.
+ * What reads the state of a host: with apt, or with dnf. `apt-cache policy` is asked for the packages that are installed,
+ * without pins for those of them of which a newer version is there than the one that would be chosen.
  */
 export const scanCommands: readonly (readonly string[])[] = [
   aptCommands.architecture,
@@ -88,6 +91,7 @@ export const scanCommands: readonly (readonly string[])[] = [
   aptCommands.listsRead,
   aptCommands.uptime,
   aptCommands.policy,
+  aptCommands.policyWithoutPins,
   aptCommands.journal,
   aptCommands.rebootFile,
   aptCommands.rebootPackages,

@@ -39,13 +39,14 @@ export const scanPatches = targetAction(patchScan, async (input, context, { beco
 export function scanOutput(host: HostPackages, firstSeen: FirstSeen, by: DecidingRules): ScanOutput {
   const rank = (one: { isSecurity: boolean; name: string }): string => `${one.isSecurity ? 0 : 1} ${one.name}`;
   const all = host.offers
-    .map(({ name, architecture, installed, isHeld, newer }) => {
+    .map(({ name, architecture, installed, isHeld, isPinned, newer }) => {
       const version = newer[0]?.version ?? installed;
       const isSecurity = newer.some((one) => one.isSecurity);
       const severity = worstSeverity(newer);
       const seenAt = firstSeen.get(versionKey({ name, architecture, version }));
       const firstSeenAt = (seenAt ?? new Date()).toISOString();
-      return { name, architecture, installed, available: version, isSecurity, severity, isHeld, firstSeenAt };
+      const held = { isHeld, ...(isPinned === true ? { isPinned } : {}) };
+      return { name, architecture, installed, available: version, isSecurity, severity, ...held, firstSeenAt };
     })
     .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
   let bytes = 0;
@@ -75,8 +76,8 @@ function scanText(scan: ScanOutput, by: string): string {
     `${scan.packages} packages, ${scan.updates} with updates, ${scan.securityUpdates} of them security`,
     `${scan.wanted} wanted by ${by}`,
     ...scan.offers.map(
-      ({ name, installed, available, isSecurity, severity, isHeld }) =>
-        `${name} ${installed} -> ${available}${isSecurity ? ` (security${severity === null ? '' : `, ${severity}`})` : ''}${isHeld ? ' (held)' : ''}`,
+      ({ name, installed, available, isSecurity, severity, isHeld, isPinned }) =>
+        `${name} ${installed} -> ${available}${isSecurity ? ` (security${severity === null ? '' : `, ${severity}`})` : ''}${isHeld ? ` (held${isPinned === true ? ' by a pin' : ''})` : ''}`,
     ),
     ...(scan.isInterrupted ? ['a change of packages was cut off and has to be repaired'] : []),
     `reboot: ${[scan.reboot, ...scan.rebootReasons].join('; ')}`,

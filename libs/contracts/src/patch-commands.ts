@@ -36,6 +36,17 @@ export const aptCommands = {
   uptime: ['cat', '/proc/uptime'],
   /** Followed by names. */
   policy: ['apt-cache', 'policy'],
+  /** The same as it would be without pins and without a default release. Followed by names. */
+  policyWithoutPins: [
+    'apt-cache',
+    '-o',
+    'Dir::Etc::Preferences=/dev/null',
+    '-o',
+    'Dir::Etc::PreferencesParts=/dev/null',
+    '-o',
+    'APT::Default-Release=',
+    'policy',
+  ],
   rebootFile: ['test', '-e', '/run/reboot-required'],
   rebootPackages: ['cat', '/run/reboot-required.pkgs'],
   kernel: ['needrestart', '-b', '-k'],

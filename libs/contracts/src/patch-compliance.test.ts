@@ -61,6 +61,19 @@ describe('compliance of an asset', () => {
     expect(counts).toMatchObject({ installed: 2, missing: 2 });
   });
 
+  it('says that what is missing is held, where only an offer that is held has it', () => {
+    const { host, ...scan } = scanned();
+    const [open] = host.offers;
+    const fix = { version: '3', isSecurity: true, severity: null };
+    const pinned = { ...open!, isHeld: true, isPinned: true, newer: [fix, ...open!.newer] };
+    const told = assessPatches({ ...scan, host: { ...host, offers: [...host.offers, pinned] } }, rules, at).open;
+    expect(told.map(({ name, wanted, isHeld }) => [name, wanted, isHeld])).toEqual([
+      ['kept', '2', true],
+      ['open', '3', true],
+    ]);
+    expect(assessPatches(scanned(), rules, at).open.find(({ name }) => name === 'open')?.isHeld).toBe(false);
+  });
+
   it('is good where everything that is wanted is there', () => {
     expect(states(scanned(), { approved: ['fresh'] })).toEqual({
       compliance: 'compliant',

@@ -146,7 +146,16 @@ function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generat
       const state = isBroken || results.get(`${name}=${update.to}`) === 'failed' ? 'failed' : 'missing';
       const exposedDays = Math.max(0, Math.floor((nowMs - exposedSince(scan, rules, update, nowMs)) / DAY_MS));
       const severity = severityOf(host, update);
-      yield { ...one, state, wanted: update.to, isSecurity: update.isSecurity, severity, exposedDays };
+      const { to, isSecurity } = update;
+      yield {
+        ...one,
+        state,
+        wanted: to,
+        isSecurity,
+        severity,
+        isHeld: isHeld || isKeptBack(host, update),
+        exposedDays,
+      };
     } else if (isBroken) yield { ...one, state: 'failed' };
     else if (reason === 'rejected') yield { ...one, state: 'installed-rejected' };
     else if (isNew) yield { ...one, state: 'installed-pending-reboot' };
@@ -158,6 +167,14 @@ function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generat
     const none = { installed: null, wanted: null, isSecurity: false, isHeld: false, exposedDays: null };
     yield { ...none, severity: null, name, state: 'not-applicable' };
   }
+}
+
+/** Whether the version is on offer only as one that is held. */
+function isKeptBack({ offers }: HostPackages, { name, architecture, to }: SelectedUpdate): boolean {
+  const having = offers.filter(
+    (one) => one.name === name && one.architecture === architecture && one.newer.some(({ version }) => version === to),
+  );
+  return having.length > 0 && having.every(({ isHeld }) => isHeld);
 }
 
 /** Of all that the wanted version mends. */

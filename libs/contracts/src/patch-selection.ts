@@ -69,6 +69,8 @@ export interface SkippedUpdate {
 export interface PatchSelection {
   readonly selected: readonly SelectedUpdate[];
   readonly skipped: readonly SkippedUpdate[];
+  /** Where something is to be kept out: names, or `name=version`, of all that may be installed. Absent: whatever comes along. */
+  readonly foreseen?: readonly string[];
 }
 
 /** When each version was first seen, by `versionKey`; a version that is not there is seen now. */
@@ -130,11 +132,20 @@ function selectByRule(host: HostPackages, rules: PatchRules, firstSeen: FirstSee
     const [best, ...older] = wanted.filter(isOldEnough);
     const chosen = best === undefined ? undefined : [best, ...older].find(isTested);
     const reason = nameReason(name, rules) ?? offerReason(offer, { ofKind, wanted, best, chosen });
-    if (reason !== null) skipped.push({ name, version: (best ?? wanted[0] ?? newer[0])?.version ?? '', reason });
+    if (reason !== null) {
+      const version = (best ?? wanted[0] ?? newer[0])?.version ?? '';
+      skipped.push({ name, version, reason, ...pinDetail(reason, offer) });
+    }
     if ((reason === null || reason === 'not-tested') && chosen !== undefined)
       selected.push(updateOf({ name, architecture, from }, chosen));
   }
   return { selected, skipped: [...skipped, ...goneVersions(host, rules)] };
+}
+
+/** That it is not a hold that holds it. */
+function pinDetail(reason: PatchSkipReason, { isPinned }: Pick<PackageOffers, 'isPinned'>): { detail?: string } {
+  if (reason !== 'held' || isPinned !== true) return {};
+  return { detail: "a pin of apt's preferences, or its default release, keeps it from being chosen" };
 }
 
 /** Why what is on offer, or the best of it, is left alone; null: it is not. */
@@ -185,13 +196,16 @@ function selectExact({ manager, packages, offers }: HostPackages, rules: PatchRu
     if (refused !== null) skipped.push({ name, version, reason: refused });
     for (const { architecture, version: from, isHeld } of refused === null ? installed : []) {
       if (from === version) continue;
-      const offered = offers
-        .find((one) => one.name === name && one.architecture === architecture)
-        ?.newer.find((one) => one.version === version);
-      if (offered === undefined) {
+      // What is kept back stands in an offer of its own.
+      const [offer] = offers
+        .filter((one) => one.name === name && one.architecture === architecture)
+        .filter(({ newer }) => newer.some((one) => one.version === version))
+        .sort((a, b) => Number(a.isHeld) - Number(b.isHeld));
+      const offered = offer?.newer.find((one) => one.version === version);
+      if (offer === undefined || offered === undefined) {
         const reason = compareVersions(manager, from, version) > 0 ? 'newer-installed' : 'not-offered';
         skipped.push({ name, version, reason });
-      } else if (isHeld) skipped.push({ name, version, reason: 'held' });
+      } else if (isHeld || offer.isHeld) skipped.push({ name, version, reason: 'held', ...pinDetail('held', offer) });
       else selected.push(updateOf({ name, architecture, from }, offered));
     }
   }

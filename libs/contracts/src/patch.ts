@@ -40,6 +40,8 @@ export interface PackageOffers {
   readonly architecture: string;
   readonly installed: string;
   readonly isHeld: boolean;
+  /** What holds it are pins (apt_preferences(5)), which keep these from being chosen. */
+  readonly isPinned?: boolean;
   /** Newer than the installed one, up to the one that the manager would choose; the newest first. Never empty. */
   readonly newer: readonly OfferedVersion[];
 }

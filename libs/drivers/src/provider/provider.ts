@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import {
   FettleError,
   type HostPackages,
@@ -58,6 +58,8 @@ export interface InstallReport {
   readonly isRepaired: boolean;
   /** What was cut off before could not be mended; apt's own state of its packages tells that. */
   readonly isRepairFailed?: boolean;
+  /** Packages that would have come along though they were not foreseen, with their versions: nothing was installed because of them. */
+  readonly unforeseen?: readonly string[];
   /** Why nothing could be done, as far as it is one of these: another program at work, or a source that cannot be reached. */
   readonly trouble: 'locked' | 'unreached' | null;
 }
@@ -92,8 +94,16 @@ export interface PackageProvider {
   reboot(commands: HostCommands): Promise<RebootNeed>;
   /** Changes nothing. Of no updates: whether the host can install anything as it is. `downgrade` is that of `install`. */
   simulate(commands: HostCommands, updates: readonly SelectedUpdate[], how?: 'downgrade'): Promise<SimulatedInstall>;
-  /** `downgrade`: the versions may be older than what is there. */
-  install(updates: readonly SelectedUpdate[], lockWaitMs: number, how?: 'downgrade'): InstallCommand;
+  /**
+   * `downgrade`: the versions may be older than what is there. `foreseen`: names, or `name=version`, of all that may be installed; where
+   * it comes to anything else on the host, nothing is. Absent: whatever the updates bring along.
+   */
+  install(
+    updates: readonly SelectedUpdate[],
+    lockWaitMs: number,
+    how?: 'downgrade',
+    foreseen?: readonly string[],
+  ): InstallCommand;
 }
 
 const MAX_QUOTED_LINES = 4;
@@ -137,4 +147,14 @@ export async function must(
   const end = await commands.run(argv);
   if (end.exitCode === 0) return end.stdout;
   throw managerFailure(commands.host, argv, end, 'package-manager-failed', remedyOf(end));
+}
+
+/** Names of packages, versions, and one with the other; nothing that a shell would take for more than a text. */
+const FORESEEN = /^[A-Za-z0-9][A-Za-z0-9+._~:^=-]*$/;
+
+/** A script, given what it may install (`foreseen`, a line each; empty: anything). What is no name or version is foreseen by nobody. */
+export function withForeseen(script: string, foreseen: readonly string[] | undefined): Buffer {
+  const lines = foreseen?.filter((one) => FORESEEN.test(one)) ?? [];
+  const isAny = foreseen === undefined;
+  return Buffer.from(`foreseen='${isAny ? '' : lines.join('\n') || '-'}'\n${script.trimStart()}`);
 }

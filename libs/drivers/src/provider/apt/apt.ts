@@ -1,12 +1,14 @@
-import { Buffer } from 'node:buffer';
 import {
   aptCommands,
   aptDowngrade,
   aptInstall,
   aptSimulate,
   aptSimulateDowngrade,
+  codenameOf,
+  releaseCommand,
   type HostPackage,
   type HostPackages,
+  type OfferedVersion,
   type PackageOffers,
   type SelectedUpdate,
 } from '@fettle/contracts';
@@ -15,6 +17,7 @@ import {
   lastWords,
   managerFailure,
   must,
+  withForeseen,
   type HostCommands,
   type PackageActivity,
   type PackageProvider,
@@ -24,7 +27,15 @@ import { AptInstallReport } from './install-report.js';
 import { APT_INSTALL_SCRIPT } from './install-script.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
 import { parseInstalls } from './parse-installs.js';
-import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
+import {
+  hasBeyond,
+  keptBackVersions,
+  newerVersions,
+  parseOwnSources,
+  parsePolicy,
+  parseSecuritySources,
+  type AptPolicy,
+} from './parse-policy.js';
 import { readAges } from './read-ages.js';
 import { readReboot } from './read-reboot.js';
 
@@ -46,12 +57,13 @@ export const aptProvider: PackageProvider = {
   activity,
   reboot: readReboot,
   simulate,
-  install: (updates, lockWaitMs, how) => {
+  install: (updates, lockWaitMs, how, foreseen) => {
     const waitSeconds = Math.max(1, Math.ceil(lockWaitMs / 1_000));
     const command = how === 'downgrade' ? aptDowngrade(waitSeconds) : aptInstall(waitSeconds);
     const install = [...command, ...updates.map(packageArgument)];
     const argv = ['/bin/sh', '-s', '--', String(waitSeconds), ...install];
-    return { argv, stdin: Buffer.from(APT_INSTALL_SCRIPT), shown: install, newReport: () => new AptInstallReport() };
+    const stdin = withForeseen(APT_INSTALL_SCRIPT, foreseen);
+    return { argv, stdin, shown: install, newReport: () => new AptInstallReport() };
   },
 };
 
@@ -85,23 +97,63 @@ async function refresh(commands: HostCommands, lockWaitMs: number): Promise<void
 async function read(commands: HostCommands): Promise<HostPackages> {
   const native = (await must(commands, aptCommands.architecture)).trim();
   const packages = parseDpkgPackages(await must(commands, aptCommands.installed));
-  const security = parseSecuritySources(await must(commands, aptCommands.sources));
-  const offers: PackageOffers[] = [];
+  const sources = await must(commands, aptCommands.sources);
+  const security = parseSecuritySources(sources);
   const asked = new Map(packages.map((one) => [askedName(one, native), one]));
-  const names = [...asked.keys()];
-  for (let from = 0; from < names.length; from += NAMES_A_CALL) {
-    const text = await must(commands, [...aptCommands.policy, ...names.slice(from, from + NAMES_A_CALL)]);
+  const policies = new Map<string, AptPolicy>();
+  for (const text of await policyTexts(commands, aptCommands.policy, [...asked.keys()]))
     for (const policy of parsePolicy(text, security)) {
       const one = asked.get(policy.name);
-      const newer = one === undefined ? [] : newerVersions({ ...policy, installed: one.version });
-      if (one === undefined || newer.length === 0) continue;
-      const { name, architecture, version: installed, isHeld } = one;
-      offers.push({ name, architecture, installed, isHeld, newer });
+      if (one !== undefined) policies.set(policy.name, { ...policy, installed: one.version });
     }
-  }
+  const keptBack = await readKeptBack(commands, policies, sources);
+  const offers = [...policies].flatMap(([key, policy]): PackageOffers[] => {
+    const one = asked.get(key);
+    if (one === undefined) return [];
+    const { name, architecture, version: installed, isHeld } = one;
+    const [newer, kept] = [newerVersions(policy), keptBack.get(key) ?? []];
+    return [
+      ...(newer.length === 0 ? [] : [{ name, architecture, installed, isHeld, newer }]),
+      ...(kept.length === 0 ? [] : [{ name, architecture, installed, isHeld: true, isPinned: true, newer: kept }]),
+    ];
+  });
   const isInterrupted = await isCutOff(commands, packages);
   const ages = { hasSecuritySource: security.size > 0, ...(await readAges(commands)) };
   return { manager: 'apt', packages, offers, isInterrupted, reboot: await readReboot(commands), ...ages };
+}
+
+async function policyTexts(
+  commands: HostCommands,
+  command: readonly string[],
+  names: readonly string[],
+): Promise<string[]> {
+  const texts: string[] = [];
+  for (let from = 0; from < names.length; from += NAMES_A_CALL)
+    texts.push(await must(commands, [...command, ...names.slice(from, from + NAMES_A_CALL)]));
+  return texts;
+}
+
+/** What pins keep from being chosen, by the names asked for; asked only of packages that have something newer than the candidate. */
+async function readKeptBack(
+  commands: HostCommands,
+  policies: ReadonlyMap<string, AptPolicy>,
+  sources: string,
+): Promise<ReadonlyMap<string, readonly OfferedVersion[]>> {
+  const names = [...policies].filter(([, policy]) => hasBeyond(policy)).map(([name]) => name);
+  if (names.length === 0) return new Map();
+  const release = codenameOf((await commands.run(releaseCommand)).stdout);
+  const security = parseSecuritySources(sources);
+  const own = parseOwnSources(sources, release);
+  const texts = await policyTexts(commands, aptCommands.policyWithoutPins, names);
+  const plain = texts.flatMap((text) => parsePolicy(text, security, own));
+  return new Map(
+    plain.flatMap((policy) => {
+      const pinned = policies.get(policy.name);
+      if (pinned === undefined) return [];
+      const kept = keptBackVersions(pinned, { ...policy, installed: pinned.installed });
+      return kept.length === 0 ? [] : [[policy.name, kept] as const];
+    }),
+  );
 }
 
 async function isCutOff(commands: HostCommands, packages: readonly HostPackage[]): Promise<boolean> {

@@ -13,6 +13,7 @@ export class AptInstallReport implements InstallReport {
   readonly keptFiles: string[] = [];
   readonly complaints: string[] = [];
   readonly services: string[] = [];
+  readonly unforeseen: string[] = [];
   isRepaired = false;
   readonly #lines = new OutputLines((line) => this.#line(line));
   #failing: string | undefined;
@@ -37,6 +38,7 @@ export class AptInstallReport implements InstallReport {
     if (processing !== undefined) this.#begin(processing);
     else if (/(?:^|\s)E: /.test(line)) keep(this.complaints, line.replace(/^(?:.*\s)?E: /, ''));
     else if (line.startsWith('fettle: NEEDRESTART-SVC: ')) keep(this.services, line.slice(25).trim());
+    else if (line.startsWith('fettle: unforeseen ')) keep(this.unforeseen, line.slice(19).trim());
     else if (line.startsWith('fettle: repaired ')) this.isRepaired = true;
     else this.#configuration(line);
   }

@@ -5,6 +5,9 @@
  * dpkg has no option to wait for its lock, so that is tried again; what else it fails with is left to the installation, which says it
  * better (and may mend it: a package that could not be configured is often mended by its next version). Packages that were installed
  * for others only stay marked so, which naming them to apt would end. apt waits for dpkg's lock itself, and not for that of the packages it has fetched: that is done here.
+ *
+ * Where only what is foreseen may be installed, apt itself asks once it has the lock and knows what it will do (DPkg::Pre-Install-Pkgs,
+ * apt.conf(5)): a simulation before that could be of other lists.
  */
 export const APT_INSTALL_SCRIPT = String.raw`
 wait=$1
@@ -34,10 +37,21 @@ while [ "$left" -gt 0 ] && lslocks -r -n -o PATH 2>/dev/null | grep -qxF /var/ca
   sleep 2
   left=$((left - 2))
 done
+if [ -n "$foreseen" ]; then
+  list=/run/fettle-foreseen.$$
+  printf '%s\n' "$foreseen" >"$list" || exit 73
+  check='
+    FNR == NR { may[$0]; next }
+    !told { told = $0 == ""; next }
+    $5 != "**CONFIGURE**" && !($1 in may) && !(($1 "=" $4) in may) { print "fettle: unforeseen " $1 " " $4; bad = 1 }
+    END { exit bad || !told }'
+  set -- "$@" -o DPkg::Tools::Options::exec::Version=2 -o "DPkg::Pre-Install-Pkgs::=exec awk '$check' '$list' -"
+fi
 automatic=$(apt-mark showauto 2>/dev/null)
 command "$@" </dev/null
 code=$?
 echo "fettle: ended $code"
+if [ -n "$foreseen" ]; then rm -f "$list"; fi
 if [ -n "$automatic" ]; then
   now=$(apt-mark showauto 2>/dev/null)
   printf '%s\n' "$automatic" | grep -vxF -e "$now" | xargs -r apt-mark auto >/dev/null 2>&1

@@ -2,7 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import { AptInstallReport } from './install-report.js';
 import { parseDpkgPackages } from './parse-dpkg.js';
 import { parseInstalls } from './parse-installs.js';
-import { newerVersions, parsePolicy, parseSecuritySources } from './parse-policy.js';
+import {
+  hasBeyond,
+  keptBackVersions,
+  newerVersions,
+  parseOwnSources,
+  parsePolicy,
+  parseSecuritySources,
+} from './parse-policy.js';
 import { bootedAt, latestOf } from './read-ages.js';
 import { kernelStatus } from './read-reboot.js';
 
@@ -77,9 +84,52 @@ describe('what apt and dpkg say', () => {
     ]);
   });
 
+  it('knows the sources of the own release, whatever nobody gets unasked left out', () => {
+    const line = (suite: string, codename: string, label = 'x') => [suite, 'o', label, suite, codename].join('\t');
+    const debian = [
+      line('stable', 'bookworm'),
+      line('stable-security', 'bookworm-security', 'Debian-Security'),
+      line('stable-updates', 'bookworm-updates'),
+      line('stable-backports', 'bookworm-backports'),
+      line('testing-security', 'trixie-security', 'Debian-Security'),
+    ].join('\n');
+    const own = ['stable', 'stable-security', 'stable-updates'];
+    expect([...parseOwnSources(debian, 'bookworm')]).toEqual(own);
+    // Where nobody knows the release, better one too many.
+    expect([...parseOwnSources(debian, null)]).toEqual(['stable-security', 'testing-security']);
+    const ubuntu = ['', '-security', '-updates', '-backports', '-proposed'].map((end) => line(`noble${end}`, 'noble'));
+    expect([...parseOwnSources(ubuntu.join('\n'), 'noble')]).toEqual(['noble', 'noble-security', 'noble-updates']);
+    expect([...parseOwnSources(line('old/updates', 'buster/updates'), 'buster')]).toEqual(['old/updates']);
+  });
+
+  it('does not take a version that comes in phases, or that nobody gets unasked, for one that a pin keeps back', () => {
+    const source = 'http://deb.example/debian bookworm/main amd64 Packages';
+    const row = (version: string, priority: string, of = 500) => [
+      `     ${version} ${priority}`,
+      `        ${of} ${source}`,
+    ];
+    const table = (candidate: string, ...rows: string[][]) =>
+      ['a:', '  Installed: 1', `  Candidate: ${candidate}`, '  Version table:', ...rows.flat(), ' *** 1 100'].join(
+        '\n',
+      );
+    const read = (text: string) => parsePolicy(text, new Set(), new Set([source]))[0]!;
+    const kept = (pinned: string, plain: string) =>
+      keptBackVersions(read(pinned), read(plain)).map(({ version }) => version);
+    const phased = table('1', row('2', '1 (phased 10%)'));
+    expect(hasBeyond(read(phased))).toBe(true);
+    expect(kept(phased, phased)).toEqual([]);
+    // A third source has a newer one, which would be chosen without pins.
+    const third = ['     3 500', '        500 http://other.example ./ Packages'];
+    expect(kept(table('1', third, row('2', '1 (phased 10%)')), table('3', third, row('2', '1 (phased 10%)')))).toEqual(
+      [],
+    );
+    expect(kept(table('1', row('2', '-1', -1)), table('2', row('2', '500')))).toEqual(['2']);
+    expect(kept(table('1', row('2', '-1', -1)), table('2', row('2', '100', 100)))).toEqual([]);
+  });
+
   it('offers nothing where the candidate is older than what is installed', () => {
     const versions = ['2', '1'].map((version) => ({ version, isSecurity: true, severity: null }));
-    expect(newerVersions({ name: 'a', installed: '2', candidate: '1', versions })).toEqual([]);
+    expect(newerVersions({ name: 'a', installed: '2', candidate: '1', versions, own: new Set() })).toEqual([]);
   });
 
   it('reads the states of packages, and leaves out what is not there', () => {

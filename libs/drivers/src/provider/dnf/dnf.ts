@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import {
   dnfCommands,
   dnfDowngrade,
@@ -12,6 +11,7 @@ import {
 import { parseLockHolders } from '../parse-locks.js';
 import {
   managerFailure,
+  withForeseen,
   type HostCommands,
   type PackageActivity,
   type PackageProvider,
@@ -42,11 +42,12 @@ export const dnfProvider: PackageProvider = {
   activity,
   reboot: (commands) => readReboot(waitingForOthers(commands)),
   simulate,
-  install: (updates, lockWaitMs, how) => {
+  install: (updates, lockWaitMs, how, foreseen) => {
     const waitSeconds = Math.max(1, Math.ceil(lockWaitMs / 1_000));
     const install = [...(how === 'downgrade' ? dnfDowngrade : dnfInstall), '--', ...updates.map(specOf)];
     const argv = ['/bin/sh', '-s', '--', String(waitSeconds), ...install];
-    return { argv, stdin: Buffer.from(DNF_INSTALL_SCRIPT), shown: install, newReport: () => new DnfInstallReport() };
+    const stdin = withForeseen(DNF_INSTALL_SCRIPT, foreseen);
+    return { argv, stdin, shown: install, newReport: () => new DnfInstallReport() };
   },
 };
 

@@ -12,6 +12,7 @@ export class DnfInstallReport implements InstallReport {
   readonly keptFiles: string[] = [];
   readonly complaints: string[] = [];
   readonly services: string[] = [];
+  readonly unforeseen: string[] = [];
   isRepaired = false;
   isRepairFailed = false;
   trouble: InstallReport['trouble'] = null;
@@ -34,8 +35,12 @@ export class DnfInstallReport implements InstallReport {
     else if (kept !== undefined) keep(this.keptFiles, kept);
     else if (missing !== undefined) this.#failed(missing, 'no source offers it, or it is kept back');
     else if (line.startsWith('fettle: service ')) keep(this.services, line.slice(16).trim());
+    else if (line.startsWith('fettle: unforeseen ')) keep(this.unforeseen, line.slice(19).trim());
     else if (line.startsWith('fettle: repaired ')) this.#repaired(line.slice(17).trim());
-    else this.#complain(line);
+    else if (line === 'fettle: mended') {
+      this.isRepaired = true;
+      this.isRepairFailed = false;
+    } else this.#complain(line);
   }
 
   /** rpm counts a package as installed whose last scripts failed, and as not installed where its first one did. */

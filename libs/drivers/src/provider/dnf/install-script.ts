@@ -6,8 +6,10 @@
  * dnf either waits for another one without end or not at all, and rpm without end: both are waited for here, before it is called. A
  * transaction that was cut off leaves packages in two versions, of which dnf takes the older out and installs the newer again, which
  * runs its scripts; or, cut off earlier, files of which some are of the new version already: those packages are installed again as they
- * were, before they are updated. Where no source has them any more, that fails and is said, and the installation goes on: what it does
- * not mend either is found by the next look at the host.
+ * were, before they are updated. Where no source has them any more, that fails and is said, and the installation goes on: whether it
+ * has mended them is looked for after it.
+ *
+ * Where only what is foreseen may be installed, dnf is asked right before: it has no question of its own once it knows.
  */
 export const DNF_INSTALL_SCRIPT = String.raw`
 wait=$1
@@ -55,6 +57,17 @@ unended() {
 again() {
   printf '%s\n' "$1" | xargs -r dnf -y reinstall --setopt=exit_on_lock=True
 }
+# Of packages that are named, those whose files are not as the package has them.
+unsound() {
+  while read -r one; do
+    rpm -q "$one" >/dev/null 2>&1 || continue
+    if [ -n "$(rpm -V --nodeps --noscripts --noconfig --noghost --nomtime --nouser --nogroup --nomode --nocaps "$one")" ]; then
+      printf '%s\n' "$one"
+    fi
+  done
+}
+failed=
+torn=
 repair() {
   twice=$(rpm -qa --qf '%{NAME} %{ARCH}\n' | sort | uniq -d)
   if [ -n "$twice" ]; then
@@ -63,31 +76,52 @@ repair() {
   fi
   if [ -n "$twice" ]; then
     dnf -y remove --duplicates --setopt=exit_on_lock=True </dev/null
-    echo "fettle: repaired $?"
+    ended $?
     return
   fi
   begun=$(known history info last last-1 last-2 last-3 last-4)
   locked $?
-  torn=$(
-    printf '%s\n' "$begun" | unended | grep -E '^[A-Za-z0-9]' | sort -u | while read -r one; do
-      rpm -q "$one" >/dev/null 2>&1 || continue
-      if [ -n "$(rpm -V --nodeps --noscripts --noconfig --noghost --nomtime --nouser --nogroup --nomode --nocaps "$one")" ]; then
-        printf '%s\n' "$one"
-      fi
-    done
-  )
+  torn=$(printf '%s\n' "$begun" | unended | grep -E '^[A-Za-z0-9]' | sort -u | unsound)
   if [ -n "$torn" ]; then
     again "$torn"
-    echo "fettle: repaired $?"
+    ended $?
   fi
+}
+ended() {
+  echo "fettle: repaired $1"
+  if [ "$1" != 0 ]; then failed=yes; fi
+}
+# Once the repair has failed: whether what it was for is mended all the same.
+mended() {
+  twice=$(known repoquery --duplicates) || return
+  [ -z "$twice" ] && [ -z "$(printf '%s\n' "$torn" | unsound)" ]
+}
+others() {
+  { printf '%s\n\n' "$foreseen" && cat; } | awk '
+    !told { if ($0 == "") told = 1; else may[$0]; next }
+    $1 == "--->" && $2 == "Package" && / will be (installed|an upgrade|a downgrade|reinstalled|obsoleting)$/ {
+      sub(/\.[a-z0-9_]+$/, "", $3)
+      if (!($3 in may) && !(($3 "=" $4) in may)) print "fettle: unforeseen " $3 " " $4
+    }'
 }
 repair
 code=0
 for last; do :; done
 if [ "$last" != -- ]; then
-  "$@" </dev/null
-  code=$?
+  more=
+  if [ -n "$foreseen" ]; then
+    told=$(shift && dnf -v --assumeno "$@" 2>&1 </dev/null)
+    more=$(printf '%s\n' "$told" | others)
+  fi
+  if [ -n "$more" ]; then
+    printf '%s\n' "$more"
+    code=1
+  else
+    "$@" </dev/null
+    code=$?
+  fi
 fi
+if [ -n "$failed" ] && mended; then echo 'fettle: mended'; fi
 echo "fettle: ended $code"
 known needs-restarting -s | grep -E '\.service$' | sed 's/^/fettle: service /'
 exit "$code"
