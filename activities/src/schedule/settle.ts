@@ -42,8 +42,9 @@ class SettleRound {
   readonly #untilMs = performance.now() + ROUND_MS;
   readonly #settled = new Set<string>();
   readonly #skipped: string[];
-  /** Left of the sets, to be settled one by one. */
+  /** Left of the sets, to be settled one by one; until then no other lane takes them. */
   readonly #alone: string[] = [];
+  readonly #aside = new Set<string>();
   /** None was settled. */
   isInVain = true;
   /** The time was up first. */
@@ -80,18 +81,27 @@ class SettleRound {
     let taken: readonly string[] = [];
     try {
       const { settled, alone } = await this.#services.dataSource.transaction(async (transaction) => {
-        taken = await takeDueSchedules(transaction, this.#skipped, SCHEDULES_OF_SET);
+        taken = await takeDueSchedules(transaction, [...this.#skipped, ...this.#aside], SCHEDULES_OF_SET);
         return settleFires(transaction, this.#unsettled(taken));
       });
       for (const [id, more] of settled) this.#note(id, more);
-      this.#alone.push(...alone);
+      this.#putAside(alone);
     } catch (error) {
       // Nothing was taken: the database is away, and the activity is tried again.
       if (taken.length === 0) throw error;
       // Whose fault it is shows when each is settled alone.
-      this.#alone.push(...this.#unsettled(taken));
+      this.#putAside(this.#unsettled(taken));
     }
     return taken.length > 0;
+  }
+
+  /** Two lanes may have had the same one in their sets, one after the other. */
+  #putAside(ids: readonly string[]): void {
+    for (const id of ids) {
+      if (this.#aside.has(id) || this.#skipped.includes(id)) continue;
+      this.#aside.add(id);
+      this.#alone.push(id);
+    }
   }
 
   /** What was settled up to now and is due still, whatever the reason, is not settled over and over. */
@@ -116,6 +126,8 @@ class SettleRound {
       this.#skipped.push(id);
       this.#resting.set(id, performance.now() + REST_MS);
       this.#services.logger.warn({ err: error, scheduleId: id }, 'a schedule could not be settled');
+    } finally {
+      this.#aside.delete(id);
     }
   }
 
