@@ -9,7 +9,7 @@ import { median, Report } from './report.js';
 const SCHEDULES = Number(process.env.FETTLE_BENCH_SCHEDULES ?? 1000);
 const ROUNDS = Number(process.env.FETTLE_BENCH_ROUNDS ?? 3);
 /** Starts sent to Temporal at once; Fettle's relay has the same number. */
-const CONCURRENT_STARTS = Number(process.env.X_CALLS ?? 20);
+const CONCURRENT_STARTS = 100;
 const GIVE_UP_MS = 300_000;
 /** What it takes to apply and place one schedule, and more; on a machine that is busy otherwise, the bench says that it was too little. */
 const LEAD_MS = Number(process.env.FETTLE_BENCH_LEAD_MS ?? 60);
