@@ -227,6 +227,19 @@ describe('capacity in Postgres', () => {
     expect(await stored()).toEqual({});
   });
 
+  it('a lowered limit that takes one out of the queue lets those behind it go on, on its other keys as well', async () => {
+    await setLimit('db:a', 2);
+    const [holder, large, behind] = await Promise.all([newRun(), newRun(), newRun()]);
+    await take(holder, one('db:a'));
+    expect(await take(large, [...one('db:a', 2), ...one('host:b')])).toMatchObject({ kind: 'queued' });
+    expect(await take(behind, one('host:b'))).toMatchObject({ kind: 'queued', position: 2, waitsFor: [{ used: 0 }] });
+    await setLimit('db:a', 1);
+    expect(await stored()).toEqual({ [holder]: true, [large]: false, [behind]: true });
+    expect(await wakes(behind)).toBe(1);
+    for (const runId of [holder, large, behind]) await free(runId);
+    await stack.dataSource.query(`DELETE FROM capacity_limit`);
+  });
+
   it('what is held around a step covers it, in the run and in those that it calls', async () => {
     const [parent, child, grandchild, other] = await Promise.all([newRun(), newRun(), newRun(), newRun()]);
     const call = (runId: string, by: string, path: string): Promise<unknown> =>

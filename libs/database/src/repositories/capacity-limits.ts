@@ -37,7 +37,20 @@ export async function saveCapacityLimit(transaction: Transaction, limit: Capacit
      ON CONFLICT (space, key) DO UPDATE SET units = excluded.units`,
     [space, key, units, document],
   );
-  await settleCapacity(transaction, space, [key, ...gone.map((row) => row.key)], null);
+  const changed = [key, ...gone.map((row) => row.key)];
+  await settleCapacity(transaction, space, await withKeysBeside(transaction, space, changed), null);
+}
+
+/** Whoever wants more of a key than it has from now on holds up nobody any more: on the other keys that it wants neither. */
+async function withKeysBeside(transaction: Transaction, space: string, changed: readonly string[]): Promise<string[]> {
+  const rows: { key: string }[] = await transaction.query(
+    `SELECT unnest($2::text[]) AS key
+     UNION SELECT beside.key FROM capacity_want w JOIN capacity_request q USING (run_id, path)
+       JOIN capacity_want beside USING (run_id, path)
+     WHERE w.space = $1 AND w.key = ANY ($2) AND q.granted_at IS NULL`,
+    [space, changed],
+  );
+  return rows.map((row) => row.key);
 }
 
 /** Name of the document that sets a key's limit; null: none does. */
