@@ -12,6 +12,12 @@ import { isInstalled, root, say, setUp, StageError } from './stages.mjs';
 /** What the tests run for real and Debian packages; without them the tests fail, they never skip. */
 const DEBIAN_PACKAGES = ['openssh-server', 'openssh-client', 'sudo', 'procps', 'openssl'];
 
+/**
+ * Random choices are the same in each `npm test`, so that it tells of the change alone; `--long` makes others each time, and says
+ * which. A failure found there is played again with FETTLE_SEED.
+ */
+const SEED = process.env.FETTLE_SEED ?? '20261123';
+
 /** Each has a database and a task queue of its own, and waits (for heartbeats, for hosts) most of the time. */
 const FILES_AT_ONCE = 2;
 
@@ -36,7 +42,7 @@ await endWithSummary(async () => {
   if (isLong) return runLong(temporal);
   say('running the tests');
   const jestArgs = [`--maxWorkers=${FILES_AT_ONCE}`, ...withProjects(given)];
-  return report(await runJest(jestArgs, { FETTLE_TEMPORAL_CLI: temporal, FETTLE_LONG: '' }));
+  return report(await runJest(jestArgs, { FETTLE_TEMPORAL_CLI: temporal, FETTLE_LONG: '', FETTLE_SEED: SEED }));
 });
 
 async function runLong(temporal) {
