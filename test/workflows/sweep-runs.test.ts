@@ -1,7 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { cancelRun } from '@fettle/operations';
 import { claimRun } from '@fettle/database';
-import { connectTemporal, terminateWorkflow, type TemporalClient } from '@fettle/temporal';
+import { connectTemporal, listOpenAmong, terminateWorkflow, type TemporalClient } from '@fettle/temporal';
 import { sweepRuns } from '../../apps/worker/dist/background/sweep-runs.js';
 import { TestStack } from '../support/stack.js';
 
@@ -112,6 +112,30 @@ describe('the sweep of open runs', () => {
     expect(await statesOf(refused, broken, lost, open)).toEqual(['queued', 'queued', 'failed', 'queued']);
     expect(await stack.run(lost)).toMatchObject({ error: { code: 'workflow-missing' } });
     expect(failures.sort()).toEqual(['', `run-${broken}`]);
+  }, 60_000);
+
+  it('asks one by one for those runs alone that the list does not have as open', async () => {
+    const open = [await sentRun('workflow'), await sentRun('workflow')];
+    const closed = await sentRun('workflow');
+    await terminateWorkflow(temporal, `run-${closed}`, 'somebody did');
+    const missing = await sentRun('no workflow');
+    const ids = open.map((id) => `run-${id}`);
+    const listed = async (): Promise<string[]> => [
+      ...(await listOpenAmong(temporal, [...ids, `run-${closed}`, `run-${missing}`, `it's none`])),
+    ];
+    // The list follows with a delay.
+    while ((await listed()).sort().join() !== [...ids].sort().join())
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    const handles = jest.spyOn(temporal.client.workflow, 'getHandle');
+    try {
+      await sweep(500);
+      const asked = handles.mock.calls.map(([workflowId]) => workflowId);
+      expect(asked.sort()).toEqual([`run-${closed}`, `run-${missing}`].sort());
+    } finally {
+      handles.mockRestore();
+    }
+    expect(await statesOf(...open, closed, missing)).toEqual(['queued', 'queued', 'failed', 'failed']);
+    expect(await stack.run(closed)).toMatchObject({ error: { code: 'workflow-closed' } });
   }, 60_000);
 
   it('finds the workflow of an ended run on whatever page it stands', async () => {

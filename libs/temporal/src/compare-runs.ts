@@ -18,6 +18,29 @@ export async function readStanding({ client }: TemporalClient, workflowId: strin
   }
 }
 
+/** What an id must be to stand in a query: those of runs are. */
+const PLAIN_ID = /^[\w.-]+$/;
+
+/**
+ * Those of the runs' workflows that Temporal's list has as open: one call for all of them. The list follows the histories with a delay, so
+ * that one which is not in it may be open too (`readStanding`), and one that is in it may just have closed.
+ */
+export async function listOpenAmong(
+  { client }: TemporalClient,
+  workflowIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const ids = workflowIds.filter((id) => PLAIN_ID.test(id));
+  if (ids.length === 0) return new Set();
+  const page = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
+    client.workflowService.listWorkflowExecutions({
+      namespace: client.options.namespace,
+      query: `ExecutionStatus = 'Running' AND WorkflowId IN (${ids.map((id) => `'${id}'`).join(', ')})`,
+      pageSize: ids.length,
+    }),
+  );
+  return new Set(page.executions.flatMap(({ execution }) => execution?.workflowId ?? []));
+}
+
 export interface OpenWorkflowPage {
   readonly workflowIds: readonly string[];
   /** Where the next page starts; null: this was the last. */

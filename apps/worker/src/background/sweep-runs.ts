@@ -8,6 +8,7 @@ import {
 } from '@fettle/database';
 import { endLostRun } from '@fettle/operations';
 import {
+  listOpenAmong,
   listOpenRunWorkflows,
   readStanding,
   terminateWorkflow,
@@ -25,6 +26,9 @@ const OVERDUE_MS = 10 * 60_000;
 /** A workflow that is still open so long after its run ended is not about to finish by itself. */
 const ENDED_BEFORE_MS = 30_000;
 const BATCH = 500;
+/** Runs that Temporal is asked for at once by its list. */
+const LISTED_AT_ONCE = 100;
+/** Calls under way for those that are not in the list: one a run. */
 const CONCURRENT_CALLS = 16;
 /** Each half of a round stops after this and goes on from there in the next one. */
 const BUDGET_MS = 15_000;
@@ -84,9 +88,9 @@ class RunSweep {
         after: this.#afterRun,
         limit: this.batch,
       });
-      for (let done = 0; done < rows.length; done += CONCURRENT_CALLS) {
+      for (let done = 0; done < rows.length; done += LISTED_AT_ONCE) {
         if (done > 0 && Date.now() > untilMs) return;
-        const some = rows.slice(done, done + CONCURRENT_CALLS);
+        const some = rows.slice(done, done + LISTED_AT_ONCE);
         await this.#compareSome(some);
         this.#afterRun = some.at(-1)!.runId;
       }
@@ -94,14 +98,21 @@ class RunSweep {
     } while (this.#afterRun !== null && Date.now() <= untilMs);
   }
 
-  /** Asks for all at once, then ends one after the other: one connection is enough. */
+  /** Asks for those alone that the list does not have as open, then ends one after the other: one connection is enough. */
   async #compareSome(rows: readonly OpenRun[]): Promise<void> {
-    const found = await Promise.all(
-      rows.map(async (row) => {
+    const sent = rows.filter((row) => row.startSettled).map((row) => row.workflowId);
+    const open = await this.#attempt('list of open runs', () => listOpenAmong(this.temporal, sent));
+    const rest = rows.filter((row) => open?.has(row.workflowId) !== true);
+    const found: { row: OpenRun; standing: Standing | undefined }[] = rows
+      .filter((row) => open?.has(row.workflowId) === true)
+      .map((row) => ({ row, standing: 'open' }));
+    for (let done = 0; done < rest.length; done += CONCURRENT_CALLS) {
+      const some = rest.slice(done, done + CONCURRENT_CALLS).map(async (row) => {
         const standing = await this.#attempt(row.workflowId, () => this.#standingOf(row));
         return { row, standing };
-      }),
-    );
+      });
+      found.push(...(await Promise.all(some)));
+    }
     for (const { row, standing } of found) {
       if (standing === undefined || faultOf(row, standing) === null) continue;
       await this.#attempt(row.workflowId, () => this.#end(row, standing));
