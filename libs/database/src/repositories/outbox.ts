@@ -55,14 +55,21 @@ export async function wakeRun(transaction: Transaction, runId: string, path: str
   );
 }
 
-/** The oldest unsent command of each subject that is due, at most `limit`. */
-export async function readDueCommands(transaction: Transaction, limit: number): Promise<StoredCommand[]> {
+/**
+ * The oldest unsent command of each subject that is due, at most `limit`, without those named: first what concerns runs that are under way
+ * and schedules, so that a cancel does not wait behind a thousand starts.
+ */
+export async function readDueCommands(
+  transaction: Transaction,
+  limit: number,
+  without: readonly number[] = [],
+): Promise<StoredCommand[]> {
   return transaction.query(
     `SELECT o.id, o.kind, o.subject, o.payload, o.attempts FROM outbox o
-     WHERE o.sent_at IS NULL AND o.next_at <= clock_timestamp()
+     WHERE o.sent_at IS NULL AND o.next_at <= clock_timestamp() AND o.id <> ALL ($2::bigint[])
        AND NOT EXISTS (SELECT 1 FROM outbox earlier WHERE earlier.subject = o.subject AND earlier.sent_at IS NULL AND earlier.id < o.id)
-     ORDER BY o.id LIMIT $1`,
-    [limit],
+     ORDER BY o.kind = 'start-run', o.id LIMIT $1`,
+    [limit, without],
   );
 }
 
