@@ -13,9 +13,14 @@ import { wakingScheduleId } from './waking-schedule-id.js';
 /** A call that does not answer is given up after this; the relay tries again. */
 const CALL_TIMEOUT_MS = 10_000;
 
-/** Sends one command; sending it again changes nothing, because ids name what it is about. */
-export async function sendCommand(temporal: TemporalClient, command: TemporalCommand): Promise<void> {
-  await temporal.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => dispatch(temporal, command));
+/**
+ * Sends one command; sending it again changes nothing, because ids name what it is about. `isHere`: what it starts may begin in this very
+ * process, if that serves the queue; otherwise it waits in the queue for whichever worker is free.
+ */
+export async function sendCommand(temporal: TemporalClient, command: TemporalCommand, isHere = true): Promise<void> {
+  const { startsEagerly } = temporal;
+  const sender = { ...temporal, startsEagerly: startsEagerly && isHere };
+  await temporal.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => dispatch(sender, command));
 }
 
 async function dispatch(temporal: TemporalClient, command: TemporalCommand): Promise<void> {

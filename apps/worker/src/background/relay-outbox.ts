@@ -16,6 +16,11 @@ const TOP_UP_CALLS = 25;
 const TOP_UP_MS = 250;
 /** A round takes up no more after this: what it sent is committed then, and would be sent again if the process died before. */
 const BUDGET_MS = 2_000;
+/**
+ * With more calls under way than this, runs begin where a worker is free. Otherwise this process would begin all of a burst, beside workers
+ * that have nothing to do, and would hardly come to start the rest.
+ */
+const BEGIN_HERE = 10;
 const CLEAN_UP_EVERY_ROUNDS = 10_000;
 
 /**
@@ -98,7 +103,7 @@ class Calls {
   async #send(command: StoredCommand): Promise<void> {
     const { id, kind, subject } = command;
     try {
-      await sendCommand(this.temporal, command);
+      await sendCommand(this.temporal, command, this.#inFlight <= BEGIN_HERE);
       this.#sent.push(id);
     } catch (error) {
       this.#failed.push({ id, message: error instanceof Error ? error.message : String(error) });
