@@ -55,6 +55,7 @@ import { CreatePatchTestedSets1790000000086 } from './1790000000086-create-patch
 import { OrderPatchInstalls1790000000087 } from './1790000000087-order-patch-installs.js';
 import { FindWaitsByChild1790000000088 } from './1790000000088-find-waits-by-child.js';
 import { FindSignalsByRun1790000000089 } from './1790000000089-find-signals-by-run.js';
+import { FindWakings1790000000090 } from './1790000000090-find-wakings.js';
 
 /** All migrations, oldest first: an explicit list, so that none is found or missed by its folder. */
 export const migrations = [
@@ -115,4 +116,5 @@ export const migrations = [
   OrderPatchInstalls1790000000087,
   FindWaitsByChild1790000000088,
   FindSignalsByRun1790000000089,
+  FindWakings1790000000090,
 ];

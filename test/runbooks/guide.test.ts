@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { actionContracts } from '@fettle/activities/contracts';
 import type { RunDetail } from '@fettle/contracts';
+import { lintDocuments, parseDocuments } from '@fettle/runbook/source';
 import { ApiProcess } from '../support/api-process.js';
 import { GuideHosts } from '../support/guide-hosts.js';
 import { ScriptedService } from '../support/scripted-service.js';
@@ -157,6 +159,15 @@ describe('the ten examples of the guide, each executed', () => {
     },
     PATIENCE_MS,
   );
+
+  it('are free of errors that lint finds', () => {
+    for (const source of examples) {
+      const { documents } = parseDocuments(source, { file: 'guide' });
+      expect(documents[0]?.document?.kind).toBe('Runbook');
+      const found = lintDocuments(documents, { actions: actionContracts });
+      expect(found.filter(({ level, ignored }) => level === 'error' && ignored === undefined)).toEqual([]);
+    }
+  });
 
   it(
     '5. ask before you act',

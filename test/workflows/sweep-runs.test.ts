@@ -114,7 +114,7 @@ describe('the sweep of open runs', () => {
     expect(failures.sort()).toEqual(['', `run-${broken}`]);
   }, 60_000);
 
-  it('asks one by one for those runs alone that the list does not have as open', async () => {
+  it('asks one by one for those runs that the list does not have as open, and for the others in turns', async () => {
     const open = [await sentRun('workflow'), await sentRun('workflow')];
     const closed = await sentRun('workflow');
     await terminateWorkflow(temporal, `run-${closed}`, 'somebody did');
@@ -126,11 +126,21 @@ describe('the sweep of open runs', () => {
     // The list follows with a delay.
     while ((await listed()).sort().join() !== [...ids].sort().join())
       await new Promise((resolve) => setTimeout(resolve, 100));
+    const task = sweepRuns(stack.dataSource, temporal, logger as never, 500);
     const handles = jest.spyOn(temporal.client.workflow, 'getHandle');
+    const sweepAndCount = async (): Promise<string[]> => {
+      handles.mockClear();
+      await stack.dataSource.transaction((own) => task.round(own));
+      return handles.mock.calls.map(([workflowId]) => workflowId).sort();
+    };
     try {
-      await sweep(500);
-      const asked = handles.mock.calls.map(([workflowId]) => workflowId);
-      expect(asked.sort()).toEqual([`run-${closed}`, `run-${missing}`].sort());
+      // A digit of the id decides in which sweep one of the list is asked for all the same.
+      const turnOf = (id: string): number => Number.parseInt(id.slice(-1), 16) % 8;
+      for (let number = 0; number < 16; number += 1) {
+        const others = number === 0 ? [closed, missing] : [];
+        const expected = [...open.filter((id) => turnOf(id) === number % 8), ...others];
+        expect(await sweepAndCount()).toEqual(expected.map((id) => `run-${id}`).sort());
+      }
     } finally {
       handles.mockRestore();
     }

@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError, type WorkflowExecutionStatusName } from '@temporalio/client';
 import type { TemporalClient } from './connect.js';
 
 /** A server that does not answer must not hold up the comparison for ever. */
@@ -7,11 +7,21 @@ const CALL_TIMEOUT_MS = 10_000;
 /** What Temporal says of a run's workflow. */
 export type WorkflowStanding = 'open' | 'closed' | 'missing';
 
+/** What else Temporal may say of a workflow, such as that it is paused, is no end. */
+const CLOSED: readonly WorkflowExecutionStatusName[] = [
+  'COMPLETED',
+  'FAILED',
+  'CANCELLED',
+  'TERMINATED',
+  'CONTINUED_AS_NEW',
+  'TIMED_OUT',
+];
+
 export async function readStanding({ client }: TemporalClient, workflowId: string): Promise<WorkflowStanding> {
   try {
     const handle = client.workflow.getHandle(workflowId);
     const description = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => handle.describe());
-    return description.status.name === 'RUNNING' ? 'open' : 'closed';
+    return CLOSED.includes(description.status.name) ? 'closed' : 'open';
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return 'missing';
     throw error;

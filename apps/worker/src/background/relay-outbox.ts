@@ -21,21 +21,24 @@ const BUDGET_MS = 2_000;
  * that have nothing to do, and would hardly come to start the rest.
  */
 const BEGIN_HERE = 10;
-const CLEAN_UP_EVERY_ROUNDS = 10_000;
+const CLEAN_UP_MS = 3_600_000;
 
 /**
  * Sends what committed changes asked of Temporal. A command that was sent but not marked (the process died) is sent again, which
  * changes nothing.
  */
 export function relayOutbox(temporal: TemporalClient, logger: Logger): BackgroundTask {
-  let rounds = 0;
+  let cleanUpAtMs = 0;
   return {
     name: 'relay-outbox',
     intervalMs: 500,
     async round(transaction) {
-      rounds += 1;
-      if (rounds % CLEAN_UP_EVERY_ROUNDS === 0) await deleteSentCommands(transaction);
-      const untilMs = performance.now() + BUDGET_MS;
+      const nowMs = performance.now();
+      if (nowMs >= cleanUpAtMs) {
+        await deleteSentCommands(transaction);
+        cleanUpAtMs = nowMs + CLEAN_UP_MS;
+      }
+      const untilMs = nowMs + BUDGET_MS;
       const calls = new Calls(temporal, logger);
       let hasSent = false;
       do {

@@ -134,6 +134,11 @@ describe('handlers', () => {
       'handler-level spec.steps[0].onError [mixed]',
       'handler-level spec.steps[1].onError [mixed]',
     ]);
+    // A step that says nothing fails the run, whatever a handler is called.
+    expect(brief('- T(a)', 'handlers: { fail: [T(y)], continue: [T(z)] }').sort()).toEqual([
+      'handler-name spec.handlers.continue [continue]',
+      'handler-name spec.handlers.fail [fail]',
+    ]);
     const circle = `handlers: { one: [${step('x', 'two')}], two: [${step('y', 'one')}] }`;
     expect(brief(`- ${step('a', 'one')}`, circle)).toEqual(['handler-cycle spec.handlers.one [one]']);
   });

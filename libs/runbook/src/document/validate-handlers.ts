@@ -177,7 +177,8 @@ function checkExpandedSize(context: RunbookContext): void {
       return Math.min(sum + 1 + inside + handlerSize(step.onError), MAX_EXPANDED_STEPS + 1);
     }, 0);
   const handlerSize = (name: string): number => {
-    if (!Object.hasOwn(handlers, name)) return 0;
+    // What else a failure may lead to is no handler, whatever handlers are called.
+    if (outcomes.includes(name) || !Object.hasOwn(handlers, name)) return 0;
     const known = sizes.get(name);
     if (known !== undefined) return known;
     const size = sizeOf(handlers[name] ?? []);

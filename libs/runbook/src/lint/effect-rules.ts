@@ -75,7 +75,8 @@ function hasApprovalBefore(placed: PlacedStep, context: LintContext): boolean {
 /** A step around an approval, or itself, that is always gone through before `placed`. */
 function standsBefore(around: PlacedStep, approval: PlacedStep, placed: PlacedStep): boolean {
   const { step, path } = around;
-  if (step.if !== undefined) return false;
+  // A condition may leave it out; any other way on from a failure passes a rejection over.
+  if (step.if !== undefined || step.onError !== 'fail') return false;
   if (around === approval) return approval.order < placed.order;
   const inside = approval.path.slice(path.length);
   return 'parallel' in step || ('try' in step && inside[0] === 'try' && step.catch === undefined);
