@@ -14,10 +14,6 @@ export interface StoredAuditRecord {
   readonly leafHash: Uint8Array;
 }
 
-export async function appendAuditRecord(transaction: Transaction, record: StoredAuditRecord): Promise<void> {
-  await appendAuditRecords(transaction, [record]);
-}
-
 /** All of them in one statement. */
 export async function appendAuditRecords(
   transaction: Transaction,

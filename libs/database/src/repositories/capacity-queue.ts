@@ -4,7 +4,8 @@ import { wakeRun } from './outbox.js';
 
 /**
  * One at a time decides about the capacities of a space, from here to the end of the transaction. It comes after the lock of one's
- * own run and is held for milliseconds; whoever holds it touches no other run's row, so nobody waits in a circle.
+ * own run and is held for milliseconds. Nobody who holds it waits for another run's row, but at the end of a run that calls others or was
+ * called: should two wait for each other there, Postgres refuses one, and the sweep or the activity does it again.
  */
 export async function lockCapacity(transaction: Transaction, space: string): Promise<void> {
   await transaction.query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 7071))`, [space]);

@@ -161,14 +161,6 @@ export async function readScheduleRuns(
   return rows[0]!;
 }
 
-export async function hasOpenRun(transaction: Transaction, scheduleId: string): Promise<boolean> {
-  const rows: unknown[] = await transaction.query(
-    `SELECT 1 FROM run WHERE schedule_id = $1 AND ended_at IS NULL LIMIT 1`,
-    [scheduleId],
-  );
-  return rows.length > 0;
-}
-
 /**
  * Schedules that nobody has settled though there is a reason to: an instant or an opening is due by more than the given lateness, a
  * run has ended that others waited for, or one has failed. The oldest first, without some.
