@@ -42,7 +42,7 @@ describe('the relay of commands to Temporal', () => {
 
   function enqueueCancel(subject: string): Promise<void> {
     return stack.dataSource.transaction((transaction) =>
-      enqueueCommands(transaction, [{ kind: 'cancel-run', subject, payload: {} }]),
+      enqueueCommands(transaction, [{ kind: 'cancel-run', subject, payload: { runId: subject } }]),
     );
   }
 

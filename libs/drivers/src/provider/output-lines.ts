@@ -6,12 +6,12 @@ export const MAX_KEPT = 200;
 export class OutputLines {
   readonly #rests = { stdout: '', stderr: '' };
 
-  constructor(private readonly take: (line: string) => void) {}
+  constructor(private readonly take: (line: string, stream: 'stdout' | 'stderr') => void) {}
 
   add(stream: 'stdout' | 'stderr', text: string): void {
     const lines = (this.#rests[stream] + text).split(/[\r\n]/);
     this.#rests[stream] = (lines.pop() ?? '').slice(-MAX_LINE_CHARACTERS);
-    for (const line of lines) this.take(line.slice(0, MAX_LINE_CHARACTERS));
+    for (const line of lines) this.take(line.slice(0, MAX_LINE_CHARACTERS), stream);
   }
 }
 

@@ -133,7 +133,9 @@ spec:
     expect(without(`- ${wipe}\n- {${ask}}`)).toBe(true);
     expect(without(`- {${ask}, if: inputs.prod}\n- ${wipe}`)).toBe(true);
     expect(without(`- {${ask}, onError: continue}\n- ${wipe}`)).toBe(true);
-    expect(without(`- {id: p, parallel: {a: [{${ask}}], b: [{id: w, wait: {duration: 1s}}]}, onError: continue}\n- ${wipe}`)).toBe(true);
+    expect(
+      without(`- {id: p, parallel: {a: [{${ask}}], b: [{id: w, wait: {duration: 1s}}]}, onError: continue}\n- ${wipe}`),
+    ).toBe(true);
     expect(without(`- {id: t, try: [{${ask}}], catch: [{id: w, wait: {duration: 1s}}]}\n- ${wipe}`)).toBe(true);
     expect(without(`- {id: p, parallel: {a: [{${ask}}], b: [${wipe}]}}`)).toBe(true);
     expect(

@@ -15,8 +15,9 @@ export class AptInstallReport implements InstallReport {
   readonly services: string[] = [];
   readonly unforeseen: string[] = [];
   isRepaired = false;
-  readonly #lines = new OutputLines((line) => this.#line(line));
-  #failing: string | undefined;
+  readonly #lines = new OutputLines((line, stream) => this.#line(line, stream));
+  /** The package whose failure the stream has just begun to tell of; the streams come beside each other. */
+  readonly #failing: { stdout?: string | undefined; stderr?: string | undefined } = {};
   #configurationFile: string | undefined;
 
   add(stream: 'stdout' | 'stderr', text: string): void {
@@ -28,14 +29,13 @@ export class AptInstallReport implements InstallReport {
     return LOCKED.test(said) ? 'locked' : UNREACHED.test(said) ? 'unreached' : null;
   }
 
-  #line(line: string): void {
-    if (this.#failing !== undefined) {
-      // The reason stands on the line after.
-      if (line.startsWith(' ')) this.errors.set(this.#failing, line.trim());
-      this.#failing = undefined;
-    }
+  #line(line: string, stream: 'stdout' | 'stderr'): void {
+    const failing = this.#failing[stream];
+    // The reason stands on the line after.
+    if (failing !== undefined && line.startsWith(' ')) this.errors.set(failing, line.trim());
+    this.#failing[stream] = undefined;
     const processing = /^dpkg: error processing (?:package|archive) (\S+) \(/.exec(line)?.[1];
-    if (processing !== undefined) this.#begin(processing);
+    if (processing !== undefined) this.#begin(processing, stream);
     else if (/(?:^|\s)E: /.test(line)) keep(this.complaints, line.replace(/^(?:.*\s)?E: /, ''));
     else if (line.startsWith('fettle: NEEDRESTART-SVC: ')) keep(this.services, line.slice(25).trim());
     else if (line.startsWith('fettle: unforeseen ')) keep(this.unforeseen, line.slice(19).trim());
@@ -53,11 +53,11 @@ export class AptInstallReport implements InstallReport {
     }
   }
 
-  #begin(subject: string): void {
+  #begin(subject: string, stream: 'stdout' | 'stderr'): void {
     // An archive is a path such as /var/cache/apt/archives/app_2.0_all.deb.
     const name = (subject.split('/').at(-1) ?? subject).replace(/[_:].*$/, '');
     if (this.errors.size >= MAX_KEPT && !this.errors.has(name)) return;
     this.errors.set(name, 'dpkg could not process it');
-    this.#failing = name;
+    this.#failing[stream] = name;
   }
 }

@@ -176,6 +176,14 @@ describe('what apt and dpkg say', () => {
     }
   });
 
+  it('reads the reason of a failure, whatever the other stream says in between', () => {
+    const report = new AptInstallReport();
+    report.add('stderr', 'dpkg: error processing package bad (--configure):\n');
+    report.add('stdout', 'Setting up other (2.0) ...\n and more\n');
+    report.add('stderr', ' installed bad package post-installation script subprocess returned error exit status 7\n');
+    expect(report.errors.get('bad')).toMatch(/exit status 7$/);
+  });
+
   it('reads when lists were read and the host booted, and knows when it cannot tell', () => {
     expect(latestOf('1700000000\n1700000100\n')).toEqual(new Date(1_700_000_100_000));
     expect(latestOf('')).toBeNull();

@@ -16,14 +16,15 @@ export class DnfInstallReport implements InstallReport {
   isRepaired = false;
   isRepairFailed = false;
   trouble: InstallReport['trouble'] = null;
-  readonly #lines = new OutputLines((line) => this.#line(line));
-  #inError = false;
+  readonly #lines = new OutputLines((line, stream) => this.#line(line, stream));
+  /** Whether what the stream tells belongs to an error; the streams come beside each other. */
+  readonly #inError = { stdout: false, stderr: false };
 
   add(stream: 'stdout' | 'stderr', text: string): void {
     this.#lines.add(stream, text);
   }
 
-  #line(line: string): void {
+  #line(line: string, stream: 'stdout' | 'stderr'): void {
     const script = /^(error|warning): (%\w+)\((\S+)\) scriptlet failed, (.+)$/.exec(line);
     const broken = /^error: (?:unpacking of archive failed|(\S+)\.[a-z0-9_]+: install failed)(.*)$/.exec(line);
     const kept = /^warning: \S.* (?:created|saved) as (\/.+)$/.exec(line)?.[1];
@@ -40,7 +41,7 @@ export class DnfInstallReport implements InstallReport {
     else if (line === 'fettle: mended') {
       this.isRepaired = true;
       this.isRepairFailed = false;
-    } else this.#complain(line);
+    } else this.#complain(line, stream);
   }
 
   /** rpm counts a package as installed whose last scripts failed, and as not installed where its first one did. */
@@ -62,11 +63,11 @@ export class DnfInstallReport implements InstallReport {
   }
 
   /** Of `Error:` and of the lines after it. */
-  #complain(line: string): void {
+  #complain(line: string, stream: 'stdout' | 'stderr'): void {
     const [, said] = /^(?:Error|fettle: locked): ?(.*)$/.exec(line) ?? [];
-    if (said !== undefined) this.#inError = true;
-    else if (!/^ {1,2}\S|already locked|^Error opening|incorrect checksum/.test(line)) this.#inError = false;
-    if (this.#inError || /already locked|^Error opening/.test(line)) {
+    if (said !== undefined) this.#inError[stream] = true;
+    else if (!/^ {1,2}\S|already locked|^Error opening|incorrect checksum/.test(line)) this.#inError[stream] = false;
+    if (this.#inError[stream] || /already locked|^Error opening/.test(line)) {
       const text = (said ?? line).trim();
       if (text !== '') keep(this.complaints, text);
     }

@@ -110,6 +110,11 @@ describe('what dnf and rpm say', () => {
       isRepairFailed: true,
       complaints: ['Transaction failed', expect.stringMatching(/repair .* exit code 1/)],
     });
+    const beside = new DnfInstallReport();
+    beside.add('stderr', 'Error: \n');
+    beside.add('stdout', 'Running transaction check\n');
+    beside.add('stderr', ' Problem: conflicting requests\n');
+    expect(beside.complaints).toEqual(['Problem: conflicting requests']);
     const locked = new DnfInstallReport();
     locked.add('stdout', 'fettle: locked: dnf (process 7) holds /var/lib/dnf/rpmdb_lock.pid\n');
     expect([locked.trouble, locked.complaints]).toEqual(['locked', [expect.stringMatching(/dnf \(process 7\)/)]]);
