@@ -1,3 +1,4 @@
+import { countSelected } from './asset/count.js';
 import { gatherFacts } from './asset/gather.js';
 import { useCredential } from './asset/use-credential.js';
 import type { ActionName } from './contracts.js';
@@ -24,6 +25,7 @@ export const actions = {
   'http.request': requestHttp,
   'asset.gather': gatherFacts,
   'asset.use-credential': useCredential,
+  'asset.count': countSelected,
   'notify.webhook': sendWebhook,
   'notify.mail': sendMail,
   'patch.scan': scanPatches,

@@ -1,4 +1,5 @@
 import type { ActionContract } from '@fettle/contracts';
+import { assetCount } from './asset/count.contract.js';
 import { assetGather } from './asset/gather.contract.js';
 import { assetUseCredential } from './asset/use-credential.contract.js';
 import { filePut } from './file/put.contract.js';
@@ -14,6 +15,7 @@ import { patchTested } from './patch/tested.contract.js';
 import { sshRun } from './ssh/run.contract.js';
 import { sshScript } from './ssh/script.contract.js';
 
+export { assetCount } from './asset/count.contract.js';
 export { assetGather, gatherCommands, gatherNames, type GatherName } from './asset/gather.contract.js';
 export { assetUseCredential } from './asset/use-credential.contract.js';
 export { fileContent, filePut } from './file/put.contract.js';
@@ -40,6 +42,7 @@ export const actionContracts = {
   'http.request': httpRequest,
   'asset.gather': assetGather,
   'asset.use-credential': assetUseCredential,
+  'asset.count': assetCount,
   'notify.webhook': notifyWebhook,
   'notify.mail': notifyMail,
   'patch.scan': patchScan,

@@ -10,6 +10,7 @@ import {
 import type { Become, SshCredential, SshEndpoint, SshJump, SshPool } from '@fettle/drivers';
 import type { Redactor } from '@fettle/security';
 import type { z } from 'zod';
+import type { CountAssets } from './asset/count.js';
 import type { BecomeInput } from './contracts.js';
 import type { PatchLedger, PatchLookup, TestedSets } from './patch/ledger.js';
 
@@ -120,6 +121,8 @@ export interface ControlContext {
   readonly secret: OpenSecret;
   readonly redactor: () => Redactor;
   readonly testedSets: TestedSets;
+  /** Null: no run asks. */
+  readonly countAssets: CountAssets | null;
 }
 
 /** How an action ended that ran to its end; anything else is thrown as a typed error. */

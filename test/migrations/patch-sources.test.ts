@@ -18,7 +18,7 @@ describe('the migrations of what a scan could know, with rows', () => {
     reboot: { state: 'needed' as const, reasons: [] },
     hasSecuritySource: true,
   };
-  const read = async () => (await readPatchScans(migrated.dataSource.manager, 'default', [rowId(1)])).get(rowId(1));
+  const read = async () => (await readPatchScans(migrated.dataSource.manager, [rowId(1)], new Map())).get(rowId(1));
   const scan = (more: object): Promise<void> =>
     savePatchScan(migrated.dataSource.manager, rowId(1), rowId(2), { ...host, ...more });
 

@@ -80,11 +80,8 @@ describe('patch.install', () => {
         { name: 'fine', version: '2.0' },
         { name: 'other', version: '2.0' },
       );
-      const run = await host.step('patch.install', {
-        updates: 'all',
-        approved: ['ne*', 'f?ne', 'held'],
-        rejected: ['never'],
-      });
+      const input = { updates: 'all', approved: ['ne*', 'f?ne', 'held'], rejected: ['never'] };
+      const run = await host.step('patch.install', input);
       expect(ended(run)).toEqual(['succeeded', null]);
       expect(await results(run)).toEqual({ fine: '2.0 installed' });
       expect(await skipped(run)).toEqual({
@@ -336,7 +333,10 @@ describe('patch.install', () => {
       const orphan = { name: 'orphan', version: '1.0', depends: 'nobody-has-this' };
       await host.repository.add('main', orphan, { name: 'other', version: '7.0' });
       await host.root.inside('dpkg', '--force-depends', '--install', host.repository.file('main', orphan));
-      const run = await host.step('patch.install', { updates: 'all', approved: ['other'] });
+      const input = { updates: 'all', approved: ['other'] };
+      const scan = await host.output(await host.step('patch.scan', input));
+      expect(scan).toMatchObject({ wanted: 1, refusal: expect.stringMatching(/^host-000: .*orphan : Depends/) });
+      const run = await host.step('patch.install', input);
       expect(run.targets[0]).toMatchObject({
         state: 'failed',
         error: { code: 'package-manager-failed', message: expect.stringMatching(/^host-000: .*orphan : Depends/) },

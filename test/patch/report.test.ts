@@ -82,9 +82,41 @@ describe('fettle report patch', () => {
       expect(byLabel.stdout).toMatch(/\(none\) +1 +0 +0 +0 +1/);
       expect(byLabel.stdout).toMatch(/ber +1 +0 +1 +0 +0 +0/);
       const csv = await fettle('report', 'patch', '--format', 'csv');
-      expect(csv.stdout).toMatch(/^host-000,non-compliant,.*,held,missing,1\.0,2\.0,true,true,0,\r$/m);
+      expect(csv.stdout).toMatch(/^host-000,non-compliant,.*,held,missing,1\.0,2\.0,true,true,0,,\r$/m);
       const html = await fettle('report', 'patch', '--format', 'html');
       expect(html.stdout).toMatch(/<td>never-000<\/td><td>never-scanned<\/td>/);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'tells what an update needs and may not have, as the scan does that looked for it, and an installation after it',
+    async () => {
+      await host.repository.add('main', { name: 'plain', version: '4.0', depends: 'held (>= 2.0)' });
+      const input = { updates: 'all', approved: ['plain'], rejected: ['held'] };
+      const onPlain = [...onHost, '--updates', 'all', '--approved', 'plain'];
+      const told = { name: 'plain', state: 'missing', wanted: '4.0', needsOther: expect.stringMatching(/held/) };
+      const scan = await step('patch.scan', input);
+      expect(await host.output(scan)).toMatchObject({
+        wanted: 0,
+        leftAlone: [{ name: 'plain', version: '4.0', reason: 'needs-other', detail: expect.stringMatching(/held/) }],
+        refusal: null,
+      });
+      expect((await report(...onPlain))[0]).toMatchObject({ compliance: 'non-compliant', open: [told] });
+      const table = await fettle('report', 'patch', ...onPlain);
+      expect(table.stdout).toMatch(/plain 4\.0 \(needs-other\)/);
+      const csv = await fettle('report', 'patch', ...onPlain, '--format', 'csv');
+      expect(csv.stdout).toMatch(/^host-000,.*,plain,missing,1\.0,4\.0,.*held/m);
+      // A scan that keeps nothing out, and has the other one let go, knows better; an installation says it again.
+      await host.root.inside('apt-mark', 'unhold', 'held');
+      await step('patch.scan', { updates: 'all' });
+      expect((await report(...onPlain))[0]).toMatchObject({ open: [{ ...told, needsOther: null }] });
+      const install = await step('patch.install', input);
+      expect(install.state).toBe('succeeded');
+      expect((await report(...onPlain))[0]).toMatchObject({ open: [told] });
+      await host.root.inside('apt-mark', 'hold', 'held');
+      await host.root.inside('rm', host.repository.file('main', { name: 'plain', version: '4.0' }));
+      await host.repository.add('main');
     },
     PATIENCE_MS,
   );

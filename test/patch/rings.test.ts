@@ -67,10 +67,10 @@ describe('rings', () => {
       await first.repository.add('main', ...at('2.0', 'app', 'came', 'leaves'), needs);
       // Where the other takes its packages from, there is more by now, and less.
       await repository.add('main', ...at('2.0', 'app', 'extra'), needs, ...at('3.0', 'app', 'came', 'leaves'));
-      const inputs = { updates: 'all', approve: false, soak: '1s', reboot: false };
+      const inputs = { updates: 'all', approve: false, soak: '1s', reboot: false, secondRing: true };
       const run = await first.stack.ended((await first.stack.start('patch-rings', { inputs })).id, PATIENCE_MS);
       expect(ended(run)).toMatchObject({ state: 'succeeded' });
-      expect(run.summary).toBe('4 versions were tested on 1 of 1 hosts');
+      expect(run.summary).toBe('4 versions were tested on 1 of 1 hosts; ring 1 has no host and was passed over');
       expect(await versions(first.root)).toEqual({
         app: '2.0',
         came: '2.0',
@@ -92,6 +92,15 @@ describe('rings', () => {
     },
     PATIENCE_MS,
   );
+
+  it('rings that would soak for longer than a run may take are refused before any of them is patched', async () => {
+    const start = (inputs: object) => first.stack.start('patch-rings', { inputs: { approve: false, ...inputs } });
+    await expect(start({ soak: '16d', secondRing: true })).rejects.toMatchObject({
+      code: 'invalid-inputs',
+      message: expect.stringMatching(/the input "soak" must match .*up to 25d, and up to 11d with a second ring/),
+    });
+    await expect(start({ soak: '26d' })).rejects.toMatchObject({ code: 'invalid-inputs' });
+  });
 
   it(
     'a version that comes back is installed as it was tested, a newer one is not',

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { actionContracts } from '@fettle/activities/contracts';
+import { durationMs } from '@fettle/contracts';
 import { lintDocuments, rehearse, shareOf, validateInputs } from '@fettle/runbook/source';
 import { CHECKOUT } from '../../apps/cli/dist/up/data-dir.js';
 import { everyStep } from '../support/accounted.js';
@@ -55,6 +56,38 @@ describe('ready-made runbooks', () => {
     expect(problems({ drain })).toBeGreaterThan(0);
     expect(problems({ drain, undrain: [] })).toBeGreaterThan(0);
     expect([problems({}), problems({ drain, undrain }), problems({ undrain })]).toEqual([0, 0, 0]);
+  });
+
+  it('patch-rings: what soaks is within the time that a run may take, and has begun to soak at all', () => {
+    const { spec } = readyMade('patch-rings');
+    const isTaken = (soak: string, secondRing: boolean) => validateInputs(spec, { soak, secondRing }).inputs !== null;
+    // Of a ring two days, and half a day until somebody says yes.
+    const takes = (soak: string, soaks: number) => soaks * durationMs(soak) + (soaks + 1) * durationMs('2d');
+    const isWithin = (soak: string, soaks: number) => takes(soak, soaks) + durationMs('12h') <= durationMs('30d');
+    const longest = {
+      one: ['25d', '599h', '9999m', '999999s', '999999999ms'],
+      two: ['11d', '259h', '9999m', '999999s', '999999999ms'],
+    };
+    for (const soak of longest.one) expect([soak, isTaken(soak, false), isWithin(soak, 1)]).toEqual([soak, true, true]);
+    for (const soak of longest.two) expect([soak, isTaken(soak, true), isWithin(soak, 2)]).toEqual([soak, true, true]);
+    for (const soak of ['26d', '720h', '100000m', '9999999s'])
+      expect([soak, isTaken(soak, false)]).toEqual([soak, false]);
+    for (const soak of ['12d', '16d', '264h', '0s']) expect([soak, isTaken(soak, true)]).toEqual([soak, false]);
+    expect(spec.timeout).toBe('30d');
+  });
+
+  it('patch-rings: looks for the hosts of a ring where patch-fleet does', () => {
+    const steps = new Map([...everyStep(readyMade('patch-rings').spec)].map((step) => [step.id, step]));
+    const { targets } = readyMade('patch-fleet').spec;
+    for (const [counts, calls] of [
+      ['in_second', 'second'],
+      ['in_rest', 'rest'],
+    ] as const) {
+      const [count, call] = [steps.get(counts)!, steps.get(calls)!];
+      if (!('uses' in count) || !('call' in call)) throw new Error(`${counts} or ${calls} is another step by now`);
+      const ring = call.call.on ?? '';
+      expect([`${targets} && ${ring}`, `${targets} && (${ring})`]).toContain(count.with['on']);
+    }
   });
 
   it('user-offboard: a host without pgrep is none on which nothing runs', () => {

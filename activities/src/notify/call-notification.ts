@@ -52,6 +52,7 @@ export async function callNotification(
       secret: (name, kinds = ['token']) => secrets.value(name, kinds),
       redactor: () => secrets.redactions.redactor(),
       testedSets: testedSets(services, space),
+      countAssets: null,
     });
     const { state, error } = secrets.maskedEnd(ended);
     if (state === 'succeeded') return { kind: 'sent' };

@@ -4,6 +4,7 @@ import type { HostCommands, PackageProvider, SimulatedInstall } from '@fettle/dr
 import { patchInstall, patchScan } from '../contracts.js';
 import { chooseUpdates, rulesOf } from './choose-updates.js';
 import { repairedOnly } from './install-results.js';
+import { chosenUpdates, scanOutput } from './scan.js';
 
 const rules: PatchRules = { updates: 'all', versions: [], approved: [], rejected: [], delayMs: 0 };
 
@@ -118,6 +119,44 @@ describe('what comes along with an update', () => {
   it('goes by name alone where the package manager does not tell the architecture', async () => {
     expect(names((await choose(along({ lib: '1' }), host('app'), { tested })).selected)).toEqual(['app']);
     expect((await choose(along({ lib: '3' }), host('app'), { tested })).selected).toEqual([]);
+  });
+});
+
+describe('what a scan tells as wanted', () => {
+  const decided = (some: Partial<PatchRules>) => ({ rules: { ...rules, ...some } });
+  const scan = async (provider: PackageProvider, given: HostPackages, some: Partial<PatchRules>) => {
+    const found = await chosenUpdates(provider, commands, given, decided(some), new Map());
+    return scanOutput(given, new Map(), decided(some), found);
+  };
+
+  it('is what an installation would choose: what needs others is told beside it', async () => {
+    const telling = saying((asked) => ({
+      touched: asked.includes('needs') ? [...asked, 'never'] : asked,
+      refusal: null,
+    }));
+    expect(await scan(telling, host('app', 'needs'), { rejected: ['never'] })).toMatchObject({
+      wanted: 1,
+      updates: 2,
+      leftAlone: [{ name: 'needs', version: '2', reason: 'needs-other', detail: 'it needs never, which is rejected' }],
+      refusal: null,
+      truncated: false,
+    });
+  });
+
+  it('is all of it where the host refuses everything, and why it does', async () => {
+    const broken = saying(() => ({ touched: [], refusal: 'orphan : Depends: nobody' }));
+    expect(await scan(broken, host('app'), {})).toMatchObject({
+      wanted: 1,
+      leftAlone: [],
+      refusal: expect.stringMatching(/^web1: .*installs nothing as it is: orphan/),
+    });
+  });
+
+  it('says where more is left alone than is given', async () => {
+    const never = saying((asked) => ({ touched: asked.length === 0 ? [] : [...asked, 'never'], refusal: null }));
+    const many = host(...Array.from({ length: 21 }, (_, index) => `app${index}`));
+    const output = await scan(never, many, { rejected: ['never'] });
+    expect([output.wanted, output.leftAlone.length, output.truncated]).toEqual([0, 20, true]);
   });
 });
 

@@ -207,7 +207,7 @@ class Feasible {
       code: 'package-manager-failed',
       message: `${this.commands.host}: its package manager installs nothing as it is: ${refusal}`.slice(0, 1_500),
       remedy: 'Mend the packages that it names on the host ("apt-get --fix-broken install"), and install again.',
-      detail: { host: this.commands.host, mayHaveStarted: false },
+      detail: { host: this.commands.host, refusesAll: true, mayHaveStarted: false },
     });
   }
 

@@ -1,5 +1,12 @@
 import { Buffer } from 'node:buffer';
-import { durationMs, FettleError, packageEnvironment, type HostPackages, type PatchSelection } from '@fettle/contracts';
+import {
+  durationMs,
+  FettleError,
+  packageEnvironment,
+  withNeedsOther,
+  type HostPackages,
+  type PatchSelection,
+} from '@fettle/contracts';
 import {
   detectProvider,
   providerOf,
@@ -55,6 +62,8 @@ export const installPatches = targetAction(
     const firstSeen = await context.patches.scanned(host);
     const found = withBaseline(await chooseUpdates(provider, commands, host, decided, firstSeen), decided);
     refuseMissing(input, found, context);
+    const told = withNeedsOther(host, found.skipped);
+    if (told !== host) await context.patches.scanned(told);
     if (found.selected.length === 0 && !host.isInterrupted) return nothingToDo(found, host, context);
     const { token, undo } = context;
     const attempt = { token, stepToken: undo.stepToken };
@@ -98,7 +107,7 @@ async function install(input: InstallInput, context: TargetContext, work: Work):
   const command = provider.install(selection.selected, durationMs(input.lockWait), undefined, selection.foreseen);
   const { exitCode, report } = await carryOut(command, context, become);
   const after = await readAfter(context, work, durationMs(input.lockWait));
-  await context.patches.scanned(after);
+  await context.patches.scanned(withNeedsOther(after, selection.skipped));
   const results = resultsOf(selection, after, report);
   await context.patches.ended(context.token, results);
   context.output('stdout', Buffer.from(`\nby ${decidedBy(selection)}:\n${resultText(results, selection)}`));

@@ -1,9 +1,11 @@
 import {
   aptCommands,
+  aptSimulate,
   decidingBaselineSchema,
   defineAction,
   dnfCommands,
   dnfScanCommands,
+  dnfSimulate,
   durationSchema,
   packageManagers,
   releaseCommand,
@@ -33,8 +35,19 @@ export const patchScan = defineAction({
     manager: z.enum(packageManagers),
     /** What decided what is wanted; null: no baseline, but the rules of the step or security updates. */
     baseline: decidingBaselineSchema.nullable(),
-    /** Updates that are wanted now. */
+    /** Updates that `patch.install` would install now by the same rules. */
     wanted: z.int(),
+    /** Updates that are wanted and that it would leave alone: what comes along with them is to be kept out, or cannot be had or told. */
+    leftAlone: z.array(
+      z.object({
+        name: z.string(),
+        version: z.string(),
+        reason: z.enum(['needs-other', 'after-repair']),
+        detail: z.string(),
+      }),
+    ),
+    /** Why the package manager installs nothing at all as the host is, what is wanted included; null: it does. */
+    refusal: z.string().nullable(),
     packages: z.int(),
     updates: z.int(),
     securityUpdates: z.int(),
@@ -55,7 +68,7 @@ export const patchScan = defineAction({
         firstSeenAt: z.string(),
       }),
     ),
-    /** There are more offers than are given here. */
+    /** There are more offers, or more that is left alone, than are given here. */
     truncated: z.boolean(),
     isInterrupted: z.boolean(),
     reboot: z.enum(['needed', 'not-needed', 'unknown']),
@@ -70,7 +83,8 @@ export const patchScan = defineAction({
   compensation: null,
   probe: null,
   render: (input) => ({
-    argv: [...(input.refresh ? refreshCommands : []), ...scanCommands],
+    // The updates that are wanted follow the last two, of which a host is asked one.
+    argv: [...(input.refresh ? refreshCommands : []), ...scanCommands, aptSimulate, dnfSimulate],
     becomeUser: becomeUser(input.become),
     files: [],
     calls: [],

@@ -18,6 +18,7 @@ import {
 } from '@fettle/runbook';
 import { effectToken } from '@fettle/security';
 import { findAction } from '../actions.js';
+import { assetCounter } from '../asset/count.js';
 import type { ActionEnd, ControlAction } from '../implementation.js';
 import { testedSets } from '../patch/ledger.js';
 import { withDatabasePatience } from './database-retry.js';
@@ -142,6 +143,7 @@ async function execute(
         secret: (name, kinds = ['token']) => secrets.value(name, kinds),
         redactor: () => secrets.redactions.redactor(),
         testedSets: testedSets(services, request.space),
+        countAssets: assetCounter(services, request.runId),
       }),
     );
   } catch (error) {

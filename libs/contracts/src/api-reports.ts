@@ -54,6 +54,8 @@ export const assetPatchesSchema = z.object({
       /** As the archive says it: Debian's say none. */
       severity: z.string().nullable(),
       isHeld: z.boolean(),
+      /** What the wanted version does not go without, and was left alone for when it was last looked at; null: nothing that is known. */
+      needsOther: z.string().nullable(),
       exposedDays: z.int().nullable(),
     }),
   ),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { HostPackages } from './patch.js';
 import { assessPatches, type ScannedHost } from './patch-compliance.js';
-import type { PatchRules } from './patch-selection.js';
+import { withNeedsOther, type PatchRules } from './patch-selection.js';
 
 const DAY_MS = 86_400_000;
 const nowMs = 100 * DAY_MS;
@@ -59,6 +59,26 @@ describe('compliance of an asset', () => {
     });
     const { counts } = assessPatches(scanned(), rules, at);
     expect(counts).toMatchObject({ installed: 2, missing: 2 });
+  });
+
+  it('says what the wanted version needs, of the version that was looked at alone', () => {
+    const { host, ...scan } = scanned();
+    const needs = (version: string) => {
+      const skipped = [
+        { name: 'open', version, reason: 'needs-other' as const, detail: 'it needs lib, which is rejected' },
+        { name: 'kept', version: '2', reason: 'held' as const, detail: 'a pin' },
+      ];
+      const { open } = assessPatches({ ...scan, host: withNeedsOther(host, skipped) }, rules, at);
+      return open.map(({ name, state, needsOther }) => [name, state, needsOther]);
+    };
+    expect(needs('2')).toEqual([
+      ['open', 'missing', 'it needs lib, which is rejected'],
+      ['kept', 'missing', null],
+    ]);
+    expect(needs('3')).toEqual([
+      ['open', 'missing', null],
+      ['kept', 'missing', null],
+    ]);
   });
 
   it('says that what is missing is held, where only an offer that is held has it', () => {

@@ -66,6 +66,8 @@ export interface OpenPatch {
   /** The worst of what is on offer up to the wanted version, as the archive says it; null: it says none, or nothing is missing. */
   readonly severity: string | null;
   readonly isHeld: boolean;
+  /** What the wanted version needs, where the last look found that it does not go without; null: nothing that is known. */
+  readonly needsOther: string | null;
   /** For how long a wanted version has been on offer: whole days; null where nothing is missing. */
   readonly exposedDays: number | null;
 }
@@ -105,11 +107,12 @@ export function assessPatches(
 ): PatchAssessment {
   const counts = noPatchCounts();
   if (scan === null) return { compliance: 'never-scanned', counts, open: [], exposedDays: null };
-  const open = [...assessed(scan, rules, nowMs)];
-  for (const { state } of open) counts[state] += 1;
-  const told = open
-    .filter(({ state }) => state !== 'installed' && state !== 'installed-other')
-    .sort((a, b) => (b.exposedDays ?? -1) - (a.exposedDays ?? -1) || (a.name < b.name ? -1 : 1));
+  const told: OpenPatch[] = [];
+  for (const one of assessed(scan, rules, nowMs)) {
+    counts[typeof one === 'string' ? one : one.state] += 1;
+    if (typeof one !== 'string') told.push(one);
+  }
+  told.sort((a, b) => (b.exposedDays ?? -1) - (a.exposedDays ?? -1) || (a.name < b.name ? -1 : 1));
   const days = told.map(({ exposedDays }) => exposedDays).filter((one) => one !== null);
   const { isInterrupted, reboot } = scan.host;
   const isOpen = isInterrupted || reboot.state === 'needed' || told.some(({ state }) => openStates.has(state));
@@ -128,20 +131,31 @@ function whatIsKnown({ host, scannedAtMs }: ScannedHost, isOld: (atMs: number) =
   return host.hasSecuritySource === true ? 'compliant' : 'no-security-source';
 }
 
-function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generator<OpenPatch> {
+/** Of most packages nothing but their state: a report looks at millions. */
+function* assessed(
+  scan: ScannedHost,
+  rules: PatchRules,
+  nowMs: number,
+): Generator<OpenPatch | 'installed' | 'installed-other'> {
   const { host, results } = scan;
   // What is held is as open as anything else: that somebody keeps it back closes no hole.
   const all = { ...host, offers: host.offers.map((one) => ({ ...one, isHeld: false })) };
   const { selected } = selectUpdates(all, rules, scan.firstSeen, nowMs);
   const wanted = new Map(selected.map((one) => [`${one.name}:${one.architecture}`, one]));
+  const wantedNames = new Set(selected.map(({ name }) => name));
   for (const { name, architecture, version, state: stands, isHeld } of host.packages) {
-    const nothing = { wanted: null, isSecurity: false, severity: null, exposedDays: null };
-    const one = { ...nothing, name, installed: version, isHeld };
-    const update = wanted.get(`${name}:${architecture}`);
-    const isNew = results.get(`${name}=${version}`) === 'installed' && host.reboot.state === 'needed';
+    const update = wantedNames.has(name) ? wanted.get(`${name}:${architecture}`) : undefined;
+    const result = results.size === 0 ? undefined : results.get(`${name}=${version}`);
+    const isNew = result === 'installed' && host.reboot.state === 'needed';
     const reason = nameReason(name, rules);
     // Half there is not there, whatever its version says.
-    const isBroken = stands !== 'installed' || results.get(`${name}=${version}`) === 'failed';
+    const isBroken = stands !== 'installed' || result === 'failed';
+    if (update === undefined && !isBroken && !isNew && reason !== 'rejected') {
+      yield reason === null ? 'installed' : 'installed-other';
+      continue;
+    }
+    const nothing = { wanted: null, isSecurity: false, severity: null, needsOther: null, exposedDays: null };
+    const one = { ...nothing, name, installed: version, isHeld };
     if (update !== undefined && reason !== 'rejected') {
       const state = isBroken || results.get(`${name}=${update.to}`) === 'failed' ? 'failed' : 'missing';
       const exposedDays = Math.max(0, Math.floor((nowMs - exposedSince(scan, rules, update, nowMs)) / DAY_MS));
@@ -154,17 +168,24 @@ function* assessed(scan: ScannedHost, rules: PatchRules, nowMs: number): Generat
         isSecurity,
         severity,
         isHeld: isHeld || isKeptBack(host, update),
+        needsOther: neededBy(host, update),
         exposedDays,
       };
     } else if (isBroken) yield { ...one, state: 'failed' };
     else if (reason === 'rejected') yield { ...one, state: 'installed-rejected' };
-    else if (isNew) yield { ...one, state: 'installed-pending-reboot' };
-    else yield { ...one, state: reason === null ? 'installed' : 'installed-other' };
+    else yield { ...one, state: 'installed-pending-reboot' };
   }
   // Names without a star that are approved and not there.
   for (const name of rules.approved.filter((pattern) => !/[*?]/.test(pattern))) {
     if (host.packages.some((one) => matchesPackagePattern(name, one.name))) continue;
-    const none = { installed: null, wanted: null, isSecurity: false, isHeld: false, exposedDays: null };
+    const none = {
+      installed: null,
+      wanted: null,
+      isSecurity: false,
+      isHeld: false,
+      needsOther: null,
+      exposedDays: null,
+    };
     yield { ...none, severity: null, name, state: 'not-applicable' };
   }
 }
@@ -175,6 +196,14 @@ function isKeptBack({ offers }: HostPackages, { name, architecture, to }: Select
     (one) => one.name === name && one.architecture === architecture && one.newer.some(({ version }) => version === to),
   );
   return having.length > 0 && having.every(({ isHeld }) => isHeld);
+}
+
+/** What the wanted version does not go without, as the last look found it. */
+function neededBy({ offers }: HostPackages, { name, architecture, to }: SelectedUpdate): string | null {
+  const found = offers.find(
+    (one) => one.name === name && one.architecture === architecture && one.needsOther?.version === to,
+  );
+  return found?.needsOther?.detail ?? null;
 }
 
 /** Of all that the wanted version mends. */

@@ -73,6 +73,22 @@ export interface PatchSelection {
   readonly foreseen?: readonly string[];
 }
 
+/** The host with what a choice has found out beside what it says of itself: which versions need others. The same where none does. */
+export function withNeedsOther(host: HostPackages, skipped: readonly SkippedUpdate[]): HostPackages {
+  const needing = new Map(
+    skipped.flatMap(({ name, version, reason, detail = '' }) =>
+      reason === 'needs-other' ? [[`${name}=${version}`, { version, detail }] as const] : [],
+    ),
+  );
+  if (needing.size === 0) return host;
+  const offers = host.offers.map((offer) => {
+    const found = offer.newer.find(({ version }) => needing.has(`${offer.name}=${version}`));
+    const needsOther = found === undefined ? undefined : needing.get(`${offer.name}=${found.version}`);
+    return needsOther === undefined ? offer : { ...offer, needsOther };
+  });
+  return { ...host, offers };
+}
+
 /** When each version was first seen, by `versionKey`; a version that is not there is seen now. */
 export type FirstSeen = ReadonlyMap<string, Date>;
 
@@ -91,6 +107,7 @@ export function nameReason(
   name: string,
   { approved, rejected, alsoApproved = [] }: Pick<PatchRules, 'approved' | 'rejected' | 'alsoApproved'>,
 ): PatchSkipReason | null {
+  if (rejected.length === 0 && approved.length === 0 && alsoApproved.length === 0) return null;
   const matches = (pattern: string): boolean => matchesPackagePattern(pattern, name);
   if (rejected.some(matches)) return 'rejected';
   const isApproved = [approved, alsoApproved].every((patterns) => patterns.length === 0 || patterns.some(matches));

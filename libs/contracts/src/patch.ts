@@ -44,6 +44,14 @@ export interface PackageOffers {
   readonly isPinned?: boolean;
   /** Newer than the installed one, up to the one that the manager would choose; the newest first. Never empty. */
   readonly newer: readonly OfferedVersion[];
+  /** A version of these that was wanted and left alone, because it does not go without what is to be kept out, or what cannot be had. */
+  readonly needsOther?: NeedsOther;
+}
+
+export interface NeedsOther {
+  readonly version: string;
+  /** For people: what it needs. */
+  readonly detail: string;
 }
 
 export interface RebootNeed {

@@ -22,6 +22,7 @@ export * from './start-run.js';
 export * from './exec-command.js';
 export * from './cancel-run.js';
 export * from './start-sub-run.js';
+export { countAssets } from './count-assets.js';
 export * from './signal-run.js';
 export * from './read-runs.js';
 export * from './settle-fire.js';

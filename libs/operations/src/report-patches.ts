@@ -10,15 +10,16 @@ import {
 import {
   ASSET_CONDITION_FIRST_PARAMETER,
   listAssetRows,
+  readOfferedLedgers,
   readPatchScans,
   type AssetRow,
-  type Transaction,
 } from '@fettle/database';
 import { parseSelector } from '@fettle/expression';
 import { assetCondition } from './asset-scope.js';
 import type { OperationContext } from './context.js';
 import { decodeCursor, pageFrom } from './cursor.js';
 import { baselinesOf, findBaseline, unselected, type AssetBaseline } from './patch-baselines.js';
+import { requireUnnarrowed } from './require-unnarrowed.js';
 
 const DAY_MS = 86_400_000;
 /** Assets whose packages are looked at together: each has some hundred kilobytes of them, of which little is told. */
@@ -27,7 +28,7 @@ const ASSETS_AT_ONCE = 50;
 /**
  * How the assets that the actor may see stand against their baselines, or against rules that are given, by name; those never scanned
  * are told as such.
- * @throws FettleError `not-found` (the baseline)
+ * @throws FettleError `not-found` (the baseline), `denied` (whoever names one and may not read documents)
  */
 export async function reportPatches(context: OperationContext, query: PatchReportQuery): Promise<Page<AssetPatches>> {
   const { transaction } = context;
@@ -42,11 +43,13 @@ export async function reportPatches(context: OperationContext, query: PatchRepor
   });
   const told = new Map<string, AssetPatches>();
   const nowMs = Date.now();
-  for (let from = 0; from < Math.min(rows.length, limit); from += ASSETS_AT_ONCE) {
-    const some = rows.slice(from, Math.min(from + ASSETS_AT_ONCE, limit));
-    const ids = some.map(({ id }) => id);
-    const baselineOf = await judgesOf(transaction, query, ids);
-    const scans = await readPatchScans(transaction, space, ids);
+  const shown = rows.slice(0, limit);
+  const ids = shown.map(({ id }) => id);
+  const baselineOf = await judgesOf(context, query, ids);
+  const ledgers = await readOfferedLedgers(transaction, space, ids);
+  for (let from = 0; from < shown.length; from += ASSETS_AT_ONCE) {
+    const some = shown.slice(from, from + ASSETS_AT_ONCE);
+    const scans = await readPatchScans(transaction, ids.slice(from, from + ASSETS_AT_ONCE), ledgers);
     for (const row of some) {
       const by = baselineOf(row.id);
       const at = { nowMs, maxAgeMs: maxAgeDays === undefined ? by.scanMaxAgeMs : maxAgeDays * DAY_MS };
@@ -61,12 +64,13 @@ export async function reportPatches(context: OperationContext, query: PatchRepor
   );
 }
 
-/** By what each of the assets is judged. */
+/** By what each of the assets is judged. Whoever names a document is to be somebody who may read documents. */
 async function judgesOf(
-  transaction: Transaction,
+  context: OperationContext,
   { space, updates, baseline, approved, rejected, delayDays }: PatchReportQuery,
   assetIds: readonly string[],
 ): Promise<(assetId: string) => AssetBaseline> {
+  const { transaction } = context;
   const given = { approved, rejected, delayMs: delayDays * DAY_MS };
   if (updates !== 'baseline') {
     const { scanMaxAgeMs } = unselected;
@@ -74,6 +78,7 @@ async function judgesOf(
   }
   const narrowed = (by: AssetBaseline): AssetBaseline => ({ ...by, rules: narrowedRules(by.rules, given) });
   if (baseline !== undefined) {
+    requireUnnarrowed(context, 'document:read', space);
     const one = narrowed(await findBaseline(transaction, space, baseline));
     return () => one;
   }

@@ -103,9 +103,10 @@ async function calledBefore(
   return digestOf(inputs) === digestOf(before.inputs) ? before : null;
 }
 
-async function requesterContext(
+/** Acts for whoever requested a run, with the rights that he has now. @throws FettleError `denied` */
+export async function requesterContext(
   transaction: Transaction,
-  { id, space, requestedBy }: CallingRun,
+  { id, space, requestedBy }: Pick<CallingRun, 'id' | 'space' | 'requestedBy'>,
 ): Promise<OperationContext> {
   const requester = await findPrincipalById(transaction, requestedBy);
   if (!requester || requester.revokedAt !== null) {

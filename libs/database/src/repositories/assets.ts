@@ -53,6 +53,23 @@ export async function listAssetRows(
   );
 }
 
+/** First number of a parameter in the condition that `countAssetRows` takes. */
+export const ASSET_COUNT_FIRST_PARAMETER = 2;
+
+/** How many assets of a space fulfil the condition on alias `a`; retired ones are none. */
+export async function countAssetRows(
+  transaction: Transaction,
+  space: string,
+  condition: TargetCondition | null,
+): Promise<number> {
+  const rows: { count: number }[] = await transaction.query(
+    `SELECT count(*)::integer AS count FROM asset a
+     WHERE a.space = $1 AND a.lifecycle <> 'retired' AND (${condition?.sql ?? 'true'})`,
+    [space, ...(condition?.parameters ?? [])],
+  );
+  return rows[0]!.count;
+}
+
 /** First number of a parameter in the conditions that `countUndeterminedAssets` takes. */
 export const UNDETERMINED_FIRST_PARAMETER = 3;
 

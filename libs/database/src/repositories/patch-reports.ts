@@ -24,11 +24,24 @@ interface InstallRow {
 /** So many installations of an asset are looked at: more have hardly been between two boots. */
 const MAX_INSTALLS = 100;
 
+/** What the ledger has of the packages that some assets are offered, versions included that are on offer no more. */
+interface OfferedLedger {
+  readonly known: ReadonlyMap<string, readonly KnownVersion[]>;
+  /** The same by `versionKey`. */
+  readonly firstSeen: FirstSeen;
+}
+
+/** By package manager. */
+export type OfferedLedgers = ReadonlyMap<string, OfferedLedger>;
+
+const nothingKnown: OfferedLedger = { known: new Map(), firstSeen: new Map() };
+
 /** What some assets last said of their packages, with what installations came to; those never scanned are left out. */
 export async function readPatchScans(
   transaction: Transaction,
-  space: string,
   assetIds: readonly string[],
+  /** Of these assets and perhaps of others. */
+  ledgers: OfferedLedgers,
 ): Promise<ReadonlyMap<string, ScannedHost>> {
   const rows: ScanRow[] = await transaction.query(
     `SELECT s.asset_id AS "assetId", s.manager, s.scanned_at AS "scannedAt", s.packages, s.offers,
@@ -45,14 +58,13 @@ export async function readPatchScans(
      WHERE s.asset_id = ANY ($1::uuid[])`,
     [assetIds, MAX_INSTALLS],
   );
-  const ledger = await offeredFirstSeen(transaction, space, assetIds);
   return new Map(
     rows.map(({ assetId, scannedAt, reboot, rebootReasons, installs, hasSecuritySource, ...told }) => {
-      const known = ledger.get(told.manager) ?? new Map<string, KnownVersion[]>();
+      const { known, firstSeen } = ledgers.get(told.manager) ?? nothingKnown;
       const isKnown = hasSecuritySource === null ? {} : { hasSecuritySource };
       const host = { ...told, ...isKnown, reboot: { state: reboot, reasons: rebootReasons } };
       const results = resultsSinceBoot(installs ?? [], host.packages);
-      return [assetId, { host, scannedAtMs: scannedAt.getTime(), firstSeen: firstSeenOf(known), known, results }];
+      return [assetId, { host, scannedAtMs: scannedAt.getTime(), firstSeen, known, results }];
     }),
   );
 }
@@ -62,6 +74,7 @@ function resultsSinceBoot(
   installs: readonly InstallRow[],
   packages: HostPackages['packages'],
 ): ReadonlyMap<string, 'installed' | 'failed'> {
+  if (installs.length === 0) return new Map();
   const whole = new Set(packages.filter((one) => one.state === 'installed').map((one) => `${one.name}=${one.version}`));
   const found = new Map<string, 'installed' | 'failed'>();
   for (const [index, { results, isSinceBoot, isScanned }] of installs.entries())
@@ -78,12 +91,12 @@ function firstSeenOf(known: ReadonlyMap<string, readonly KnownVersion[]>): First
   return new Map([...known].flatMap(([key, all]) => all.map(({ version, seenAt }) => [`${key}=${version}`, seenAt])));
 }
 
-/** What the ledger has of the packages that these assets are offered, versions included that are on offer no more; by package manager. */
-async function offeredFirstSeen(
+/** What the ledger has of the packages that these assets are offered: the same for all of them, so read once for many. */
+export async function readOfferedLedgers(
   transaction: Transaction,
   space: string,
   assetIds: readonly string[],
-): Promise<ReadonlyMap<string, ReadonlyMap<string, readonly KnownVersion[]>>> {
+): Promise<OfferedLedgers> {
   const rows: (PackageVersion & KnownVersion & { manager: string })[] = await transaction.query(
     `WITH offered AS (
        SELECT DISTINCT s.manager, o.value ->> 'name' AS name, o.value ->> 'architecture' AS architecture
@@ -101,5 +114,5 @@ async function offeredFirstSeen(
     ofPackage.push(version);
     found.set(manager, ofManager.set(key, ofPackage));
   }
-  return found;
+  return new Map([...found].map(([manager, known]) => [manager, { known, firstSeen: firstSeenOf(known) }]));
 }

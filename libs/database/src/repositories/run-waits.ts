@@ -73,6 +73,18 @@ export async function lockCallingRun(transaction: Transaction, runId: string): P
   return rows[0] ?? null;
 }
 
+/** On whose behalf a run goes. */
+export async function findRunRequester(
+  transaction: Transaction,
+  runId: string,
+): Promise<Pick<CallingRun, 'id' | 'space' | 'requestedBy'> | null> {
+  const rows: Pick<CallingRun, 'id' | 'space' | 'requestedBy'>[] = await transaction.query(
+    `SELECT id, space, requested_by AS "requestedBy" FROM run WHERE id = $1`,
+    [runId],
+  );
+  return rows[0] ?? null;
+}
+
 /** Ids of the runs directly below that have not ended. */
 export async function listOpenSubRuns(transaction: Transaction, runId: string): Promise<string[]> {
   const rows: { id: string }[] = await transaction.query(

@@ -44,6 +44,14 @@ describe('validateInputs', () => {
     expect(again()).toEqual(first);
   });
 
+  it('says what the runbook says of an input that does not fit its pattern', () => {
+    const soak = { type: 'string', pattern: '^[0-9]+d$', description: 'how long it soaks, in days' };
+    const { findings } = check({ type: 'object', properties: { soak } }, { soak: '2w' });
+    expect(brief(findings)).toEqual([
+      'invalid-inputs inputs.soak: the input "soak" must match pattern "^[0-9]+d$" (how long it soaks, in days)',
+    ]);
+  });
+
   it('reports everything wrong at once and converts nothing', () => {
     const { inputs, findings } = check(schema, {
       pth: 1,

@@ -209,7 +209,15 @@ function inputFinding(error: ErrorObject, schema: Readonly<Record<string, unknow
     const such = example === undefined ? '' : ` such as ${example}`;
     return [finding('invalid-inputs', `${where} must be of the format "${format}"${such}`, { path })];
   }
-  return [finding('invalid-inputs', `${where} ${error.message ?? 'is wrong'}`, { path })];
+  const meaning = error.keyword === 'pattern' ? meaningOf(path, schema) : '';
+  return [finding('invalid-inputs', `${where} ${error.message ?? 'is wrong'}${meaning}`, { path })];
+}
+
+/** A pattern says what is wrong to few: what the runbook says of the input stands beside it. */
+function meaningOf([, name, ...deeper]: JsonPath, { properties }: Readonly<Record<string, unknown>>): string {
+  const declared = isRecord(properties) && deeper.length === 0 ? properties[String(name)] : undefined;
+  const description = isRecord(declared) ? declared['description'] : undefined;
+  return typeof description === 'string' ? ` (${description})` : '';
 }
 
 /** RFC 3339 and ISO 8601, which few know by heart. */

@@ -21,6 +21,7 @@ const open = {
   isSecurity: true,
   severity: 'Low',
   isHeld: false,
+  needsOther: null,
   exposedDays: 3,
 };
 
@@ -28,9 +29,9 @@ describe('reports of patches as files', () => {
   it('CSV quotes what would break a line, and has a line for each asset at least', () => {
     const text = patchCsv([asset('a'), asset('b', { open: [{ ...open, name: 'x', wanted: '1,"2"' }] })]);
     expect(text.split('\r\n')).toEqual([
-      'asset,compliance,baseline,scannedAt,exposedDays,reboot,package,state,installed,wanted,security,held,packageExposedDays,severity',
-      'a,compliant,,,,unknown,,,,,,,,',
-      'b,compliant,,,,unknown,x,missing,1,"1,""2""",true,false,3,Low',
+      'asset,compliance,baseline,scannedAt,exposedDays,reboot,package,state,installed,wanted,security,held,packageExposedDays,severity,needsOther',
+      'a,compliant,,,,unknown,,,,,,,,,',
+      'b,compliant,,,,unknown,x,missing,1,"1,""2""",true,false,3,Low,',
       '',
     ]);
   });

@@ -15,6 +15,7 @@ const columns = [
   'held',
   'packageExposedDays',
   'severity',
+  'needsOther',
 ] as const;
 
 type Cell = string | number | boolean | null;
@@ -23,10 +24,10 @@ type Cell = string | number | boolean | null;
 function lines(assets: readonly AssetPatches[]): Cell[][] {
   return assets.flatMap(({ asset, compliance, baseline, scannedAt, exposedDays, reboot, open }) => {
     const head = [asset, compliance, baseline?.name ?? null, scannedAt, exposedDays, reboot];
-    if (open.length === 0) return [[...head, null, null, null, null, null, null, null, null]];
+    if (open.length === 0) return [[...head, null, null, null, null, null, null, null, null, null]];
     return open.map((one) => [
-      ...head,
-      ...[one.name, one.state, one.installed, one.wanted, one.isSecurity, one.isHeld, one.exposedDays, one.severity],
+      ...[...head, one.name, one.state, one.installed, one.wanted, one.isSecurity, one.isHeld, one.exposedDays],
+      ...[one.severity, one.needsOther],
     ]);
   });
 }
@@ -87,21 +88,25 @@ export function countsBy(assets: readonly AssetPatches[], valueOf: (asset: Asset
   const groups = new Map<string, AssetPatches[]>();
   for (const one of assets) {
     const value = valueOf(one);
-    groups.set(value, [...(groups.get(value) ?? []), one]);
+    const group = groups.get(value);
+    if (group === undefined) groups.set(value, [one]);
+    else group.push(one);
   }
-  return [...groups].sort().map(([value, members]) => {
-    const count = (wanted: AssetPatches['compliance']): number =>
-      members.filter(({ compliance }) => compliance === wanted).length;
-    const days = members.map(({ exposedDays }) => exposedDays).filter((one) => one !== null);
-    return {
-      value,
-      assets: members.length,
-      compliant: count('compliant'),
-      nonCompliant: count('non-compliant'),
-      outdated: count('outdated'),
-      neverScanned: count('never-scanned'),
-      noSecuritySource: count('no-security-source'),
-      exposedDays: days.length === 0 ? null : Math.max(...days),
-    };
-  });
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([value, members]) => {
+      const count = (wanted: AssetPatches['compliance']): number =>
+        members.filter(({ compliance }) => compliance === wanted).length;
+      const days = members.map(({ exposedDays }) => exposedDays).filter((one) => one !== null);
+      return {
+        value,
+        assets: members.length,
+        compliant: count('compliant'),
+        nonCompliant: count('non-compliant'),
+        outdated: count('outdated'),
+        neverScanned: count('never-scanned'),
+        noSecuritySource: count('no-security-source'),
+        exposedDays: days.length === 0 ? null : Math.max(...days),
+      };
+    });
 }

@@ -50,7 +50,12 @@ const assetColumns: Column<AssetPatches>[] = [
 ];
 
 function openText(open: AssetPatches['open']): string {
-  const shown = open.slice(0, 3).map(({ name, wanted }) => (wanted === null ? name : `${name} ${wanted}`));
+  const shown = open
+    .slice(0, 3)
+    .map(
+      ({ name, wanted, needsOther }) =>
+        `${name}${wanted === null ? '' : ` ${wanted}`}${needsOther === null ? '' : ' (needs-other)'}`,
+    );
   return `${shown.join(', ')}${open.length > 3 ? `, ${open.length - 3} more` : ''}`;
 }
 
