@@ -66,7 +66,7 @@ spec:
     expect((await cli.fettle(['run', 'follow', runId])).exitCode).toBe(0);
     expect((await cli.json<RunDetail>('run', 'show', runId)).state).toBe('succeeded');
     expect((await cli.fettle(['approval', 'list'])).stderr).toBe('No approvals.\n');
-  }, 60_000);
+  }, 180_000);
 
   it('waits with --wait-approval, and says 8 when nobody came', async () => {
     const out = await start('--wait-approval', '1s');
@@ -129,5 +129,5 @@ spec:
     expect(drifted.stderr).toMatch(/credential .*\n {2}- version 1\n {2}\+ version 2\n/);
     expect((await cli.fettle(['run', 'follow', runId])).exitCode).toBe(6);
     expect((await cli.fettle(['approval', 'show', approval.id])).stdout).toContain('drifted');
-  }, 60_000);
+  }, 180_000);
 });

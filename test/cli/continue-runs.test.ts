@@ -251,7 +251,7 @@ describe('fettle run show --at and history', () => {
     expect(shown.stdout.match(/^host-00\d +succeeded +two +1$/gm)).toHaveLength(3);
     expect((await cli.fettle(['run', 'show', id, '--at', '-1'])).exitCode).toBe(2);
     expect((await cli.fettle(['run', 'show', id, '--at', 'soon'])).exitCode).toBe(2);
-  }, 60_000);
+  }, 180_000);
 
   it('read the archive of its workflow', async () => {
     const [run] = await cli.json<RunSummary[]>('run', 'list', '--runbook', 'two', '--limit', '1');
@@ -277,5 +277,5 @@ describe('fettle run show --at and history', () => {
     expect(gunzipSync(Buffer.from(String(data.body.data), 'base64'))).toEqual(bytes);
     const none = await cli.fettle(['run', 'history', id, '--events', '--execution', '7']);
     expect(none).toMatchObject({ exitCode: 3, stdout: '', stderr: expect.stringContaining('no execution 7') });
-  }, 60_000);
+  }, 180_000);
 });

@@ -70,5 +70,5 @@ describe('signals and sub-runs from the command line', () => {
     expect(text).toMatch(new RegExp(`^ask +asks +succeeded +${below.id}`, 'm'));
     expect((await cli.fettle(['run', 'list'])).stdout).not.toContain(below.id);
     expect((await cli.fettle(['run', 'list', '--sub-runs'])).stdout).toContain(below.id);
-  }, 60_000);
+  }, 180_000);
 });

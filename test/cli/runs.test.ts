@@ -73,7 +73,7 @@ describe('runs from the command line', () => {
     expect(result.stderr).toMatch(/Run \S+ of greet on 3 targets/);
     expect(result.stderr).toMatch(/succeeded in .*: 3 succeeded\n$/);
     expect(result.stdout + result.stderr).not.toContain('\u001b');
-  }, 60_000);
+  }, 180_000);
 
   it('shows waves, and where a rollout stopped', async () => {
     const result = await cli.fettle(['run', 'start', 'staged', '--follow']);
@@ -91,7 +91,7 @@ describe('runs from the command line', () => {
     expect(await cli.json<RunDetail>('run', 'show', id)).toMatchObject({
       waves: { current: 2, items: [{ number: 1 }, { number: 2 }, { number: 3, counts: { cancelled: 1 } }] },
     });
-  }, 60_000);
+  }, 180_000);
 
   it('ends with 6 when a target failed, and shows which, where and why', async () => {
     const result = await cli.fettle([
@@ -118,7 +118,7 @@ describe('runs from the command line', () => {
     expect(table.stdout).toMatch(/TARGET.*\nhost-001 +failed/);
     const listed = await cli.json<RunSummary[]>('run', 'list', '--runbook', 'greet', '--limit', '1');
     expect(listed.map(({ id }) => id)).toEqual([run.id]);
-  }, 60_000);
+  }, 180_000);
 
   it('quotes beside the error what the host wrote last to stderr', async () => {
     const result = await cli.fettle(['run', 'start', 'full', '--follow']);
@@ -166,7 +166,7 @@ describe('runs from the command line', () => {
     const other = await cli.fettle(args.map((arg) => (arg === 'word=once' ? 'word=twice' : arg)));
     expect(other).toMatchObject({ exitCode: 1, stdout: '' });
     expect(other.stderr).toMatch(/idempotency key "key-1" was used for a different request/);
-  }, 60_000);
+  }, 180_000);
 
   it.each([
     [['run', 'start', 'greet', '--input', 'word=x', '--on', 'asset.name == "none"'], 1, /--allow-empty/],
@@ -197,7 +197,7 @@ describe('runs from the command line', () => {
     const terminal = await cli.fettle(args, { terminal: true, env: { NO_COLOR: '1' } });
     expect(terminal.stdout).not.toContain('\u001b');
     expect(terminal.stdout).toContain('\\x1b[2J');
-  }, 60_000);
+  }, 180_000);
 
   it('prints the accepted run with -o json, and its logs later', async () => {
     const { id } = await cli.json<RunSummary>('exec', '--on', 'true', '--', 'echo', 'hello');
@@ -207,7 +207,7 @@ describe('runs from the command line', () => {
     expect(await cli.fettle(['run', 'logs', id, '--asset', 'host-002'])).toMatchObject({ stdout: 'hello\n' });
     const chunks = await cli.json<{ asset: string; body: string }[]>('run', 'logs', id);
     expect(chunks.map(({ body }) => body)).toEqual(['hello\n', 'hello\n', 'hello\n']);
-  }, 60_000);
+  }, 180_000);
 
   it('says that a run has no targets, and for how many assets nobody could tell', async () => {
     const on = 'asset.labels.nowhere == "x"';
@@ -223,7 +223,7 @@ describe('runs from the command line', () => {
     expect(followed).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/ succeeded.*: no targets\n$/) });
     expect((await cli.fettle(['run', 'show', id])).stdout).toMatch(/targets +none: no asset matched the selector\n/);
     expect(await cli.json('run', 'show', id)).toMatchObject({ targetCount: 0, undeterminedCount: assets });
-  }, 60_000);
+  }, 180_000);
 
   it('detaches at Ctrl-C with 130, and the run goes on until it is cancelled', async () => {
     const follower = cli.spawn(['exec', '--on', 'asset.labels.number == "0"', '--follow', '--', 'sleep', '300']);
@@ -282,5 +282,5 @@ describe('runs from the command line', () => {
     const preview = await cli.json<unknown[]>('schedule', 'preview', 'nightly');
     expect(preview).toHaveLength(5);
     expect((await cli.fettle(['schedule', 'show', 'nothing'])).exitCode).toBe(3);
-  }, 60_000);
+  }, 180_000);
 });

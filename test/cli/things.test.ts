@@ -132,7 +132,7 @@ describe('things from the command line', () => {
     const replaced = await cli.fettle(['asset', 'enrol', 'new-1', '--replace', '--reason', 'set up anew']);
     expect(replaced.exitCode).toBe(0);
     expect(replaced.stdout).toMatch(/host +ops@[\d.]+:\d+\nwas +ssh-ed25519 SHA256:\S+\npinned +ssh-/);
-  }, 60_000);
+  }, 180_000);
 
   it('takes secrets from standard input and shows them nowhere', async () => {
     const secret = 'correct horse battery staple';
@@ -164,7 +164,7 @@ describe('things from the command line', () => {
     expect(await cli.json('credential', 'rotate')).toEqual({ rotated: 0, keyId });
     const used = await cli.fettle(['exec', '--on', 'asset.name == "host-000"', '--follow', '--', 'echo', 'still']);
     expect(used).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/\bstill\n/) });
-  }, 60_000);
+  }, 180_000);
 
   it('creates principals and tokens, and ends with 4 and 5 where they do not suffice', async () => {
     expect((await cli.fettle(['principal', 'create', 'olga', '--role', 'viewer', '--kind', 'service'])).exitCode).toBe(

@@ -44,7 +44,7 @@ describe('a cancel that the run finds in Postgres before Temporal tells it', () 
       ],
     });
     const { id } = await stack.start('guarded');
-    for (let tries = 0; !service.calls.includes('/first') && tries < 200; tries += 1) {
+    for (let tries = 0; !service.calls.includes('/first') && tries < 1000; tries += 1) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     await stack.dataSource.transaction((transaction) => requestCancel(transaction, id, 'tester', null));

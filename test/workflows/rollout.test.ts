@@ -254,7 +254,7 @@ describe('a rollout on real hosts', () => {
     expect((await entries(run.id, '^wave-ended')).map(({ data }) => data.soakMs)).toEqual([1500, 1500, undefined]);
 
     const id = await start('soaking-long', { ...spec, rollout: { waves: [1, '100%'], soak: '10m' } });
-    for (let tries = 0; (await entries(id, '^wave-ended')).length === 0 && tries < 200; tries += 1)
+    for (let tries = 0; (await entries(id, '^wave-ended')).length === 0 && tries < 1000; tries += 1)
       await new Promise((resolve) => setTimeout(resolve, 100));
     await stack.inTransaction((context) => cancelRun(context, id, { reason: 'enough' }));
     const cancelled = await stack.ended(id);

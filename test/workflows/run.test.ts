@@ -114,7 +114,7 @@ describe('a run on real hosts', () => {
     const { id } = await stack.start('long');
     const pidFile = join(sshd.account.home, 'pid');
     let pid = '';
-    for (let tries = 0; pid === '' && tries < 200; tries += 1) {
+    for (let tries = 0; pid === '' && tries < 1000; tries += 1) {
       pid = (await readFile(pidFile, 'utf8').catch(() => '')).trim();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
