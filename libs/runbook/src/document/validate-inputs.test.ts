@@ -176,7 +176,9 @@ describe('checkInputsSchema', () => {
   it('refuses defaults that do not fit their own schema', () => {
     const found = (properties: Record<string, unknown>, more = {}): string[] =>
       brief(checkInputsSchema({ type: 'object', properties, ...more }));
-    const at = (path: string, message: string): string[] => [`invalid-inputs-schema ${path}: the default of ${message}`];
+    const at = (path: string, message: string): string[] => [
+      `invalid-inputs-schema ${path}: the default of ${message}`,
+    ];
     expect(found({ n: { type: 'integer', default: 'x' } })).toEqual(at('properties.n.default', '"n" must be integer'));
     expect(found({ m: { enum: ['a', 'b'], default: 'c' } })).toEqual(
       at('properties.m.default', '"m" must be one of "a", "b"'),
