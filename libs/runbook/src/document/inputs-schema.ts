@@ -32,6 +32,11 @@ export const inputFormats = [
   'uuid',
 ] as const;
 
+const schemaTypes: readonly unknown[] = ['string', 'integer', 'number', 'boolean', 'array', 'object', 'null'];
+
+/** Whose schema it is, for messages. */
+export type SchemaOwner = 'inputs' | 'payload';
+
 /** Where schemas stand inside a schema (draft 2020-12, core section 10 and validation section 8). */
 const schemaKeywords: ReadonlySet<string> = new Set([
   ...['not', 'if', 'then', 'else', 'items', 'contains', 'additionalProperties', 'propertyNames'],
@@ -76,12 +81,17 @@ const otherNames: Readonly<Record<string, string>> = {
  * What is wrong with the JSON Schema of a runbook's inputs, as far as a walk can see: unknown keywords, references that leave
  * the schema or come back to themselves, patterns that are not of linear time, and sizes. Paths are relative to the schema.
  */
-export function walkInputsSchema(schema: Readonly<Record<string, unknown>>): readonly Finding[] {
-  const walk = new SchemaWalk(schema);
+export function walkInputsSchema(
+  schema: Readonly<Record<string, unknown>>,
+  owner: SchemaOwner = 'inputs',
+): readonly Finding[] {
+  const walk = new SchemaWalk(schema, owner);
   walk.visit(schema, [], []);
   const { findings } = walk;
   if (findings.length === 0 && schema['type'] !== 'object') {
-    findings.push(finding('invalid-inputs-schema', 'the inputs are an object: say "type: object"', { path: ['type'] }));
+    const what = owner === 'inputs' ? 'the inputs are' : 'the payload is';
+    const message = `${what} an object: say "type: object"`;
+    findings.push(finding('invalid-inputs-schema', message, { path: ['type'] }));
   }
   return findings;
 }
@@ -89,12 +99,14 @@ export function walkInputsSchema(schema: Readonly<Record<string, unknown>>): rea
 class SchemaWalk {
   readonly findings: Finding[] = [];
   readonly #root: Readonly<Record<string, unknown>>;
+  readonly #owner: SchemaOwner;
   readonly #reported = new Set<unknown>();
   #schemas = 0;
   #isOver = false;
 
-  constructor(root: Readonly<Record<string, unknown>>) {
+  constructor(root: Readonly<Record<string, unknown>>, owner: SchemaOwner) {
     this.#root = root;
+    this.#owner = owner;
   }
 
   /** `via`: the references that are being followed, so that a cycle is seen. */
@@ -109,7 +121,7 @@ class SchemaWalk {
           : 'too many levels';
       this.#report(
         limit === 'too many levels' ? 'too-deep' : 'too-complex',
-        `the schema of the inputs has ${limit}`,
+        `the schema of the ${this.#owner} has ${limit}`,
         path,
       );
       this.#isOver = true;
@@ -155,6 +167,8 @@ class SchemaWalk {
     if (keyword === '$schema' && value !== DIALECT) {
       this.#report('invalid-inputs-schema', `the dialect is ${DIALECT}; leave "$schema" out`, full);
     }
+    // That of the whole has a message of its own.
+    if (keyword === 'type' && path.length > 0) this.#checkType(value, full);
     if (keyword === 'pattern' && typeof value === 'string') this.#checkPattern(value, full);
     if (keyword === 'patternProperties' && isRecord(value)) {
       for (const pattern of Object.keys(value)) this.#checkPattern(pattern, [...full, pattern]);
@@ -164,6 +178,16 @@ class SchemaWalk {
       this.findings.push(
         finding('invalid-inputs-schema', message, { path: full, suggestion: closestName(value, inputFormats) }),
       );
+    }
+  }
+
+  #checkType(value: unknown, path: JsonPath): void {
+    for (const [index, type] of (Array.isArray(value) ? (value as unknown[]) : [value]).entries()) {
+      if (schemaTypes.includes(type)) continue;
+      const suggestion = typeof type === 'string' ? closestName(type, schemaTypes.map(String)) : undefined;
+      const message = `"type" must be one of ${schemaTypes.join(', ')}`;
+      const at = Array.isArray(value) ? [...path, index] : path;
+      this.findings.push(finding('invalid-inputs-schema', message, { path: at, suggestion }));
     }
   }
 

@@ -108,6 +108,7 @@ function missingField(path: JsonPath, context: Context): Finding {
 /** Of a choice between shapes, the one that was probably meant says what is wrong; if none fits, all expected types are named. */
 function unionFindings(branches: readonly (readonly Issue[])[], path: JsonPath, context: Context): readonly Finding[] {
   if (isStepChoice(branches, path, context)) return stepFindings(branches, path, context);
+  if (isWaitChoice(path, context)) return waitFindings(branches, path, context);
   const fitting = meantBranch(branches);
   if (fitting !== undefined)
     return fitting.flatMap((issue) => issueFindings(issue, [...path, ...pathOf(issue)], context));
@@ -167,6 +168,31 @@ function stepFindings(branches: readonly (readonly Issue[])[], path: JsonPath, c
   const at = [...full, slip];
   const suggestion = closestName(slip, stepKinds);
   return [finding('step-kind', message, { path: at, ...context.places.keyAt(at), suggestion })];
+}
+
+/** The members that tell what is waited for, in the order of the shapes. */
+const waitKinds = ['duration', 'until', 'uses', 'signal'] as const;
+
+function isWaitChoice(path: JsonPath, { value, schema }: Context): boolean {
+  return schemaAt(schema, path, value) === stepShapes.wait.shape.wait && isRecord(valueAt(value, path));
+}
+
+function waitFindings(branches: readonly (readonly Issue[])[], path: JsonPath, context: Context): readonly Finding[] {
+  const value = valueAt(context.value, path);
+  const written = isRecord(value) ? Object.keys(value) : [];
+  const kinds = waitKinds.filter((kind) => written.includes(kind));
+  const [first, second] = kinds;
+  const slip = written.map((key) => closestName(key, waitKinds)).find((meant) => meant !== undefined);
+  const kind = waitKinds.find((one) => one === (first ?? slip));
+  if (kind !== undefined && second === undefined) {
+    const issues = branches[waitKinds.indexOf(kind)] ?? [];
+    return issues.flatMap((issue) => issueFindings(issue, [...path, ...pathOf(issue)], context));
+  }
+  const message = 'a wait is for one thing: give exactly one of duration, until, signal, uses';
+  const full = [...context.base, ...path];
+  const place = second === undefined ? context.places.valueAt(full) : context.places.keyAt([...full, second]);
+  const at = second === undefined ? full : [...full, second];
+  return [finding('invalid-value', message, { path: at, ...place })];
 }
 
 export function describeExpected(expected: string): string {

@@ -1,4 +1,4 @@
-import { FettleError } from '@fettle/contracts';
+import { FettleError, type Finding } from '@fettle/contracts';
 import { findExpressions, findReferences, parseExpression, type Expression } from '@fettle/expression';
 import type { JsonPath } from '../json.js';
 import { checkExpression, expressionFinding, type ExpressionPlace } from './expression-findings.js';
@@ -87,10 +87,26 @@ function checkOne(
   const expression = checkExpression(place, context.findings, () =>
     parseExpression(place.source, isRunLevel ? 'run' : 'target', { expect }),
   );
-  if (expression === null) return null;
+  if (expression === null) {
+    const last = context.findings.at(-1);
+    if (last !== undefined) context.findings.splice(-1, 1, onlyKnown(last, reader.scope, use));
+    return null;
+  }
   const scope = { ...reader, use, steps: context.steps, inputs: context.spec.inputs, runbooks: context.runbooks };
   context.findings.push(...referenceFindings(expression, scope, place));
   return expression;
+}
+
+/** Of the variables that the level has, those that are none where the expression stands are not named as known. */
+function onlyKnown(found: Finding, { items, hasError }: StepScope, use: Use): Finding {
+  const isThere = (name: string): boolean => {
+    if (use === 'outputs' || name === 'result') return use === 'outputs' && name === 'result';
+    return name === 'item' ? items.size > 0 : name !== 'error' || hasError;
+  };
+  const message = found.message.replace(/(?<=; known here: )\w+(?:, \w+)*/, (list) =>
+    list.split(', ').filter(isThere).join(', '),
+  );
+  return { ...found, message };
 }
 
 /** An expression of the run level that would be right if it stood at a step on targets. */

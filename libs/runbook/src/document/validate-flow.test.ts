@@ -210,3 +210,42 @@ describe('calls', () => {
     ]);
   });
 });
+
+describe('messages', () => {
+  const messages = (steps: string): string[] =>
+    findingsOf(runbookText(steps, 'inputs: { type: object }'))
+      .filter(({ severity }) => severity === 'error')
+      .map(({ path, message, suggestion }) => `${path}: ${message}${suggestion ? ` -> ${suggestion}` : ''}`);
+  const kinds = 'a wait is for one thing: give exactly one of duration, until, signal, uses';
+
+  it.each([
+    ['{ duration: 5s, until: tomorrow }', [`spec.steps[0].wait.until: ${kinds}`]],
+    ['{}', [`spec.steps[0].wait: ${kinds}`]],
+    ['{ every: 5s }', [`spec.steps[0].wait: ${kinds}`]],
+    [
+      '{ signal: go, tmeout: 5s }',
+      ['spec.steps[0].wait.tmeout: "wait" has no field "tmeout"; known fields are signal, payload, timeout -> timeout'],
+    ],
+    [
+      '{ signal: go, payload: { type: strng } }',
+      ['spec.steps[0].wait.payload.type: the payload is an object: say "type: object"'],
+    ],
+  ])('of wait: %s', (wait, expected) => {
+    const found = messages(`- { id: w, wait: ${wait} }`).filter((message) => message.includes('.wait'));
+    expect(found).toEqual(expected);
+  });
+
+  it('name as known what is known where the expression stands', () => {
+    const ask = (id: string): string => `{ id: ${id}, approval: { message: '\${{ asst.name }}', roles: [operator] } }`;
+    const known = (steps: string): string[] =>
+      messages(steps).flatMap((message) => /known here: [^(]*/.exec(message)?.[0].trim() ?? []);
+    expect(known(`- ${ask('ask')}`)).toEqual(['known here: inputs, run, steps']);
+    expect(known(`- { id: e, forEach: { items: [1], as: i, steps: [${ask('ask')}] } }`)).toEqual([
+      'known here: inputs, run, steps, item',
+    ]);
+    expect(known(`- { id: t, try: [${ask('a')}], catch: [${ask('b')}] }`)).toEqual([
+      'known here: inputs, run, steps',
+      'known here: inputs, run, steps, error',
+    ]);
+  });
+});

@@ -150,7 +150,7 @@ export class FlowChecks {
       report(this.#context, 'wait-too-long', message, [...at, 'duration']);
     } else if ('until' in wait) this.#until(wait.until, [...at, 'until'], reader);
     else if ('signal' in wait) {
-      reportRelative(this.#context, [...at, 'payload'], wait.payload, checkInputsSchema(wait.payload));
+      reportRelative(this.#context, [...at, 'payload'], wait.payload, checkInputsSchema(wait.payload, 'payload'));
     } else checkLook(wait, 'wait', at, reader, this.#context);
   }
 

@@ -163,6 +163,37 @@ describe('checkInputsSchema', () => {
     if (suggestion !== undefined) expect(first?.suggestion).toBe(suggestion);
   });
 
+  it('says of a type that there is none of that name once, with the one that was meant', () => {
+    const found = (type: unknown): string[] =>
+      brief(checkInputsSchema({ type: 'object', properties: { a: { type } } }));
+    const message = '"type" must be one of string, integer, number, boolean, array, object, null';
+    expect(found('strng')).toEqual([`invalid-inputs-schema properties.a.type: ${message} -> string`]);
+    expect(found(['null', 'objct'])).toEqual([`invalid-inputs-schema properties.a.type[1]: ${message} -> object`]);
+    expect(found(['null', 'object'])).toEqual([]);
+    expect(checkInputsSchema({ type: 'strng' }, 'payload')[0]?.message).toContain('the payload is an object');
+  });
+
+  it('refuses defaults that do not fit their own schema', () => {
+    const found = (properties: Record<string, unknown>, more = {}): string[] =>
+      brief(checkInputsSchema({ type: 'object', properties, ...more }));
+    const at = (path: string, message: string): string[] => [
+      `invalid-inputs-schema ${path}: the default of ${message}`,
+    ];
+    expect(found({ n: { type: 'integer', default: 'x' } })).toEqual(at('properties.n.default', '"n" must be integer'));
+    expect(found({ m: { enum: ['a', 'b'], default: 'c' } })).toEqual(
+      at('properties.m.default', '"m" must be one of "a", "b"'),
+    );
+    expect(found({ p: { type: 'string', pattern: '^/', default: 'x' } })[0]).toContain('must match pattern');
+    expect(found({ d: { type: 'string', format: 'date', default: '2026-13-01' } })[0]).toContain('the format "date"');
+    const owner = { type: 'object', properties: { name: { type: 'string', default: 1 } } };
+    expect(found({ owner })).toEqual(at('properties.owner.properties.name.default', '"owner.name" must be string'));
+    const $defs = { port: { type: 'integer', maximum: 65535 } };
+    expect(found({ port: { $ref: '#/$defs/port', default: 70_000 } }, { $defs })[0]).toContain('must be <= 65535');
+    // What else has to be given is nothing that a default could see to.
+    expect(found({ a: { default: 1 }, b: {} }, { required: ['b'], anyOf: [{ required: ['b'] }] })).toEqual([]);
+    expect(found({ a: { type: 'string', default: 'x' }, b: { type: ['string', 'null'], default: null } })).toEqual([]);
+  });
+
   it('refuses reference bombs, cycles and deep schemas', () => {
     const bomb: Record<string, unknown> = { l0: { type: 'integer' } };
     for (let level = 1; level < 25; level += 1) {

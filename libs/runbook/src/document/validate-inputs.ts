@@ -5,7 +5,7 @@ import { forbiddenKeys, isRecord, jsonSizeBytes, type JsonObject, type JsonPath,
 import { closestName } from './closest-name.js';
 import { declaredInputs, QUERY_KEYWORD, SECRET_KEYWORD } from './declared-inputs.js';
 import { finding } from './findings.js';
-import { inputFormats, walkInputsSchema } from './inputs-schema.js';
+import { inputFormats, walkInputsSchema, type SchemaOwner } from './inputs-schema.js';
 import { linearPattern } from './linear-pattern.js';
 
 /** Limits on the inputs of a run: they are kept in the workflow's history and seen by every expression. */
@@ -44,16 +44,58 @@ function secretFindings(schema: RunbookSpec['inputs'], inputs: JsonObject): read
   });
 }
 
-/** What is wrong with the JSON Schema of a runbook's inputs; paths are relative to the schema. */
-export function checkInputsSchema(schema: Readonly<Record<string, unknown>>): readonly Finding[] {
-  const compiled = compileSchema(schema);
-  return 'validate' in compiled ? [] : compiled.findings;
+/** What is wrong with the JSON Schema of a runbook's inputs, or of a payload; paths are relative to the schema. */
+export function checkInputsSchema(
+  schema: Readonly<Record<string, unknown>>,
+  owner: SchemaOwner = 'inputs',
+): readonly Finding[] {
+  const compiled = compileSchema(schema, owner);
+  return 'validate' in compiled ? defaultFindings(schema, compiled.validate) : compiled.findings;
+}
+
+/** Parts of the whole schema that say something of several members: a default alone need not fit them. */
+const wholeRules = /^#\/(?:allOf|anyOf|oneOf|not|if|then|else|dependentSchemas)\b/;
+
+/** Defaults that do not fit the schema which they stand in. */
+function defaultFindings(schema: Readonly<Record<string, unknown>>, validate: ValidateFunction): readonly Finding[] {
+  const findings: Finding[] = [];
+  const visit = (inside: unknown, names: readonly string[], base: JsonPath): void => {
+    if (!isRecord(inside)) return;
+    if (names.length > 0 && Object.hasOwn(inside, 'default')) {
+      const found = defaultProblem(inside['default'], names, schema, validate);
+      const path = [...base, 'default'];
+      if (found !== undefined) findings.push(finding('invalid-inputs-schema', found, { path }));
+    }
+    const { properties } = inside;
+    if (!isRecord(properties)) return;
+    for (const [name, member] of Object.entries(properties)) {
+      visit(member, [...names, name], [...base, 'properties', name]);
+    }
+  };
+  visit(schema, [], []);
+  return findings;
+}
+
+function defaultProblem(
+  value: unknown,
+  names: readonly string[],
+  schema: Readonly<Record<string, unknown>>,
+  validate: ValidateFunction,
+): string | undefined {
+  const inputs = names.reduceRight<unknown>((inner, name) => ({ [name]: inner }), structuredClone(value));
+  if (validate(inputs)) return undefined;
+  const pointer = names.map((name) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  const own = (validate.errors ?? []).filter(
+    ({ instancePath, schemaPath }) => `${instancePath}/`.startsWith(`${pointer}/`) && !wholeRules.test(schemaPath),
+  );
+  return own.flatMap((error) => inputFinding(error, schema))[0]?.message.replace(/^the input /, 'the default of ');
 }
 
 export function compileSchema(
   schema: Readonly<Record<string, unknown>>,
+  owner: SchemaOwner = 'inputs',
 ): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
-  const findings = walkInputsSchema(schema);
+  const findings = walkInputsSchema(schema, owner);
   if (findings.length > 0) return { findings };
   const text = JSON.stringify(schema);
   const known = current?.compiled.get(text);

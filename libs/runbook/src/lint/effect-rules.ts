@@ -4,13 +4,14 @@ import { startsWith, type Draft, type LintContext, type PlacedStep } from './lin
 /** What changes something: approvals before it, undoing it, repeating it, and how far a mistake of it goes. */
 export function* effectRules(context: LintContext): Generator<Draft> {
   for (const placed of context.steps) {
-    const { step, action, effect, path } = placed;
+    const { step, action, effect, isEffectOpen, path } = placed;
     if (!isActionStep(step) || action === null) continue;
     const { id } = step;
     if (effect === 'irreversible') yield* irreversible(placed, context);
     const changes = effect === 'mutating' || effect === 'irreversible';
+    const is = isEffectOpen ? 'may be' : 'is';
     if (changes && step.rollback === undefined && action.compensation === null) {
-      const message = `"${id}" is ${effect} and says nothing of how it is undone; give it \`rollback\`, or \`rollback: {none: <why>}\``;
+      const message = `"${id}" ${is} ${effect} and says nothing of how it is undone; give it \`rollback\`, or \`rollback: {none: <why>}\``;
       yield { code: 'mutating-without-rollback', message, path };
     }
     const own = context.reads.find(
@@ -21,7 +22,7 @@ export function* effectRules(context: LintContext): Generator<Draft> {
       yield { code: 'rollback-reads-own-output', message, path: own.path };
     }
     if (changes && step.retry !== undefined && step.retry.maxAttempts > 1) {
-      const message = `"${id}" is ${effect} and is tried up to ${step.retry.maxAttempts} times`;
+      const message = `"${id}" ${is} ${effect} and is tried up to ${step.retry.maxAttempts} times`;
       yield { code: 'retried-mutation', message, path: [...path, 'retry'], atKey: true };
     }
     if (step.timeout === undefined && action.defaultTimeoutMs > LONG_DEFAULT_MS) {
@@ -41,9 +42,10 @@ export function* effectRules(context: LintContext): Generator<Draft> {
 const LONG_DEFAULT_MS = 60_000;
 
 function* irreversible(placed: PlacedStep, context: LintContext): Generator<Draft> {
-  const { step, path } = placed;
+  const { step, path, isEffectOpen } = placed;
+  const cannot = isEffectOpen ? 'may be one that cannot be undone, as an expression decides' : 'cannot be undone';
   if (!hasApprovalBefore(placed, context)) {
-    const message = `"${step.id}" cannot be undone, and no approval stands before it in any case`;
+    const message = `"${step.id}" ${cannot}, and no approval stands before it in any case`;
     yield { code: 'irreversible-without-approval', message, path };
   }
   const read = context.reads.find(
@@ -51,7 +53,7 @@ function* irreversible(placed: PlacedStep, context: LintContext): Generator<Draf
       one.keys[0] === 'steps' && (startsWith(one.path, [...path, 'with']) || startsWith(one.path, [...path, 'if'])),
   );
   if (read !== undefined) {
-    const message = `"${step.id}" cannot be undone, and what it does is known only after "${read.keys[1] ?? 'earlier steps'}"`;
+    const message = `"${step.id}" ${cannot}, and what it does is known only after "${read.keys[1] ?? 'earlier steps'}"`;
     yield { code: 'irreversible-known-later', message, path: read.path };
   }
 }

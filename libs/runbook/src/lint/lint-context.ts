@@ -6,11 +6,13 @@ import {
   type ActionStep,
   type Effect,
   type RunbookDocument,
+  type RunbookSpec,
   type Step,
 } from '@fettle/contracts';
 import { evaluateCondition, findExpressions, findReferences, parseExpression } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
 import { isRecord, type JsonPath } from '../json.js';
+import { possibleEffects } from './possible-effects.js';
 import type { LintCode } from './rules.js';
 
 /** A finding before it has its place and level. */
@@ -32,8 +34,10 @@ export interface PlacedStep {
   readonly order: number;
   /** Null: a flow step, or an action that is not known. */
   readonly action: ActionContract | null;
-  /** Null where it cannot be told. */
+  /** The worst that it may be; null where there is no action that is known. */
   readonly effect: Effect | null;
+  /** An expression decides it: it may be a lesser one. */
+  readonly isEffectOpen: boolean;
   /** The name of the handler that it stands in. */
   readonly handler: string | null;
 }
@@ -76,9 +80,11 @@ function placedSteps({ spec }: RunbookDocument, actions: ActionRegistry): readon
   ): void => {
     for (const [index, step] of list.entries()) {
       const action = isActionStep(step) && Object.hasOwn(actions, step.uses) ? (actions[step.uses] ?? null) : null;
-      const effect = action === null || !isActionStep(step) ? null : effectOf(step, action);
       const path = [...base, index];
-      const placed: PlacedStep = { step, path, around, order: found.length, action, effect, handler };
+      const possible = action === null || !isActionStep(step) ? [] : effectsOf(step, action, spec.inputs);
+      const effect = possible.at(-1) ?? null;
+      const isEffectOpen = possible.length > 1;
+      const placed: PlacedStep = { step, path, around, order: found.length, action, effect, isEffectOpen, handler };
       found.push(placed);
       for (const inner of nestedSteps(step)) visit(inner.steps, [...path, ...inner.path], [...around, placed], handler);
     }
@@ -86,6 +92,12 @@ function placedSteps({ spec }: RunbookDocument, actions: ActionRegistry): readon
   visit(spec.steps, ['spec', 'steps'], [], null);
   for (const [name, list] of Object.entries(spec.handlers ?? {})) visit(list, ['spec', 'handlers', name], [], name);
   return found;
+}
+
+/** The worst last. */
+function effectsOf(step: ActionStep, action: ActionContract, inputs: RunbookSpec['inputs']): readonly Effect[] {
+  const told = effectOf(step, action);
+  return told === null ? possibleEffects(step, action, inputs) : [told];
 }
 
 /** What a second execution would do, as far as the document says; null: it depends on an expression. */
@@ -101,7 +113,7 @@ export function effectOf(step: Pick<ActionStep, 'with'>, action: ActionContract)
     Object.entries(step.with).filter(([, value]) => !JSON.stringify(value).includes('${{')),
   );
   try {
-    return action.effect(constant);
+    return effects.find((effect) => effect === action.effect(constant)) ?? null;
   } catch {
     return null;
   }

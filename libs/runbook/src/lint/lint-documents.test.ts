@@ -145,6 +145,28 @@ spec:
     ).toBe(true);
   });
 
+  it('takes an effect by expression for the worst that it may come to', () => {
+    const found = (declared: string, more = ''): string[] => {
+      const inputs = `{type: object, properties: {e: {enum: [${declared}]}, s: {type: string}}}`;
+      const step = `{id: wipe, uses: ssh.run, with: {argv: [x], effect: '\${{ inputs.e }}'${more}}, rollback: {none: x}}`;
+      return lint(runbookOf(`inputs: ${inputs}\nsteps: [${step}]`)).map(({ code, message }) => `${code}: ${message}`);
+    };
+    const asked = 'irreversible-without-approval: "wipe" may be one that cannot be undone, as an expression decides';
+    expect(found('read-only, irreversible').join('\n')).toContain(asked);
+    expect(found('read-only, mutating').join('\n')).not.toContain('irreversible');
+    expect(found('read-only, mutating').join('\n')).toContain('no-failure-limit');
+    expect(found('read-only, idempotent').join('\n')).not.toContain('no-failure-limit');
+    const codes = (step: string): string[] => codesOf(steps(`- {id: wipe, ${step}}`));
+    const bySelf = "uses: ssh.run, with: {argv: [x], effect: '${{ inputs.s }}'}";
+    expect(codes(bySelf)).toContain('irreversible-without-approval');
+    const ask = '- {id: ask, approval: {roles: [operator]}}';
+    expect(codesOf(steps(`${ask}\n- {id: wipe, ${bySelf}}`))).not.toContain('irreversible-without-approval');
+    // Another member by expression leaves the effect what it is.
+    const other = "uses: ssh.run, with: {argv: [x], codes: '${{ inputs.c }}'}";
+    expect(codes(other)).toContain('mutating-without-rollback');
+    expect(codes(other)).not.toContain('irreversible-without-approval');
+  });
+
   it('knows what is inside of what is never carried out', () => {
     const found = lint(
       steps(

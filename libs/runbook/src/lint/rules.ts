@@ -18,7 +18,7 @@ export const lintRules = {
   'irreversible-without-approval': {
     level: 'error',
     title: 'an irreversible step that no approval stands before',
-    why: 'What cannot be undone should be seen by a second person, who approves the plan with the very commands in it.',
+    why: 'What cannot be undone should be seen by a second person, who approves the plan with the very commands in it. Where an expression decides the effect, the worst one counts that it may come to.',
     bad: '- {id: wipe, uses: ssh.run, with: {argv: [wipefs, -a, /dev/sdb], effect: irreversible}}',
     good: '- {id: ask, approval: {roles: [operator]}}\n- {id: wipe, uses: ssh.run, with: {argv: [wipefs, -a, /dev/sdb], effect: irreversible}}',
   },
