@@ -270,6 +270,18 @@ export const plannedNodeSchema: z.ZodType<PlannedNode> = z.union([
   z.object({ ...flow, kind: z.literal('try'), body: nodes, catch: nodes.nullable(), finally: nodes.nullable() }),
 ]);
 
+/** What the run, or a step of it, takes of capacity. */
+const plannedWantSchema = z.object({
+  /** Of the step; empty: the run itself. */
+  path: z.string(),
+  /** With what is known; `(known after ...)` where it reads what is not. */
+  key: z.string(),
+  units: z.int(),
+  /** Absent: all of the key is known. */
+  knownAfter: knownAfterSchema.optional(),
+});
+export type PlannedWant = z.infer<typeof plannedWantSchema>;
+
 /** A key of capacity as it is at the moment of the plan. */
 const plannedKeySchema = z.object({
   key: z.string(),
@@ -327,7 +339,7 @@ export const planSchema = z.object({
   approvals: z.array(z.object({ path: z.string(), message: z.string().nullable() })),
   /** What the run takes, and who holds it now; conflicts come and go and are no part of the digest. */
   capacity: z.object({
-    wants: z.array(z.object({ path: z.string(), key: z.string(), units: z.int() })),
+    wants: z.array(plannedWantSchema),
     /** What stands in its way now, for a person: keys of capacity, and assets (`asset:NAME`) that another run changes. */
     conflicts: z.array(z.object({ key: z.string(), message: z.string() })),
     /** Each of these keys as it is now; absent where nobody could be asked (a plan of a file). */
