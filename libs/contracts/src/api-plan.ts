@@ -26,15 +26,25 @@ export const planDigestSchema = z
   .string()
   .regex(/^sha256:[0-9a-f]{64}$/, { message: 'must be the digest of a plan, "sha256:" and 64 hex digits' });
 
+/** Names of steps whose outputs are needed before more can be told; sorted. */
+const knownAfterSchema = z.array(z.string());
+
+const plannedFileSchema = z.object({
+  path: z.string(),
+  mode: z.string(),
+  sha256: z.string(),
+  sizeBytes: z.int(),
+  /** Its content reads what these steps yield: `sha256` and `sizeBytes` are of the text that stands for it until then. Absent: known. */
+  knownAfter: knownAfterSchema.optional(),
+});
+
 export const renderedSchema = z.object({
   argv: z.array(z.array(z.string())),
   becomeUser: z.string().optional(),
-  files: z.array(z.object({ path: z.string(), mode: z.string(), sha256: z.string(), sizeBytes: z.int() })),
+  files: z.array(plannedFileSchema),
   calls: z.array(z.object({ method: z.string(), url: z.string() })),
 });
-
-/** Names of steps whose outputs are needed before more can be told; sorted. */
-const knownAfterSchema = z.array(z.string());
+export type PlannedRendered = z.infer<typeof renderedSchema>;
 
 /** What a step would do: on a target, or once for the run. */
 export const plannedOutcomeSchema = z.discriminatedUnion('outcome', [
