@@ -24,13 +24,31 @@ describe('what would hold a planned run up', () => {
       capacity: ['site:ber'],
       steps: [{ ...change('0'), capacity: ['db:billing', { key: 'site:ber', units: 2 }] }],
     });
+    const text = { type: 'string' };
+    await cli.stack.addRunbook('move', {
+      targets,
+      inputs: { type: 'object', properties: { database: text, sites: { type: 'array', items: text } } },
+      capacity: ['db:${{ inputs.database }}'],
+      steps: [
+        { id: 'look', uses: 'ssh.run', with: { argv: ['true'], effect: 'read-only' } },
+        {
+          id: 'each',
+          forEach: {
+            items: 'inputs.sites',
+            as: 'site',
+            steps: [{ id: 'pause', wait: { duration: '1s' }, capacity: ['site:${{ item.site }}'] }],
+          },
+        },
+        { id: 'last', wait: { duration: '1s' }, capacity: ['run:${{ run.id }}'] },
+      ],
+    });
     await cli.stack.dataSource.transaction((transaction) =>
       saveCapacityLimit(transaction, { space: 'default', key: 'db:billing', units: 2, document: 'billing' }),
     );
   }, 180_000);
   afterAll(() => cli?.stop(), 60_000);
 
-  const plan = (runbook: string): Promise<Plan> => cli.json<Plan>('plan', runbook);
+  const plan = (...words: string[]): Promise<Plan> => cli.json<Plan>('plan', ...words);
 
   async function take(units: number): Promise<string> {
     const { id } = await cli.stack.start('look');
@@ -74,6 +92,30 @@ describe('what would hold a planned run up', () => {
     ]);
     expect(stored[0]?.body.capacity).toEqual({ wants: after.capacity.wants, conflicts: [] });
     expect((await cli.fettle(['plan', 'patch'])).stdout).toMatch(/waits for db:billing +2 of 2 held by look/);
+  });
+
+  it('looks for holders of the keys that inputs and items come to, and for none of those that are known later', async () => {
+    const words = ['move', '--input', 'database=reports', '--input', 'sites=["muc","ham"]'];
+    const { id: holder } = await cli.stack.start('look');
+    await cli.stack.dataSource.transaction((transaction) =>
+      takeCapacity(transaction, {
+        runId: holder,
+        path: 'work',
+        wants: ['db:reports', 'site:muc'].map((key) => ({ key, units: 1 })),
+        priority: 0,
+      }),
+    );
+    const { capacity } = await plan(...words);
+    expect(capacity.keys).toMatchObject([
+      { key: 'db:reports', used: 1, holders: [{ runId: holder }] },
+      { key: 'site:ham', used: 0, holders: [] },
+      { key: 'site:muc', used: 1, holders: [{ runId: holder }] },
+    ]);
+    const message = `1 of 1 held by look (${holder}); the run wants 1`;
+    expect(capacity.conflicts).toEqual(['db:reports', 'site:muc'].map((key) => ({ key, message })));
+    const { stdout } = await cli.fettle(['plan', ...words]);
+    expect(stdout).toMatch(/^capacity +db:reports, site:muc, site:ham, \(known after the start\)$/m);
+    expect(stdout).toMatch(/waits for db:reports +1 of 1 held by look/);
   });
 
   it('names the runs that change its targets, to those who would change them', async () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { plannedCapacitySchema } from './api-plan-capacity.js';
 import { plannedCalendarSchema } from './calendar-views.js';
-import { capacityHolderSchema } from './capacity-views.js';
 import { selectorSchema } from './documents.js';
 import { DEFAULT_SPACE, nameSchema } from './ids.js';
 import { effects } from './states.js';
@@ -26,15 +26,25 @@ export const planDigestSchema = z
   .string()
   .regex(/^sha256:[0-9a-f]{64}$/, { message: 'must be the digest of a plan, "sha256:" and 64 hex digits' });
 
+/** Names of steps whose outputs are needed before more can be told; sorted. */
+const knownAfterSchema = z.array(z.string());
+
+const plannedFileSchema = z.object({
+  path: z.string(),
+  mode: z.string(),
+  sha256: z.string(),
+  sizeBytes: z.int(),
+  /** Its content reads what these steps yield: `sha256` and `sizeBytes` are of the text that stands for it until then. Absent: known. */
+  knownAfter: knownAfterSchema.optional(),
+});
+
 export const renderedSchema = z.object({
   argv: z.array(z.array(z.string())),
   becomeUser: z.string().optional(),
-  files: z.array(z.object({ path: z.string(), mode: z.string(), sha256: z.string(), sizeBytes: z.int() })),
+  files: z.array(plannedFileSchema),
   calls: z.array(z.object({ method: z.string(), url: z.string() })),
 });
-
-/** Names of steps whose outputs are needed before more can be told; sorted. */
-const knownAfterSchema = z.array(z.string());
+export type PlannedRendered = z.infer<typeof renderedSchema>;
 
 /** What a step would do: on a target, or once for the run. */
 export const plannedOutcomeSchema = z.discriminatedUnion('outcome', [
@@ -270,34 +280,6 @@ export const plannedNodeSchema: z.ZodType<PlannedNode> = z.union([
   z.object({ ...flow, kind: z.literal('try'), body: nodes, catch: nodes.nullable(), finally: nodes.nullable() }),
 ]);
 
-/** A key of capacity as it is at the moment of the plan. */
-const plannedKeySchema = z.object({
-  key: z.string(),
-  limit: z.int(),
-  /** Name of the `Capacity` that sets the limit; null: none does. */
-  document: z.string().nullable(),
-  /** The most that the run holds of it with one step, what it holds for itself included. */
-  units: z.int(),
-  used: z.int(),
-  /** Steps of other runs that wait for it. */
-  waiting: z.int(),
-  /** The limit is smaller than what the run wants: it would wait for ever. */
-  neverFits: z.boolean(),
-  holders: z.array(capacityHolderSchema),
-});
-export type PlannedKey = z.infer<typeof plannedKeySchema>;
-
-/** A target whose asset a run of somebody holds; at most 20 are named. */
-const heldAssetSchema = z.object({
-  asset: z.string(),
-  runId: z.string(),
-  runbook: z.string(),
-  since: z.iso.datetime(),
-  /** Runs that wait for it, too. */
-  waiting: z.int(),
-});
-export type HeldAsset = z.infer<typeof heldAssetSchema>;
-
 export const planSchema = z.object({
   format: z.literal(1),
   runbook: z.object({ space: z.string(), name: z.string(), version: z.string() }),
@@ -326,15 +308,7 @@ export const planSchema = z.object({
   /** What will be asked before the run goes on, in the order of the steps. */
   approvals: z.array(z.object({ path: z.string(), message: z.string().nullable() })),
   /** What the run takes, and who holds it now; conflicts come and go and are no part of the digest. */
-  capacity: z.object({
-    wants: z.array(z.object({ path: z.string(), key: z.string(), units: z.int() })),
-    /** What stands in its way now, for a person: keys of capacity, and assets (`asset:NAME`) that another run changes. */
-    conflicts: z.array(z.object({ key: z.string(), message: z.string() })),
-    /** Each of these keys as it is now; absent where nobody could be asked (a plan of a file). */
-    keys: z.array(plannedKeySchema).optional(),
-    /** Targets that other runs change, or wait to change, now. */
-    assets: z.object({ count: z.int(), held: z.array(heldAssetSchema) }).optional(),
-  }),
+  capacity: plannedCapacitySchema,
   /** What the run would meet of calendars now; no part of the digest. Absent: none holds for it, or nobody could be asked. */
   calendar: plannedCalendarSchema.optional(),
   /** Of closure, inputs, versions of credentials, target set, everything rendered and its effects; not of facts or time. */

@@ -12,6 +12,7 @@ export * from './schedule-conduct.js';
 export * from './api-inventory.js';
 export * from './api-queries.js';
 export * from './api-plan.js';
+export * from './api-plan-capacity.js';
 export * from './api-plan-check.js';
 export * from './api-plan-difference.js';
 export * from './temporal-command.js';

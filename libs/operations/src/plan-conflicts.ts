@@ -1,4 +1,4 @@
-import type { HeldAsset, Plan, PlannedKey } from '@fettle/contracts';
+import { capacityKeySchema, type HeldAsset, type Plan, type PlannedKey, type PlannedWant } from '@fettle/contracts';
 import {
   findCapacityKey,
   listAssetHolders,
@@ -47,7 +47,7 @@ function isHarmless(effect: string): boolean {
 }
 
 async function plannedKeys({ transaction }: OperationContext, plan: Plan): Promise<PlannedKey[]> {
-  const demand = demandOf(plan.capacity.wants);
+  const demand = demandOf(plan.capacity.wants.filter(isKnown));
   const { space } = plan.runbook;
   const parts = demand.size === 0 ? [] : await listCapacityParts(transaction, space, [...demand.keys()]);
   const keys: PlannedKey[] = [];
@@ -68,6 +68,11 @@ async function plannedKeys({ transaction }: OperationContext, plan: Plan): Promi
     });
   }
   return keys;
+}
+
+/** Nobody holds what is known only later, nor what comes to no key. */
+function isKnown({ key, knownAfter }: PlannedWant): boolean {
+  return knownAfter === undefined && capacityKeySchema.safeParse(key).success;
 }
 
 /** Of each key what the run holds for itself and the most that a step takes beside it, sorted by key. */

@@ -1,6 +1,7 @@
 import type { Plan, PlanDifference, PlannedNode, PlannedOutcome, PlannedVariant } from '@fettle/contracts';
 import { canonicalJson } from '../json.js';
 import { plannedInside } from './plan.js';
+import { withoutLaterFiles } from './plan-digest.js';
 import { describeOutcome } from './plan-text.js';
 
 /** Differences beyond this number are counted, not listed. */
@@ -145,8 +146,9 @@ function outcomes(
     // A target that came or went is a difference of its own.
     if (!counts(id)) continue;
     const [was, is] = [old.byTarget.get(id), now.byTarget.get(id)];
-    const key = canonicalJson([was ?? null, is ?? null]);
-    if (canonicalJson(was ?? null) === canonicalJson(is ?? null)) continue;
+    const [wasBound, isBound] = [was, is].map((one) => (one === undefined ? null : withoutLaterFiles(one)));
+    const key = canonicalJson([wasBound, isBound]);
+    if (canonicalJson(wasBound) === canonicalJson(isBound)) continue;
     const group = groups.get(key) ?? { was, is, ids: [] };
     group.ids.push(id);
     groups.set(key, group);

@@ -60,7 +60,7 @@ function nodeBody(node: PlannedNode, ids: Ids): unknown {
         finally: flow.finally === null ? null : nodes(flow.finally),
       };
     case 'wait':
-      return { ...flow, look: flow.look === undefined ? undefined : withoutText(flow.look) };
+      return { ...flow, look: flow.look === undefined ? undefined : outcomeBody(flow.look) };
     case 'approval':
       return flow;
   }
@@ -73,7 +73,7 @@ function withoutText<Outcome extends { readonly outcome: string }>(outcome: Outc
 }
 
 function gateBody({ look, ...gate }: NonNullable<Plan['waveGate']>): unknown {
-  return { ...gate, ...(look === undefined ? {} : { look: withoutText(look) }) };
+  return { ...gate, ...(look === undefined ? {} : { look: outcomeBody(look) }) };
 }
 
 /** In an order that no number of targets decides. */
@@ -87,5 +87,12 @@ function variantsBody(variants: readonly PlannedVariant[], ids: Ids): unknown {
 }
 
 function outcomeBody(outcome: PlannedOutcome): unknown {
-  return withoutText(outcome);
+  return withoutText(withoutLaterFiles(outcome));
+}
+
+/** Without the mark of files whose content is known later, which its input tells: plans of before there was one keep their digests. */
+export function withoutLaterFiles(outcome: PlannedOutcome): PlannedOutcome {
+  if (outcome.outcome !== 'run') return outcome;
+  const files = outcome.rendered.files.map(({ knownAfter: _knownAfter, ...file }) => file);
+  return { ...outcome, rendered: { ...outcome.rendered, files } };
 }

@@ -149,6 +149,42 @@ describe('a plan of flow steps', () => {
     });
   });
 
+  it('computes the keys of capacity as far as they are known', () => {
+    const nap = (id: string, capacity: unknown) => ({ id, wait: { duration: '1m' }, capacity });
+    const each = (id: string, items: string) => ({
+      id,
+      forEach: { items, as: 'site', steps: [nap('nap', ['site:${{ item.site }}'])] },
+    });
+    const plan = planProgram(
+      request(
+        [
+          call('list'),
+          run('use', { capacity: [{ key: 'db:${{ inputs.db }}', units: 2 }, 'site:${{ steps.list.site }}'] }),
+          each('known', 'inputs.sites'),
+          each('later', 'steps.list.sites'),
+          nap('never', ['site:${{ inputs.nowhere }}', 'site:fix']),
+        ],
+        {
+          rest: { capacity: ['db:${{ inputs.db }}', 'run:${{ run.id }}'] },
+          inputs: { db: 'billing', sites: ['ber', 'muc'] },
+        },
+      ),
+    );
+    expect(planSchema.parse(plan)).toEqual(plan);
+    expect(plan.capacity.wants).toEqual([
+      { path: '', key: 'db:billing', units: 1 },
+      { path: '', key: '(known after the start)', units: 1, knownAfter: ['the start'] },
+      { path: 'use', key: 'db:billing', units: 2 },
+      { path: 'use', key: '(known after list)', units: 1, knownAfter: ['list'] },
+      { path: 'known[ber]/nap', key: 'site:ber', units: 1 },
+      { path: 'known[muc]/nap', key: 'site:muc', units: 1 },
+      { path: 'later[*]/nap', key: '(known after list)', units: 1, knownAfter: ['list'] },
+      // It cannot be computed, which the run says where it comes there.
+      { path: 'never', key: 'site:${{ inputs.nowhere }}', units: 1 },
+      { path: 'never', key: 'site:fix', units: 1 },
+    ]);
+  });
+
   it('plans the rollback of what is done', () => {
     const rollback = { uses: 'ssh.run', with: { argv: ['undo', '${{ steps.change.stdout }}', '${{ inputs.path }}'] } };
     const plan = planProgram(

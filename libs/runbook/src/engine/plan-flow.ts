@@ -28,6 +28,7 @@ import { planApproval, planCall, planChoose, planForEach, planParallel, planTry,
 import type { PlanRequest } from './plan-request.js';
 import { fork, forkOn, join, silence, type Crowd, type Standing } from './plan-standing.js';
 import { planCondition, planStep, type Known, type PlannedStep, type PlanStep } from './plan-step.js';
+import { plannedWants } from './plan-wants.js';
 
 /** Renderings between two breaths: planning thousands of targets must not hold up whoever else is served. */
 const BREATH = 256;
@@ -269,10 +270,7 @@ export class PlanWalk implements Walker {
   }
 
   #wants(step: Step, frame: Frame): void {
-    for (const want of step.capacity ?? []) {
-      const { key, units } = typeof want === 'string' ? { key: want, units: 1 } : want;
-      this.found.capacity.push({ path: `${frame.prefix}${step.id}`, key, units });
-    }
+    this.found.capacity.push(...plannedWants(this, step.capacity, `${frame.prefix}${step.id}`, frame));
   }
 }
 

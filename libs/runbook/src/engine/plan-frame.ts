@@ -4,6 +4,7 @@ import {
   walkSteps,
   type ActionContract,
   type PlannedNode,
+  type PlannedWant,
   type RunbookSpec,
   type Step,
 } from '@fettle/contracts';
@@ -39,7 +40,7 @@ export interface Found {
   readonly actions: Map<string, number>;
   readonly credentials: Map<string, Set<string>>;
   readonly approvals: { path: string; message: string | null }[];
-  readonly capacity: { path: string; key: string; units: number }[];
+  readonly capacity: PlannedWant[];
 }
 
 export interface Base {

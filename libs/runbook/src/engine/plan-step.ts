@@ -117,7 +117,8 @@ export function planStep(step: PlanStep, known: Known, target: { assetId: string
     }
     const rendered = renderPartly(step.with, template, known, 'with');
     for (const name of rendered.knownAfter) later.add(name);
-    return renderStep(step, rendered.value, target, [...later].sort());
+    const planned = renderStep(step, rendered.value, target, [...later].sort());
+    return markLaterFiles(planned, rendered, step, template, known, target);
   } catch (failure) {
     if (!(failure instanceof FettleError)) throw failure;
     return failed({ code: failure.code, message: failure.message });
@@ -140,7 +141,13 @@ export interface PartlyRendered {
  * A value with what is known rendered, and `(known after ...)` in the place of each text that reads what is not. `origin` is the
  * path that its template was compiled with. Throws FettleError as `renderCompiled`.
  */
-export function renderPartly(value: unknown, template: Template, known: Known, origin: string): PartlyRendered {
+export function renderPartly(
+  value: unknown,
+  template: Template,
+  known: Known,
+  origin: string,
+  laterText: (stepIds: readonly string[]) => string = knownAfterText,
+): PartlyRendered {
   const later = new Map<string, readonly string[]>();
   for (const { path, expression } of template.expressions) {
     const names = readsLater(expression, known);
@@ -149,18 +156,26 @@ export function renderPartly(value: unknown, template: Template, known: Known, o
   const knownAfter = [...new Set([...later.values()].flat())].sort();
   const variables = visible(known, false);
   const rest =
-    later.size === 0 ? template : compileTemplate(maskUnknown(value, origin, later), template.environment, origin);
+    later.size === 0
+      ? template
+      : compileTemplate(maskUnknown(value, origin, later, laterText), template.environment, origin);
   return { value: renderCompiled(rest, variables), knownAfter, later };
 }
 
-function maskUnknown(value: unknown, path: string, unknown: ReadonlyMap<string, readonly string[]>): unknown {
+function maskUnknown(
+  value: unknown,
+  path: string,
+  unknown: ReadonlyMap<string, readonly string[]>,
+  text: (stepIds: readonly string[]) => string,
+): unknown {
   if (typeof value === 'string') {
     const names = unknown.get(path);
-    return names === undefined ? value : knownAfterText(names);
+    return names === undefined ? value : text(names);
   }
-  if (Array.isArray(value)) return value.map((item, index) => maskUnknown(item, `${path}[${index}]`, unknown));
+  const mask = (item: unknown, at: string): unknown => maskUnknown(item, at, unknown, text);
+  if (Array.isArray(value)) return value.map((item, index) => mask(item, `${path}[${index}]`));
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).map(([key, item]) => [key, maskUnknown(item, memberPath(path, key), unknown)]);
+  const entries = Object.entries(value).map(([key, item]) => [key, mask(item, memberPath(path, key))]);
   return Object.fromEntries(entries) as unknown;
 }
 
@@ -200,6 +215,36 @@ function renderStep(
     credentials: credentialsIn(action, parsed.data),
     input: parsed.data,
   };
+}
+
+/**
+ * Says of each file after which steps its content is known. Only the action knows what of its input gets into which file, so it renders
+ * once more with other texts in the place of what a step yields: a file whose digest changes with them depends on that step.
+ */
+function markLaterFiles(
+  planned: PlannedStep,
+  { later }: PartlyRendered,
+  { action, with: input }: PlanStep,
+  template: Template,
+  known: Known,
+  target: { readonly assetId: string; readonly name: string },
+): PlannedStep {
+  const { outcome } = planned;
+  if (later.size === 0 || outcome.outcome !== 'run' || outcome.rendered.files.length === 0) return planned;
+  const { files } = outcome.rendered;
+  const found = files.map((): string[] => []);
+  for (const name of [...new Set([...later.values()].flat())].sort()) {
+    const otherText = (names: readonly string[]): string =>
+      `${knownAfterText(names)}${names.includes(name) ? '.' : ''}`;
+    const parsed = action.input.safeParse(renderPartly(input, template, known, 'with', otherText).value);
+    const others = parsed.success ? action.render(parsed.data, target).files : [];
+    for (const [index, file] of files.entries()) if (others[index]?.sha256 !== file.sha256) found[index]?.push(name);
+  }
+  const marked = files.map((file, index) => {
+    const knownAfter = found[index] ?? [];
+    return knownAfter.length === 0 ? file : { ...file, knownAfter };
+  });
+  return { ...planned, outcome: { ...outcome, rendered: { ...outcome.rendered, files: marked } } };
 }
 
 /** Names of the credentials that an input names, where its action says that they stand. */

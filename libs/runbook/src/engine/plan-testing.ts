@@ -1,5 +1,7 @@
 // What the tests of plans share: two actions, assets, and requests.
 import { defineAction, effects, runbookSpecSchema, type PlannedAction, type PlannedNode } from '@fettle/contracts';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
 import { walkPlan } from './plan.js';
 import type { PlanRequest, PlanTarget } from './plan-request.js';
@@ -40,6 +42,20 @@ export const actions = {
     output: z.object({ missing: z.array(z.string()) }),
     effect: () => 'read-only',
     render: () => ({ argv: [['uname']], files: [], calls: [] }),
+  }),
+  'file.put': defineAction({
+    ...common,
+    name: 'file.put',
+    scope: 'target',
+    secretInputs: [],
+    input: z.strictObject({ path: z.string(), content: z.string(), owner: z.string().optional() }),
+    output: z.object({ changed: z.boolean() }),
+    effect: () => 'idempotent',
+    render: ({ path, content }) => {
+      const sha = bytesToHex(sha256(utf8ToBytes(content)));
+      const file = { path, mode: '0644', sha256: sha, sizeBytes: utf8ToBytes(content).length };
+      return { argv: [], files: [file], calls: [] };
+    },
   }),
   'http.request': defineAction({
     ...common,

@@ -1,4 +1,4 @@
-import type { PlannedOutcome, Rendered } from '@fettle/contracts';
+import type { PlannedOutcome, PlannedRendered } from '@fettle/contracts';
 
 /** Longer words are cut where a person reads them; the plan itself has them whole. */
 const MAX_WORD_CHARS = 400;
@@ -14,17 +14,19 @@ function shownWord(word: string): string {
 }
 
 /** A line for each command, file and call; those that run as somebody else say as whom. */
-export function describeRendered(rendered: Rendered): readonly string[] {
+export function describeRendered(rendered: PlannedRendered): readonly string[] {
   const { argv, becomeUser, files, calls } = rendered;
   const as = becomeUser === undefined ? '' : ` (as ${becomeUser})`;
   return [
     ...argv.map((words) => `${shownWords(words)}${as}`),
-    ...files.map(
-      ({ path, mode, sizeBytes, sha256 }) =>
-        `file ${shownWord(path)} ${mode}, ${sizeBytes} bytes, sha256 ${sha256.slice(0, 12)}${as}`,
-    ),
+    ...files.map((file) => `file ${shownWord(file.path)} ${file.mode}, ${contentText(file)}${as}`),
     ...calls.map(({ method, url }) => `${method} ${url}`),
   ];
+}
+
+function contentText({ sizeBytes, sha256, knownAfter }: PlannedRendered['files'][number]): string {
+  if (knownAfter !== undefined) return `size and sha256 known after ${knownAfter.join(', ')}`;
+  return `${sizeBytes} bytes, sha256 ${sha256.slice(0, 12)}`;
 }
 
 /** One line for an outcome. */

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { planSchema } from '@fettle/contracts';
 import { planProgram, planSummary } from './plan.js';
 import { diffPlans } from './plan-diff.js';
-import { targetSetDigest } from './plan-digest.js';
+import { planDigest, targetSetDigest } from './plan-digest.js';
+import { describeRendered } from './plan-text.js';
 import { actionAt, request, shown, target } from './plan-testing.js';
 
 const run = (id: string, more: Readonly<Record<string, unknown>> = {}) => ({
@@ -128,6 +129,59 @@ describe('planProgram', () => {
     for (const path of ['maybe', 'presence', 'absence'])
       expect(actionAt(plan, path).variants).toMatchObject([{ outcome: 'run', knownAfter: ['probe'] }]);
     expect(shown(actionAt(plan, 'never'))).toEqual(['skip: web-1']);
+  });
+
+  it('says of a file whose content is known later that its digest and size are, too', () => {
+    const put = (id: string, path: string, content: string, more: Readonly<Record<string, unknown>> = {}) => ({
+      id,
+      uses: 'file.put',
+      with: { path, content, ...more },
+    });
+    const read = '${{ steps.probe.stdout }}';
+    const planOf = (steps: readonly unknown[]) => planProgram(request(steps, { targets: [target('a', 'web-1')] }));
+    const plan = planOf([
+      run('probe'),
+      run('other'),
+      put('known', '/etc/a', 'one'),
+      put('later', '/etc/a', `one ${read}`),
+      put('both', '/etc/a', `${read}\${{ steps.other.stdout }}`, { owner: '${{ steps.known.changed }}' }),
+      { ...put('beside', '/etc/a', 'one', { owner: read }), if: 'steps.probe.stdout == "1"' },
+    ]);
+    expect(planSchema.parse(plan)).toEqual(plan);
+    const file = (path: string) => {
+      const [one] = actionAt(plan, path).variants;
+      return one?.outcome === 'run' ? one.rendered.files[0] : undefined;
+    };
+    const known = { path: '/etc/a', mode: '0644', sha256: expect.stringMatching(/^7692c3ad3540/), sizeBytes: 3 };
+    expect(file('known')).toEqual(known);
+    expect(file('later')).toMatchObject({ path: '/etc/a', knownAfter: ['probe'] });
+    expect(file('both')).toMatchObject({ knownAfter: ['other', 'probe'] });
+    // What is known later is somebody else's, not what is in it.
+    expect(file('beside')).toEqual(known);
+    const lines = ['known', 'later', 'both'].map((path) =>
+      actionAt(plan, path).variants.flatMap((one) => (one.outcome === 'run' ? describeRendered(one.rendered) : [])),
+    );
+    expect(lines).toEqual([
+      ['file /etc/a 0644, 3 bytes, sha256 7692c3ad3540'],
+      ['file /etc/a 0644, size and sha256 known after probe'],
+      ['file /etc/a 0644, size and sha256 known after other, probe'],
+    ]);
+    // As it was before this was said: an approval is bound to it.
+    expect(plan.digest).toBe('sha256:003dff9f328655cf24c6dc142eca27ad2ad839760a81a83b431fd4001cba94c6');
+    expect(planDigest(plan)).toBe(plan.digest);
+    const before = structuredClone(plan);
+    for (const path of ['later', 'both'])
+      for (const one of actionAt(before, path).variants)
+        if (one.outcome === 'run') for (const each of one.rendered.files) delete each.knownAfter;
+    expect(planDigest(before)).toBe(plan.digest);
+    // A plan that was kept without it differs in nothing else from one with it.
+    const changed = planOf([run('probe'), put('later', '/etc/b', read)]);
+    const kept = structuredClone(changed);
+    for (const one of actionAt(kept, 'later').variants)
+      if (one.outcome === 'run') for (const each of one.rendered.files) delete each.knownAfter;
+    expect(
+      diffPlans({ ...kept, digest: plan.digest, runbook: { ...kept.runbook, version: 'sha256:0' } }, changed),
+    ).toEqual([expect.objectContaining({ kind: 'runbook' })]);
   });
 
   it('knows that a step which is skipped yields nothing', () => {

@@ -7,6 +7,7 @@ import type { PlanRequest } from './plan-request.js';
 import { planWaveGate } from './plan-gate.js';
 import { freshStanding } from './plan-standing.js';
 import { credentialsIn } from './plan-step.js';
+import { plannedWants } from './plan-wants.js';
 
 /** Above this number of targets a plan is not made. */
 export const MAX_PLANNED_TARGETS = 20_000;
@@ -74,7 +75,7 @@ export function* planSlices(request: PlanRequest): Walk<Plan> {
     ...(gate === null ? {} : { waveGate: gate }),
     steps,
     approvals: walk.found.approvals,
-    capacity: { wants: [...runWants(request), ...walk.found.capacity], conflicts: [] },
+    capacity: { wants: [...plannedWants(walk, spec.capacity, '', frame), ...walk.found.capacity], conflicts: [] },
   };
   return { ...body, digest: planDigest(body) };
 }
@@ -96,12 +97,6 @@ function wavesOf({ spec }: PlanRequest, count: number): Pick<Plan, 'waves'> {
   const { waves } = spec.rollout;
   if (waves === undefined) return {};
   return { waves: waveSizes(waveEnds(waves, count)).map((targets, index) => ({ number: index + 1, targets })) };
-}
-
-function runWants({ spec }: PlanRequest): Plan['capacity']['wants'] {
-  return (spec.capacity ?? []).map((want) =>
-    typeof want === 'string' ? { path: '', key: want, units: 1 } : { path: '', ...want },
-  );
 }
 
 /** The nodes directly inside of a planned node, in the order in which they stand in it. */

@@ -56,6 +56,24 @@ describe('fettle plan -f', () => {
     expect(stdout).toContain('outcomes  34 run, 3 skip');
   });
 
+  it('gives no size and digest of a file whose content is known later', async () => {
+    const path = join(folder, 'files.yaml');
+    const put = (id: string, content: string) =>
+      `    - {id: ${id}, uses: file.put, with: {path: '/etc/\${{ asset.name }}', content: '${content}'}}\n`;
+    const head =
+      'apiVersion: fettle/v1\nkind: Runbook\nmetadata: {name: files}\nspec:\n  targets: asset.kind == "server"\n';
+    const probe = '    - {id: probe, uses: ssh.run, with: {argv: [uname], effect: read-only}}\n';
+    const steps = [probe, put('known', 'one'), put('later', 'one ${{ steps.probe.stdout }}')].join('');
+    await writeFile(path, `${head}  steps:\n${steps}`);
+    const planned = (...more: string[]) => capture(['plan', 'files', '-f', path, ...targets.flat(), ...more]);
+    const { exitCode, stdout } = await planned();
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("      file '{1}' 0644, 3 bytes, sha256 7692c3ad3540\n");
+    expect(stdout).toContain("      file '{1}' 0644, size and sha256 known after probe\n");
+    const one = await planned('--host', 'web-20');
+    expect(one.stdout).toContain('      file /etc/web-20 0644, size and sha256 known after probe\n');
+  });
+
   it('shows one target, or everything', async () => {
     const one = await plan('--host', 'web-20');
     expect(one.stdout).toContain('    web-20: skipped\n');

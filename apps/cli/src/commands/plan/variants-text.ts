@@ -43,7 +43,7 @@ function shapeOf(variant: PlannedVariant): string {
     becomeUser,
     argv.map((words) => words.length),
     calls.length,
-    files.length,
+    files.map((file) => file.knownAfter ?? []),
   ]);
 }
 
@@ -100,9 +100,14 @@ function patternLines(group: readonly PlannedVariant[], view: VariantsView): str
 function wordsOf({ argv, calls, files }: Running['rendered']): readonly string[] {
   return [
     ...argv.flat(),
-    ...files.flatMap((file) => [file.path, file.mode, file.sha256, String(file.sizeBytes)]),
+    ...files.flatMap((file) => [file.path, file.mode, ...contentWords(file)]),
     ...calls.flatMap((call) => [call.method, call.url]),
   ];
+}
+
+/** None of a content that is known later: what is there of it is not the file's. */
+function contentWords({ sha256, sizeBytes, knownAfter }: Running['rendered']['files'][number]): readonly string[] {
+  return knownAfter === undefined ? [sha256, String(sizeBytes)] : [];
 }
 
 function withOpenWords(
@@ -118,10 +123,10 @@ function withOpenWords(
   return {
     ...rest,
     argv: argv.map((words) => words.map(next)),
-    files: files.map(({ path, mode, sha256, sizeBytes }) => {
-      const [where, how, what] = [next(path), next(mode), next(sha256)];
-      next(String(sizeBytes));
-      return { path: where, mode: how, sha256: what, sizeBytes };
+    files: files.map((file) => {
+      const [path, mode] = [next(file.path), next(file.mode)];
+      const [sha256 = file.sha256] = contentWords(file).map(next);
+      return { ...file, path, mode, sha256 };
     }),
     calls: calls.map(({ method, url }) => ({ method: next(method), url: next(url) })),
   };
