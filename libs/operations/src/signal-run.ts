@@ -19,7 +19,7 @@ import {
   wakeRun,
 } from '@fettle/database';
 import { digestOf } from '@fettle/runbook';
-import { validateInputs } from '@fettle/runbook/source';
+import { validatePayload } from '@fettle/runbook/source';
 import { uuidv7 } from 'uuidv7';
 import type { OperationContext } from './context.js';
 import { recordAudit } from './record-audit.js';
@@ -117,6 +117,6 @@ export function payloadProblem(schema: Readonly<Record<string, unknown>>, payloa
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return 'it is not a JSON object.';
   const sizeBytes = Buffer.byteLength(JSON.stringify(payload));
   if (sizeBytes > MAX_PAYLOAD_BYTES) return `it has ${sizeBytes} bytes as JSON, more than ${MAX_PAYLOAD_BYTES}.`;
-  const { inputs, findings } = validateInputs({ inputs: { ...schema } }, payload);
+  const { inputs, findings } = validatePayload(schema, payload);
   return inputs === null ? `${findings[0]?.message ?? 'invalid'}.` : null;
 }

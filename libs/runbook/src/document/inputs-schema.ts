@@ -69,6 +69,20 @@ const keywords: readonly string[] = [
   ...[QUERY_KEYWORD, SECRET_KEYWORD],
 ];
 
+/** Keywords at the top of a schema by which it says itself which members there may be besides its `properties`. */
+const membersKeywords: readonly string[] = [
+  ...['additionalProperties', 'unevaluatedProperties', 'patternProperties', 'propertyNames', 'dependentSchemas'],
+  ...['$ref', 'allOf', 'anyOf', 'oneOf', 'if'],
+];
+
+/**
+ * The schema of a runbook's inputs as it is checked: where JSON Schema would let any other member pass, none does unless the
+ * schema says so itself, since a slip in the name of an optional input would go unnoticed.
+ */
+export function closedInputs(schema: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return membersKeywords.some((name) => name in schema) ? schema : { ...schema, additionalProperties: false };
+}
+
 /** Names under which older drafts or other dialects know a keyword. */
 const otherNames: Readonly<Record<string, string>> = {
   definitions: '$defs',

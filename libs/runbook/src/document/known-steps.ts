@@ -107,13 +107,25 @@ export function outputNames(
   calledOutputs: (step: Step) => readonly string[] | null,
 ): readonly string[] | null {
   if ('outputs' in step && step.outputs !== undefined) return Object.keys(step.outputs);
-  if (usedAction(step) !== undefined) {
-    return action?.output instanceof z.ZodObject ? Object.keys(action.output.shape) : null;
-  }
+  return 'forEach' in step ? [] : resultNames({ step, action }, calledOutputs);
+}
+
+/** What a step's own `outputs` and a wait's `condition` can read as `result.<name>`; null where it is no object or not known. */
+export function resultNames(
+  { step, action }: Pick<KnownStep, 'step' | 'action'>,
+  calledOutputs: (step: Step) => readonly string[] | null,
+): readonly string[] | null {
+  if (usedAction(step) !== undefined) return outputMembers(action);
+  if ('forEach' in step) return null;
   if ('call' in step) return calledOutputs(step);
   if ('wait' in step && 'signal' in step.wait) {
     const { properties, additionalProperties } = step.wait.payload;
     return additionalProperties === false && isRecord(properties) ? Object.keys(properties) : null;
   }
   return [];
+}
+
+/** The members of what an action gives back. */
+export function outputMembers(action: ActionContract | undefined): readonly string[] | null {
+  return action?.output instanceof z.ZodObject ? Object.keys(action.output.shape) : null;
 }

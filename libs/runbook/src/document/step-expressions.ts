@@ -3,7 +3,7 @@ import { findExpressions, findReferences, parseExpression, type Expression } fro
 import type { JsonPath } from '../json.js';
 import { checkExpression, expressionFinding, type ExpressionPlace } from './expression-findings.js';
 import type { KnownStep } from './known-steps.js';
-import { membersOf, report, type RunbookContext } from './runbook-context.js';
+import { membersOf, report, type Reporter, type RunbookContext } from './runbook-context.js';
 import { referenceFindings, wholeReference, type ReferenceScope } from './step-references.js';
 import type { StepScope } from './step-scope.js';
 
@@ -13,6 +13,8 @@ export interface Reader {
   readonly known: KnownStep | null;
   readonly scope: StepScope;
   readonly level: 'run' | 'target';
+  /** The action whose `result` is read, where no step is known. */
+  readonly looked?: ReferenceScope['looked'];
 }
 
 type Use = ReferenceScope['use'];
@@ -36,15 +38,18 @@ export function checkPlain(
   context: RunbookContext,
   options: { readonly use: Use; readonly expect?: 'bool' | undefined },
 ): Expression | null {
-  if (source === undefined) return null;
+  if (source === undefined || isWrapped(source, path, context, options.expect)) return null;
+  return checkOne({ places: context.places, path, offset: 0, source }, reader, context, options);
+}
+
+/** Reports plain CEL that is written inside of `${{ }}`; whether it is. */
+export function isWrapped(source: string, path: JsonPath, reporter: Reporter, expect?: 'bool'): boolean {
   const template = /^\s*\$\{\{(.*)\}\}\s*$/s.exec(source);
-  if (template === null) {
-    return checkOne({ places: context.places, path, offset: 0, source }, reader, context, options);
-  }
-  const what = options.expect === 'bool' ? 'a condition is' : 'this is';
+  if (template === null) return false;
+  const what = expect === 'bool' ? 'a condition is' : 'this is';
   const message = `${what} an expression already; write it without \${{ }}`;
-  report(context, 'invalid-expression', message, path, { suggestion: template[1]?.trim() });
-  return null;
+  report(reporter, 'invalid-expression', message, path, { suggestion: template[1]?.trim() });
+  return true;
 }
 
 /** Name -> CEL over `result`. */

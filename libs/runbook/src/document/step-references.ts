@@ -1,9 +1,10 @@
-import { targetStates, type Finding } from '@fettle/contracts';
+import { targetStates, type ActionContract, type Finding } from '@fettle/contracts';
 import { findReferences, type Expression, type Reference } from '@fettle/expression';
 import { formatPath, isRecord, type JsonPath } from '../json.js';
 import { closestName } from './closest-name.js';
 import { expressionFinding, type ExpressionPlace } from './expression-findings.js';
-import { outputNames, type KnownStep, type KnownSteps } from './known-steps.js';
+import { closedInputs } from './inputs-schema.js';
+import { outputMembers, outputNames, resultNames, type KnownStep, type KnownSteps } from './known-steps.js';
 import type { RunbookLookup } from './runbook-context.js';
 import type { StepScope } from './step-scope.js';
 
@@ -15,6 +16,8 @@ export interface ReferenceScope {
   readonly level: 'run' | 'target';
   /** `outputs`: reads `result` only. */
   readonly use: 'value' | 'outputs';
+  /** The action whose `result` is read, where it is not that of the step. */
+  readonly looked?: ActionContract | undefined;
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly runbooks: RunbookLookup;
 }
@@ -57,7 +60,7 @@ interface Problem {
 function referenceProblem(reference: Reference, source: string, scope: ReferenceScope): Problem | null {
   const [variable = '', name, member] = reference.keys;
   if (scope.use === 'outputs') {
-    if (variable === 'result') return null;
+    if (variable === 'result') return name === undefined ? null : resultProblem(name, scope);
     const message = `this is read of "result", what the step came to, and not of "${variable}"`;
     return { code: 'invalid-expression', message, suggestion: 'result' };
   }
@@ -85,7 +88,8 @@ function referenceProblem(reference: Reference, source: string, scope: Reference
 function inputProblem(name: string, schema: Readonly<Record<string, unknown>>): Problem | null {
   const properties = isRecord(schema['properties']) ? Object.keys(schema['properties']) : [];
   // Where the schema takes other members too, the input may well be given.
-  const isClosed = schema['additionalProperties'] === false && !('patternProperties' in schema) && !('$ref' in schema);
+  const isClosed =
+    closedInputs(schema)['additionalProperties'] === false && !('patternProperties' in schema) && !('$ref' in schema);
   const isMentioned = properties.includes(name) || 'allOf' in schema || 'anyOf' in schema || 'oneOf' in schema;
   if (isMentioned) return null;
   const suggestion = closestName(name, properties);
@@ -158,6 +162,16 @@ function outputProblem(read: KnownStep, output: string | undefined, scope: Refer
   const known = outputs.length === 0 ? noOutputs(read) : `known outputs are ${outputs.join(', ')}`;
   const message = `the step "${id}" has no output "${output.slice(0, 60)}"; ${known}`;
   return { code: 'unknown-output', message, suggestion: closestName(output, outputs) };
+}
+
+function resultProblem(name: string, scope: ReferenceScope): Problem | null {
+  const { known, looked } = scope;
+  const names =
+    known === null ? outputMembers(looked) : resultNames(known, (step) => calledOutputs(step, scope));
+  if (names === null || names.includes(name)) return null;
+  const has = names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`;
+  const message = `the result has no member "${name.slice(0, 60)}"; ${has}`;
+  return { code: 'unknown-output', message, suggestion: closestName(name, names) };
 }
 
 function noOutputs({ step }: KnownStep): string {

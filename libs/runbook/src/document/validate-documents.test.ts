@@ -245,6 +245,25 @@ describe('formatFinding', () => {
 });
 
 describe('documents of wrong shape', () => {
+  it('says of an expression in ${{ }} the same as in a document of right shape', () => {
+    const text = step(
+      [
+        "    - {id: e, forEach: {items: '${{ inputs.list }}', steps: []}}",
+        "    - {id: w, if: '${{ inputs.x }}', wait: {uses: http.request, condition: result.status == 200}, retrry: 1}",
+      ].join('\n'),
+    );
+    const wrapped = check(text).filter(({ message }) => message.includes('already'));
+    expect(wrapped.map(({ path, message, suggestion }) => [path, message, suggestion])).toEqual([
+      [
+        'spec.steps[0].forEach.items',
+        'this is an expression already; write it without ${{ }}',
+        'inputs.list',
+      ],
+      ['spec.steps[1].if', 'a condition is an expression already; write it without ${{ }}', 'inputs.x'],
+    ]);
+    expect(check(text).filter(({ path }) => path === 'spec.steps[1].wait.condition')).toEqual([]);
+  });
+
   it('hide no other mistake', () => {
     const text = `apiVersion: fettle/v1
 kind: Runbok

@@ -6,6 +6,7 @@ import { likelyKind } from './document-kind.js';
 import { checkExpression } from './expression-findings.js';
 import type { ParsedDocument } from './parse-documents.js';
 import { membersOf, report } from './runbook-context.js';
+import { isWrapped } from './step-expressions.js';
 import { checkAction } from './validate-action.js';
 import { unknownHandler } from './validate-handlers.js';
 
@@ -102,27 +103,37 @@ function checkUse(context: Context, step: Readonly<Record<string, unknown>>, bas
   const draft: Pick<ActionStep, 'uses' | 'with'> = { uses, with: isRecord(input) ? input : {} };
   const action = checkAction(draft, isRecord(input), base, checks.actions, { places: parsed.places, findings });
   const environment = action?.scope === 'control' ? 'run' : 'target';
-  checkText(context, [...base, 'if'], step.if, (text) => parseExpression(text, environment, { expect: 'bool' }));
+  checkPlain(context, [...base, 'if'], step.if, environment, 'bool');
   checkTemplates(context, input, [...base, 'with'], environment);
 }
 
 /** What flow steps decide once for the run. */
 function checkFlow(context: Context, step: Readonly<Record<string, unknown>>, base: JsonPath): void {
-  const condition = (text: string) => parseExpression(text, 'run', { expect: 'bool' });
-  checkText(context, [...base, 'if'], step.if, condition);
+  checkPlain(context, [...base, 'if'], step.if, 'run', 'bool');
   const { choose, forEach, call, wait, approval } = step;
   for (const [index, branch] of Array.isArray(choose) ? (choose as unknown[]).entries() : []) {
-    if (isRecord(branch)) checkText(context, [...base, 'choose', index, 'when'], branch.when, condition);
+    if (isRecord(branch)) checkPlain(context, [...base, 'choose', index, 'when'], branch.when, 'run', 'bool');
   }
-  if (isRecord(forEach)) {
-    checkText(context, [...base, 'forEach', 'items'], forEach.items, (text) => parseExpression(text, 'run'));
-  }
+  if (isRecord(forEach)) checkPlain(context, [...base, 'forEach', 'items'], forEach.items, 'run');
   if (isRecord(call)) checkTemplates(context, call.inputs, [...base, 'call', 'inputs'], 'run');
   if (isRecord(approval)) checkTemplates(context, approval.message, [...base, 'approval', 'message'], 'run');
   if (!isRecord(wait)) return;
   if (typeof wait.uses === 'string') checkUse(context, wait, [...base, 'wait']);
-  checkText(context, [...base, 'wait', 'condition'], wait.condition, condition);
+  checkPlain(context, [...base, 'wait', 'condition'], wait.condition, 'target', 'bool');
   checkTemplates(context, wait.until, [...base, 'wait', 'until'], 'run');
+}
+
+/** CEL without `${{ }}`. */
+function checkPlain(
+  context: Context,
+  path: JsonPath,
+  value: unknown,
+  environment: 'run' | 'target',
+  expect?: 'bool',
+): void {
+  const reporter = { places: context.parsed.places, findings: context.findings };
+  if (typeof value === 'string' && isWrapped(value, path, reporter, expect)) return;
+  checkText(context, path, value, (text) => parseExpression(text, environment, { expect }));
 }
 
 function checkTemplates(context: Context, value: unknown, path: JsonPath, environment: 'run' | 'target'): void {

@@ -172,7 +172,7 @@ export function checkLook(
 ): void {
   const action = checkAction(look, true, at, context.actions, context);
   checkTemplates(look.with, [...at, 'with'], reader, context);
-  checkCondition(look.condition, [...at, 'condition'], reader, context, 'outputs');
+  checkCondition(look.condition, [...at, 'condition'], { ...reader, looked: action }, context, 'outputs');
   if (action === undefined) return;
   if (action.scope === 'target') {
     const names = Object.values(context.actions)

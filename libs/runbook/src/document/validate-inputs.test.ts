@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Finding } from '@fettle/contracts';
-import { checkInputsSchema, validateInputs } from './validate-inputs.js';
+import { checkInputsSchema, validateInputs, validatePayload } from './validate-inputs.js';
 
 const check = (schema: Record<string, unknown>, inputs: unknown) => validateInputs({ inputs: schema }, inputs);
 const brief = (findings: readonly Finding[]): string[] =>
@@ -23,6 +23,30 @@ const schema = {
 };
 
 describe('validateInputs', () => {
+  it('refuses what the schema does not name, unless the schema speaks of other members itself', () => {
+    const open = { type: 'object', properties: { version: { type: 'string', default: '1' } } };
+    expect(brief(check(open, { verison: '2' }).findings)).toEqual([
+      'invalid-inputs inputs.verison: the runbook has no input "verison"; known inputs are version -> version',
+    ]);
+    for (const rule of [
+      { additionalProperties: true },
+      { additionalProperties: { type: 'string' } },
+      { patternProperties: { '^v': { type: 'string' } } },
+      { allOf: [{ properties: { verison: { type: 'string' } } }] },
+    ]) {
+      expect(check({ ...open, ...rule }, { verison: '2' }).inputs).toEqual({ verison: '2', version: '1' });
+    }
+    // A nested object is as JSON Schema has it.
+    const nested = { type: 'object', properties: { owner: { type: 'object', properties: {} } } };
+    expect(check(nested, { owner: { name: 'x' } }).inputs).toEqual({ owner: { name: 'x' } });
+  });
+
+  it('takes more of a signal than its payload names', () => {
+    const payload = { type: 'object', properties: { by: { type: 'string' } } };
+    expect(validatePayload(payload, { by: 'x', more: 1 }).inputs).toEqual({ by: 'x', more: 1 });
+    expect(validatePayload(payload, { by: 3 }).inputs).toBeNull();
+  });
+
   it('returns a copy with defaults and leaves what was given alone', () => {
     const given = { path: '/tmp/x', owner: {} };
     expect(check(schema, given)).toEqual({

@@ -5,7 +5,7 @@ import { forbiddenKeys, isRecord, jsonSizeBytes, type JsonObject, type JsonPath,
 import { closestName } from './closest-name.js';
 import { declaredInputs, QUERY_KEYWORD, SECRET_KEYWORD } from './declared-inputs.js';
 import { finding } from './findings.js';
-import { inputFormats, walkInputsSchema, type SchemaOwner } from './inputs-schema.js';
+import { closedInputs, inputFormats, walkInputsSchema, type SchemaOwner } from './inputs-schema.js';
 import { linearPattern } from './linear-pattern.js';
 
 /** Limits on the inputs of a run: they are kept in the workflow's history and seen by every expression. */
@@ -17,26 +17,39 @@ export type InputsResult =
 
 /**
  * Checks the inputs of a run against the runbook's JSON Schema (draft 2020-12). Nothing is converted: `"5"` is not a number.
- * Returns a copy with the schema's defaults, or findings of code `invalid-inputs`, whose paths begin with `inputs`.
+ * An input that the schema does not name is refused, unless the schema says which others there may be. Returns a copy with the schema's defaults, or findings of code `invalid-inputs`, whose paths begin with `inputs`.
  */
 export function validateInputs(spec: Pick<RunbookSpec, 'inputs'>, inputs: unknown): InputsResult {
+  return validateAgainst(spec.inputs, inputs, 'inputs');
+}
+
+/** As `validateInputs`, of what a signal brings: its sender may say more than the runbook asks for. */
+export function validatePayload(schema: Readonly<Record<string, unknown>>, payload: unknown): InputsResult {
+  return validateAgainst(schema, payload, 'payload');
+}
+
+function validateAgainst(
+  declared: Readonly<Record<string, unknown>>,
+  inputs: unknown,
+  owner: SchemaOwner,
+): InputsResult {
   const broken = checkSize(inputs);
   if (broken !== null) return { inputs: null, findings: [broken] };
-  const schema = compileSchema(spec.inputs);
+  const schema = compileSchema(declared, owner);
   if (!('validate' in schema)) return { inputs: null, findings: schema.findings };
   // Validation writes the defaults into what it checks.
   const copy = structuredClone(inputs) as JsonObject;
   if (schema.validate(copy)) {
-    const findings = secretFindings(spec.inputs, copy);
+    const findings = secretFindings(declared, copy);
     return findings.length === 0 ? { inputs: copy, findings: [] } : { inputs: null, findings };
   }
   const errors = (schema.validate.errors ?? []).slice(0, 100);
-  const findings = errors.flatMap((error) => inputFinding(error, spec.inputs));
+  const findings = errors.flatMap((error) => inputFinding(error, declared));
   return { inputs: null, findings };
 }
 
 /** What was given for a secret input and is no name may be the secret itself, so it is never repeated. */
-function secretFindings(schema: RunbookSpec['inputs'], inputs: JsonObject): readonly Finding[] {
+function secretFindings(schema: Readonly<Record<string, unknown>>, inputs: JsonObject): readonly Finding[] {
   return declaredInputs(schema).flatMap(({ name, isSecret }) => {
     if (!isSecret || !Object.hasOwn(inputs, name) || nameSchema.safeParse(inputs[name]).success) return [];
     const message = `the input "${name}" is secret: it takes the name of a credential, and what is given is none; store the secret with "fettle credential set NAME" and give its name`;
@@ -92,11 +105,12 @@ function defaultProblem(
 }
 
 export function compileSchema(
-  schema: Readonly<Record<string, unknown>>,
-  owner: SchemaOwner = 'inputs',
+  declared: Readonly<Record<string, unknown>>,
+  owner: SchemaOwner,
 ): { readonly validate: ValidateFunction } | { readonly findings: readonly Finding[] } {
-  const findings = walkInputsSchema(schema, owner);
+  const findings = walkInputsSchema(declared, owner);
   if (findings.length > 0) return { findings };
+  const schema = owner === 'inputs' ? closedInputs(declared) : declared;
   const text = JSON.stringify(schema);
   const known = current?.compiled.get(text);
   if (known !== undefined) return { validate: known };

@@ -5,6 +5,7 @@ import {
   type RehearsalCase,
   type RehearsalDocument,
   type RunbookSpec,
+  type Step,
 } from '@fettle/contracts';
 import { findExpressions, parseExpression } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
@@ -13,6 +14,7 @@ import { closestName } from './closest-name.js';
 import { checkExpression } from './expression-findings.js';
 import { finding } from './findings.js';
 import type { ParsedDocument } from './parse-documents.js';
+import { usedAction } from './known-steps.js';
 import { validateInputs } from './validate-inputs.js';
 
 interface Context {
@@ -81,16 +83,34 @@ function checkCase(context: Context, one: RehearsalCase, runbook: RunbookSpec, b
   for (const [index, mock] of one.mocks.entries()) checkMock(context, mock, [...base, 'mocks', index], estate);
   for (const [index, fault] of one.faults.entries()) {
     const path = [...base, 'faults', index];
-    checkStep(context, fault.step, fault.runbook, path);
+    checkAttempt(context, fault, path, fault.kind === 'cancel' ? 'cancel' : 'fault');
     checkTarget(context, fault.target, estate, [...path, 'target']);
   }
-  for (const [index, decision] of one.approvals.entries()) {
-    checkStep(context, decision.step, decision.runbook, [...base, 'approvals', index]);
+  for (const [index, { step, runbook: called }] of one.approvals.entries()) {
+    const path = [...base, 'approvals', index];
+    const found = checkStep(context, step, called, path);
+    if (found === null || 'approval' in found) continue;
+    report(context, 'no-effect', `"${found.id}" is no approval, so that nobody is asked`, memberOr(context, path, 'step'));
   }
+  checkSignals(context, one, base);
   for (const name of Object.keys(one.expects.targets ?? {})) {
     checkTarget(context, name, estate, [...base, 'expects', 'targets', name]);
   }
   checkPatterns(context, one, base, estate);
+}
+
+function checkSignals(context: Context, { signals }: RehearsalCase, base: JsonPath): void {
+  if (signals.length === 0) return;
+  const names = new Set<string>();
+  for (const spec of context.runbooks.values()) {
+    for (const step of allSteps(spec)) if ('wait' in step && 'signal' in step.wait) names.add(step.wait.signal);
+  }
+  for (const [index, { name }] of signals.entries()) {
+    if (names.has(name)) continue;
+    const known = names.size === 0 ? 'none waits for any' : `those waited for are ${[...names].slice(0, 20).join(', ')}`;
+    const message = `no step of the runbooks in these files waits for the signal "${name}"; ${known}`;
+    report(context, 'no-effect', message, [...base, 'signals', index, 'name'], closestName(name, [...names]));
+  }
 }
 
 function checkPatterns(context: Context, one: RehearsalCase, base: JsonPath, estate: readonly string[]): void {
@@ -111,7 +131,7 @@ function checkPatterns(context: Context, one: RehearsalCase, base: JsonPath, est
 }
 
 function checkMock(context: Context, mock: Mock, base: JsonPath, estate: readonly string[] | null): void {
-  checkStep(context, mock.step, mock.runbook, base);
+  checkAttempt(context, mock, base, 'mock');
   const { places } = context.parsed;
   if (estate !== null) checkTarget(context, mock.target, estate, [...base, 'target']);
   const { if: source } = mock;
@@ -142,24 +162,49 @@ function checkTarget(context: Context, target: string | undefined, estate: reado
   report(context, 'unknown-target', message, path, closestName(target, estate));
 }
 
-/** That a pattern can be about some step; `base` is what has the pattern, or the text itself. */
-function checkStep(context: Context, pattern: string, runbook: string | undefined, base: JsonPath): void {
+/** That a mock or a fault is of a step that makes attempts; a cancel may also come while one waits. */
+function checkAttempt(
+  context: Context,
+  filter: Pick<Mock, 'step' | 'runbook'>,
+  base: JsonPath,
+  what: 'mock' | 'fault' | 'cancel',
+): void {
+  const found = checkStep(context, filter.step, filter.runbook, base);
+  if (found === null || usedAction(found) !== undefined) return;
+  if (what === 'cancel' && ('wait' in found || 'approval' in found)) return;
+  const message = `"${found.id}" carries out no action itself, so that a ${what} at it has no effect; name a step with "uses"`;
+  report(context, 'no-effect', message, memberOr(context, base, 'step'));
+}
+
+function allSteps({ steps, handlers = {} }: RunbookSpec): readonly Step[] {
+  return [steps, ...Object.values(handlers)].flatMap((list) => [...walkSteps(list)]);
+}
+
+/**
+ * That a pattern can be about some step; `base` is what has the pattern, or the text itself. Returns the step; null where there
+ * is none, or where it may be several.
+ */
+function checkStep(context: Context, pattern: string, runbook: string | undefined, base: JsonPath): Step | null {
   const name = runbook ?? context.rehearsal.spec.runbook;
   const spec = context.runbooks.get(name);
   if (spec === undefined) {
     const message = `there is no runbook "${name}" among these files`;
     report(context, 'unknown-runbook', message, [...base, 'runbook'], closestName(name, [...context.runbooks.keys()]));
-    return;
+    return null;
   }
-  const last = /[a-z0-9_]+$/.exec(pattern.replace(/#gate[0-9]+$/, ''))?.[0];
+  const step = pattern.replace(/#gate[0-9]+$/, '');
+  const last = /[a-z0-9_]+$/.exec(step)?.[0];
   // What ends in a star may be anything.
-  if (last === undefined || pattern.includes('*')) return;
-  const lists = [spec.steps, ...Object.values(spec.handlers ?? {})];
-  const ids = lists.flatMap((steps) => [...walkSteps(steps)].map(({ id }) => id));
-  if (ids.includes(last) || isBlockPath(pattern)) return;
+  if (last === undefined || pattern.includes('*')) return null;
+  const steps = allSteps(spec);
+  const found = steps.filter(({ id }) => id === last);
+  // A gate stands after a step and is an attempt of its own.
+  if (found.length > 0) return found.length === 1 && step === pattern ? (found[0] ?? null) : null;
+  if (isBlockPath(pattern)) return null;
+  const ids = steps.map(({ id }) => id);
   const message = `the runbook "${name}" has no step "${last}"`;
-  const path = hasMember(context, base, 'step') ? [...base, 'step'] : base;
-  report(context, 'unknown-step', message, path, closestName(last, ids));
+  report(context, 'unknown-step', message, memberOr(context, base, 'step'), closestName(last, ids));
+  return null;
 }
 
 /** `deploy!recover` and `each[ber]`: what stands around steps. */
@@ -167,8 +212,9 @@ function isBlockPath(pattern: string): boolean {
   return /[!\]]/.test(pattern.slice(pattern.lastIndexOf('/') + 1));
 }
 
-function hasMember({ parsed }: Context, base: JsonPath, name: string): boolean {
+/** The path of a member where the document has it, and of what it would stand in otherwise. */
+function memberOr({ parsed }: Context, base: JsonPath, name: string): JsonPath {
   let value: unknown = parsed.value;
   for (const part of base) value = typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined;
-  return isRecord(value) && Object.hasOwn(value, name);
+  return isRecord(value) && Object.hasOwn(value, name) ? [...base, name] : base;
 }

@@ -117,6 +117,10 @@ export const findingCodes: Readonly<Record<string, FindingCode>> = {
   'call-cycle': error('a call that comes back to this runbook', 'break the circle'),
   'unknown-runbook': warning('a called or rehearsed runbook that is not in the files', 'validate both together'),
   'unknown-target': error('a rehearsal names an asset that its estate does not have', 'add it to the estate'),
+  'no-effect': error(
+    'a mock, fault, answer or signal of a rehearsal that no step can meet',
+    'name a step with `uses` for mocks and faults, an approval for answers, a signal that is waited for',
+  ),
   'approval-nobody': error('nobody may decide', 'name `roles` or `principals`'),
   'approval-quorum': error('more people have to approve than may', 'lower `quorum`, or name more'),
   'escalation-too-late': error('the approval expires before it is escalated', 'escalate earlier'),

@@ -8,7 +8,7 @@ import {
   type Template,
 } from '@fettle/expression';
 import type { ActionRegistry } from '../engine/program-nodes.js';
-import type { JsonObject, JsonValue } from '../json.js';
+import type { JsonObject, JsonPath, JsonValue } from '../json.js';
 import { randomFrom } from './random.js';
 import { sampleOutput } from './sample-output.js';
 import { asObject, type Script, type ScriptedCall, type ScriptedEnd } from './script.js';
@@ -43,9 +43,16 @@ interface CompiledMock {
   readonly output: Template | null;
 }
 
+/** The world of a case, and what of it the run has met. */
+export interface CaseScript extends Script {
+  /** Faults and mocks of the case itself that decided nothing; ask when the run is over. Paths are relative to the case. */
+  unmet(): readonly { readonly path: JsonPath; readonly message: string }[];
+}
+
 /** The world of one case. Throws FettleError `invalid-expression` for what validation would have refused. */
-export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: ActionRegistry): Script {
+export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: ActionRegistry): CaseScript {
   const mocks = [...one.mocks, ...spec.mocks].map(compileMock);
+  const met = new Set<Mock | Fault>();
   const random = randomFrom(spec.seed ^ 0x5eed);
   const fits = (filter: AttemptFilter, call: ScriptedCall): boolean =>
     (filter.runbook ?? spec.runbook) === call.runbook &&
@@ -59,12 +66,25 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
       const found = mocks.find(({ mock, condition }) => fits(mock, call) && holds(condition, call));
       const end = mockedEnd(found, call, usualMs, actions);
       const fault = one.faults.find((candidate) => fits(candidate, call));
+      if (found !== undefined) met.add(found.mock);
+      if (fault !== undefined) met.add(fault);
       return fault === undefined ? end : faulted(end, fault);
     },
     decisions: ({ runbook, path }) =>
       one.approvals
         .filter((decided) => (decided.runbook ?? spec.runbook) === runbook && matchesStep(decided.step, path))
         .map(({ decision, by, reason = null, after }) => ({ decision, by, reason, afterMs: durationMs(after) })),
+    cancelsAt({ runbook, path }) {
+      const found = one.faults.find(
+        (fault) =>
+          fault.kind === 'cancel' &&
+          (fault.runbook ?? spec.runbook) === runbook &&
+          fault.phase === 'do' &&
+          matchesStep(fault.step, path),
+      );
+      if (found !== undefined) met.add(found);
+      return found !== undefined;
+    },
     signals: one.signals.map(({ name, payload = {}, after }) => ({
       name,
       payload: payload as JsonValue,
@@ -74,7 +94,24 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
       const fromMs = Date.parse(spec.startAt) + durationMs(from);
       return { key, fromMs, toMs: held === undefined ? null : fromMs + durationMs(held) };
     }),
+    unmet: () =>
+      (['faults', 'mocks'] as const).flatMap((member) =>
+        [...one[member].entries()]
+          .filter(([, filter]) => !met.has(filter))
+          .map(([index, filter]) => ({ path: [member, index], message: unmetText(member, filter) })),
+      ),
   };
+}
+
+function unmetText(member: 'faults' | 'mocks', { step, phase, target, attempt }: AttemptFilter): string {
+  const parts = [
+    `${phase === 'undo' ? 'the rollback of ' : ''}"${step}"`,
+    ...(target === undefined ? [] : [`on ${target}`]),
+    ...(attempt === undefined ? [] : [`attempt ${attempt}`]),
+  ];
+  return member === 'faults'
+    ? `this fault never came about: the run made no attempt that it is about (${parts.join(', ')})`
+    : `this mock decided nothing: no attempt came to it (${parts.join(', ')})`;
 }
 
 function compileMock(mock: Mock): CompiledMock {

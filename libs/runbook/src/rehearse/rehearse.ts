@@ -123,6 +123,7 @@ function rehearseCase(
   if (checked.inputs === null) return failed(['inputs'], checked.findings[0]?.message ?? 'the inputs do not fit');
   const estate = (one.estate ?? spec.estate).map((asset, index) => assetView(asset, index, metadata.space));
   try {
+    const script = compileScript(spec, one, actions);
     const simulation = simulate({
       runbook: spec.runbook,
       spec: runbook,
@@ -130,13 +131,14 @@ function rehearseCase(
       estate,
       actions,
       runbooks,
-      script: compileScript(spec, one, actions),
+      script,
       seed: spec.seed,
       startAtMs: Date.parse(spec.startAt),
       advance,
     });
     const found = mismatches(one.expects, simulation, spec.runbook);
-    return { failures: found.map(({ path, message }) => ({ path: ['expects', ...path], message })), simulation };
+    const failures = found.map(({ path, message }) => ({ path: ['expects', ...path], message }));
+    return { failures: [...failures, ...script.unmet()], simulation };
   } catch (error) {
     if (!(error instanceof FettleError)) throw error;
     return failed([], `it could not be rehearsed: ${error.message}`);

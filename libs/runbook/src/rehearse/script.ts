@@ -65,6 +65,8 @@ export interface Script {
   attempt(call: ScriptedCall): ScriptedEnd;
   /** None: nobody decides. */
   decisions(question: { readonly runbook: string; readonly path: string }): readonly ScriptedDecision[];
+  /** Whether somebody cancels the run while it waits there; absent: nobody. */
+  cancelsAt?(wait: { readonly runbook: string; readonly path: string }): boolean;
   /** What comes from outside to the rehearsed run itself. */
   readonly signals: readonly ScriptedSignal[];
   /** What runs hold that are not rehearsed; absent: nothing. */

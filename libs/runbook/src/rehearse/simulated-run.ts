@@ -251,6 +251,10 @@ export class SimulatedRun implements SegmentHost {
         // Set first: it may be answered at once.
         this.#open.set(path, { cancel: () => undefined });
         this.#open.set(path, simulatedWait(this, command, answer));
+        if (this.script.cancelsAt?.({ runbook: this.runbook, path }) !== true) return;
+        this.clock.after(0, () => {
+          if (this.#open.has(path)) this.requestCancel('rehearsal');
+        });
     }
   }
 

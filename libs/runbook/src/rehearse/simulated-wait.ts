@@ -131,7 +131,7 @@ function askApproval(run: SimulatedRun, command: Wait<'ask-approval'>, answer: A
 function awaitSignal(run: SimulatedRun, command: Wait<'await-signal'>, answer: Answer): OpenWork {
   const { path, signal, payload: schema, timeoutMs, outputs } = command;
   const end = stepOf(run, path, answer);
-  const compiled = compileSchema(schema);
+  const compiled = compileSchema(schema, 'payload');
   const fits = (payload: JsonValue): boolean => 'validate' in compiled && compiled.validate(structuredClone(payload));
   const stop = run.clock.after(timeoutMs, () => {
     run.listeners.delete(path);
