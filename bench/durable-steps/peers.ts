@@ -10,6 +10,8 @@ import type { Sample } from '../report.js';
 const run = promisify(execFile);
 const INSTALL_TIMEOUT_MS = 600_000;
 const RUN_TIMEOUT_MS = 600_000;
+/** More at once only wait for each other's locks in its SQLite. */
+export const PREFECT_AT_ONCE = 4;
 const folder = fileURLToPath(new URL('.', import.meta.url));
 
 export interface Peer {
@@ -64,9 +66,12 @@ export async function preparePrefect(): Promise<Peer> {
       const home = join(directory, `home-${process.pid}`);
       await rm(home, { recursive: true, force: true });
       const env = {
-        ...{ RUNS: String(runs), AT_ONCE: String(atOnce), PREFECT_HOME: home, DO_NOT_TRACK: '1' },
+        ...{ RUNS: String(runs), AT_ONCE: String(Math.min(atOnce, PREFECT_AT_ONCE)), PREFECT_HOME: home, DO_NOT_TRACK: '1' },
         ...{ PREFECT_SERVER_ANALYTICS_ENABLED: 'false', PREFECT_LOGGING_LEVEL: 'ERROR' },
         ...{ PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: '120' },
+        // Its SQLite is locked for longer than it waits by default, and the run would end with 503.
+        ...{ PREFECT_SERVER_DATABASE_TIMEOUT: '120', PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT: '120' },
+        ...{ PREFECT_CLIENT_MAX_RETRIES: '50' },
       };
       try {
         const python = join(directory, 'venv', 'bin', 'python');
