@@ -66,7 +66,12 @@ export async function preparePrefect(): Promise<Peer> {
       const home = join(directory, `home-${process.pid}`);
       await rm(home, { recursive: true, force: true });
       const env = {
-        ...{ RUNS: String(runs), AT_ONCE: String(Math.min(atOnce, PREFECT_AT_ONCE)), PREFECT_HOME: home, DO_NOT_TRACK: '1' },
+        ...{
+          RUNS: String(runs),
+          AT_ONCE: String(Math.min(atOnce, PREFECT_AT_ONCE)),
+          PREFECT_HOME: home,
+          DO_NOT_TRACK: '1',
+        },
         ...{ PREFECT_SERVER_ANALYTICS_ENABLED: 'false', PREFECT_LOGGING_LEVEL: 'ERROR' },
         ...{ PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: '120' },
         // Its SQLite is locked for longer than it waits by default, and the run would end with 503.

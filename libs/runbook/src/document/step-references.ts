@@ -166,8 +166,7 @@ function outputProblem(read: KnownStep, output: string | undefined, scope: Refer
 
 function resultProblem(name: string, scope: ReferenceScope): Problem | null {
   const { known, looked } = scope;
-  const names =
-    known === null ? outputMembers(looked) : resultNames(known, (step) => calledOutputs(step, scope));
+  const names = known === null ? outputMembers(looked) : resultNames(known, (step) => calledOutputs(step, scope));
   if (names === null || names.includes(name)) return null;
   const has = names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`;
   const message = `the result has no member "${name.slice(0, 60)}"; ${has}`;

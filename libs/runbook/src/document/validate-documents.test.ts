@@ -252,16 +252,14 @@ describe('documents of wrong shape', () => {
         "    - {id: w, if: '${{ inputs.x }}', wait: {uses: http.request, condition: result.status == 200}, retrry: 1}",
       ].join('\n'),
     );
-    const wrapped = check(text).filter(({ message }) => message.includes('already'));
+    const { documents } = parseDocuments(text, { file: 'draft.yaml' });
+    const found = validateDocuments(documents, { actions, validateCron, validateTimeZone });
+    const wrapped = found.filter(({ message }) => message.includes('already'));
     expect(wrapped.map(({ path, message, suggestion }) => [path, message, suggestion])).toEqual([
-      [
-        'spec.steps[0].forEach.items',
-        'this is an expression already; write it without ${{ }}',
-        'inputs.list',
-      ],
+      ['spec.steps[0].forEach.items', 'this is an expression already; write it without ${{ }}', 'inputs.list'],
       ['spec.steps[1].if', 'a condition is an expression already; write it without ${{ }}', 'inputs.x'],
     ]);
-    expect(check(text).filter(({ path }) => path === 'spec.steps[1].wait.condition')).toEqual([]);
+    expect(found.filter(({ path }) => path === 'spec.steps[1].wait.condition')).toEqual([]);
   });
 
   it('hide no other mistake', () => {

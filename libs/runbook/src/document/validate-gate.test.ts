@@ -44,7 +44,11 @@ describe('the gate between waves', () => {
     [`{ require: asset.name == "x" }`, '9:22', 'asset'],
     [`{ require: steps.one.exitCode == 0 }`, '9:22', 'one'],
     [`{ uses: http.request, with: { url: x }, condition: run.counts.failed == 0 }`, '9:62', 'read of "result"'],
-    [`{ uses: http.request, with: { url: x }, condition: result.stats == 200 }`, '9:62', 'the result has no member "stats"'],
+    [
+      `{ uses: http.request, with: { url: x }, condition: result.stats == 200 }`,
+      '9:62',
+      'the result has no member "stats"',
+    ],
     [`{ uses: http.request, with: { uri: x }, condition: 'true' }`, '9:33', '"url" is missing'],
     [`{ uses: http.reqest, with: { url: x }, condition: 'true' }`, '9:19', 'not a known action'],
     [`{ uses: ssh.run, with: { argv: [x] }, condition: 'true' }`, '9:19', 'a gate repeats an action of control scope'],

@@ -31,8 +31,8 @@ describe('validateInputs', () => {
     for (const rule of [
       { additionalProperties: true },
       { additionalProperties: { type: 'string' } },
-      { patternProperties: { '^v': { type: 'string' } } },
-      { allOf: [{ properties: { verison: { type: 'string' } } }] },
+      { patternProperties: { '^veri': { type: 'string' } } },
+      { allOf: [{ type: 'object', properties: { verison: { type: 'string' } } }] },
     ]) {
       expect(check({ ...open, ...rule }, { verison: '2' }).inputs).toEqual({ verison: '2', version: '1' });
     }

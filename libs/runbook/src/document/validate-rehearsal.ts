@@ -90,7 +90,12 @@ function checkCase(context: Context, one: RehearsalCase, runbook: RunbookSpec, b
     const path = [...base, 'approvals', index];
     const found = checkStep(context, step, called, path);
     if (found === null || 'approval' in found) continue;
-    report(context, 'no-effect', `"${found.id}" is no approval, so that nobody is asked`, memberOr(context, path, 'step'));
+    report(
+      context,
+      'no-effect',
+      `"${found.id}" is no approval, so that nobody is asked`,
+      memberOr(context, path, 'step'),
+    );
   }
   checkSignals(context, one, base);
   for (const name of Object.keys(one.expects.targets ?? {})) {
@@ -107,7 +112,8 @@ function checkSignals(context: Context, { signals }: RehearsalCase, base: JsonPa
   }
   for (const [index, { name }] of signals.entries()) {
     if (names.has(name)) continue;
-    const known = names.size === 0 ? 'none waits for any' : `those waited for are ${[...names].slice(0, 20).join(', ')}`;
+    const known =
+      names.size === 0 ? 'none waits for any' : `those waited for are ${[...names].slice(0, 20).join(', ')}`;
     const message = `no step of the runbooks in these files waits for the signal "${name}"; ${known}`;
     report(context, 'no-effect', message, [...base, 'signals', index, 'name'], closestName(name, [...names]));
   }

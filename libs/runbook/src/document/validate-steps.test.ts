@@ -263,7 +263,7 @@ describe('what a step may read', () => {
       'a result has the members of its action, payload or loop',
       [
         '- { id: a, uses: ssh.run, with: { argv: [x] }, outputs: { a: result.stdot, b: result.stdout.size(), c: "result" } }',
-        '- { id: w, wait: { uses: http.request, with: { url: "https://x/" }, condition: result.statuss == 200 }, outputs: { s: result.bdy } }',
+        '- { id: w, wait: { uses: http.request, with: { url: "https://x/" }, condition: result.statuss == 200 }, outputs: { s: result.boddy } }',
         '- { id: s, wait: { signal: s, payload: { type: object, additionalProperties: false, properties: { by: {} } } }, outputs: { b: result.bye } }',
         '- { id: o, wait: { signal: o, payload: { type: object } }, outputs: { b: result.bye } }',
         '- { id: e, forEach: { items: [1], as: one, steps: [C(x)] }, outputs: { k: "result.map(one, one.key)" } }',
@@ -271,7 +271,7 @@ describe('what a step may read', () => {
       [
         'unknown-output spec.steps[0].outputs.a [result.stdot] stdout',
         'unknown-output spec.steps[1].wait.condition [result.statuss] status',
-        'unknown-output spec.steps[1].outputs.s [result.bdy] body',
+        'unknown-output spec.steps[1].outputs.s [result.boddy]',
         'unknown-output spec.steps[2].outputs.b [result.bye] by',
       ],
     ],

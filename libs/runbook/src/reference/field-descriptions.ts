@@ -31,7 +31,8 @@ export const fieldSections = {
     intro: 'Steps written down, with what they need.',
     fields: {
       description: 'what the runbook is for',
-      inputs: 'JSON Schema (draft 2020-12) of an object: what a run is given; what it does not name is refused unless it says otherwise',
+      inputs:
+        'JSON Schema (draft 2020-12) of an object: what a run is given; what it does not name is refused unless it says otherwise',
       targets: 'selector: the assets that steps on targets run on; needed if there is such a step',
       rollout: 'how steps on targets go over the targets',
       timeout: 'of the whole run, at most 30 days',

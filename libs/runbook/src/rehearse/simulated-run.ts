@@ -22,7 +22,7 @@ import { openEnd, stoppedError } from './simulated-end.js';
 import { SimulatedSegment, type SegmentHost } from './simulated-segment.js';
 import { undoSegment } from './simulated-undo.js';
 import { tellLeftOpen } from './simulated-stop.js';
-import { simulatedWait } from './simulated-wait.js';
+import { isWaitingStep, simulatedWait } from './simulated-wait.js';
 import { countTargets, isOpen, type TargetRow } from './targets.js';
 
 export type Finish = Extract<EngineCommand, { kind: 'finish' }>;
@@ -251,7 +251,7 @@ export class SimulatedRun implements SegmentHost {
         // Set first: it may be answered at once.
         this.#open.set(path, { cancel: () => undefined });
         this.#open.set(path, simulatedWait(this, command, answer));
-        if (this.script.cancelsAt?.({ runbook: this.runbook, path }) !== true) return;
+        if (!isWaitingStep(command) || this.script.cancelsAt?.({ runbook: this.runbook, path }) !== true) return;
         this.clock.after(0, () => {
           if (this.#open.has(path)) this.requestCancel('rehearsal');
         });

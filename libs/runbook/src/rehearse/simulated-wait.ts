@@ -27,6 +27,11 @@ export function simulatedWait(run: SimulatedRun, command: Wait, answer: Answer):
   }
 }
 
+/** Whether it is a step that waits, and not a pause of a rollout or the queue of a capacity. */
+export function isWaitingStep(command: Wait): boolean {
+  return command.kind === 'wait' ? command.isStep === true : command.kind !== 'take-capacity';
+}
+
 /** Journals the start of a wait that is a step, and gives what journals its end and answers. */
 function stepOf(run: SimulatedRun, path: string, answer: Answer) {
   run.append({ kind: 'step-started', step: path, data: { attempt: 1 } });
