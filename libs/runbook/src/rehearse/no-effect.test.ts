@@ -34,7 +34,7 @@ ${oneCase}
 `;
 
 /** Of validation: `code path [suggestion]`. */
-function findings(source: string): readonly string[] {
+function findings(source: string): string[] {
   const { documents, findings: shape } = parseDocuments(source, { file: 'test.yaml' });
   return [...shape, ...validateDocuments(documents, { actions: testActions })].map(
     ({ code, path = '', suggestion }) => `${code} ${path}${suggestion === undefined ? '' : ` -> ${suggestion}`}`,
