@@ -95,10 +95,7 @@ const otherNames: Readonly<Record<string, string>> = {
  * What is wrong with the JSON Schema of a runbook's inputs, as far as a walk can see: unknown keywords, references that leave
  * the schema or come back to themselves, patterns that are not of linear time, and sizes. Paths are relative to the schema.
  */
-export function walkInputsSchema(
-  schema: Readonly<Record<string, unknown>>,
-  owner: SchemaOwner = 'inputs',
-): readonly Finding[] {
+export function walkInputsSchema(schema: Readonly<Record<string, unknown>>, owner: SchemaOwner): readonly Finding[] {
   const walk = new SchemaWalk(schema, owner);
   walk.visit(schema, [], []);
   const { findings } = walk;

@@ -54,9 +54,10 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
   const mocks = [...one.mocks, ...spec.mocks].map(compileMock);
   const met = new Set<Mock | Fault>();
   const random = randomFrom(spec.seed ^ 0x5eed);
+  const isAt = (filter: Pick<Mock, 'step' | 'runbook'>, place: Pick<ScriptedCall, 'runbook' | 'path'>): boolean =>
+    (filter.runbook ?? spec.runbook) === place.runbook && matchesStep(filter.step, place.path);
   const fits = (filter: AttemptFilter, call: ScriptedCall): boolean =>
-    (filter.runbook ?? spec.runbook) === call.runbook &&
-    matchesStep(filter.step, call.path) &&
+    isAt(filter, call) &&
     filter.phase === call.phase &&
     (filter.target === undefined || filter.target === call.target) &&
     (filter.attempt === undefined || filter.attempt === call.attempt);
@@ -70,18 +71,12 @@ export function compileScript(spec: RehearsalSpec, one: RehearsalCase, actions: 
       if (fault !== undefined) met.add(fault);
       return fault === undefined ? end : faulted(end, fault);
     },
-    decisions: ({ runbook, path }) =>
+    decisions: (question) =>
       one.approvals
-        .filter((decided) => (decided.runbook ?? spec.runbook) === runbook && matchesStep(decided.step, path))
+        .filter((decided) => isAt(decided, question))
         .map(({ decision, by, reason = null, after }) => ({ decision, by, reason, afterMs: durationMs(after) })),
-    cancelsAt({ runbook, path }) {
-      const found = one.faults.find(
-        (fault) =>
-          fault.kind === 'cancel' &&
-          (fault.runbook ?? spec.runbook) === runbook &&
-          fault.phase === 'do' &&
-          matchesStep(fault.step, path),
-      );
+    cancelsAt(wait) {
+      const found = one.faults.find((fault) => fault.kind === 'cancel' && fault.phase === 'do' && isAt(fault, wait));
       if (found !== undefined) met.add(found);
       return found !== undefined;
     },
