@@ -140,8 +140,9 @@ describe('what Temporal is told of a schedule', () => {
         { space: 'default', schedule: 'once', difference: 'Temporal did not have it' },
         {
           ...{ space: 'default', schedule: 'nightly' },
+          // What Temporal has planned ends at its last instant: from 02:30 to 05:30 one fewer of the schedule's lies before it.
           difference: expect.stringMatching(
-            /^Temporal would not wake it at .* and 9 more; Temporal would wake it in vain at /,
+            /^Temporal would not wake it at .* and [89] more; Temporal would wake it in vain at .* and 9 more$/,
           ),
         },
       ]),
