@@ -45,7 +45,7 @@ describe('schedule burst', () => {
 
   beforeAll(async () => {
     // As `fettle up` and the compose file have it: kept on disk, more than 30 schedules a second.
-    temporal = await startTemporal({ persistent: true });
+    temporal = await startTemporal({ durable: true });
     stack = await TestStack.create({ temporalAddress: temporal.address });
     await stack.addRunbook('short', { steps: [{ id: 'a', wait: { duration: '1m' } }] });
     const { FETTLE_TASK_QUEUE: taskQueue } = stack.environment;

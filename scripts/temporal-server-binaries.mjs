@@ -73,7 +73,7 @@ async function build(folder, { env, say }) {
 }
 
 function failureText(error) {
-  if (error.code === 'ENOENT') return 'Go is not installed. Install Go 1.23 or later.';
+  if (error.code === 'ENOENT') return 'Go is not installed. Install Go 1.21 or later.';
   return String(error.stderr || error.message)
     .trim()
     .split('\n')

@@ -29,7 +29,7 @@ describe.each(['postgres', 'temporal'] as const)(`kill -9 of %s, ${KILLS} times`
   beforeAll(async () => {
     [postgres, temporal, sshd] = await Promise.all([
       startPostgres({ durable: true }),
-      startTemporal({ persistent: true }),
+      startTemporal({ durable: true }),
       startSshd(),
     ]);
     await postgres.ensureDatabase('fettle');

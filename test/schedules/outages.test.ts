@@ -41,7 +41,7 @@ describe(`${SCHEDULES} schedules through ${OUTAGES} outages of worker, Temporal,
   const random = seededRandom();
 
   beforeAll(async () => {
-    [postgres, temporal] = await Promise.all([startPostgres({ durable: true }), startTemporal({ persistent: true })]);
+    [postgres, temporal] = await Promise.all([startPostgres({ durable: true }), startTemporal({ durable: true })]);
     await postgres.ensureDatabase('fettle');
     migrateDatabase(postgres.url('fettle'));
     stack = await TestStack.create({ databaseUrl: postgres.url('fettle'), temporalAddress: temporal.address });

@@ -52,7 +52,7 @@ describe('servers for tests', () => {
 
   it('starts a Temporal server that comes back after a kill with its namespaces', async () => {
     expect(testTemporal().taskQueue).not.toBe(testTemporal().taskQueue);
-    const temporal = await startTemporal({ persistent: true });
+    const temporal = await startTemporal();
     const port = Number(temporal.address.split(':')[1]);
     try {
       await temporal.createNamespace('mine');

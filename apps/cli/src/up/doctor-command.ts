@@ -55,7 +55,7 @@ async function temporalResult(env: NodeJS.ProcessEnv): Promise<PreflightResult> 
   }
   const found = await findTemporal(env);
   const ok = found !== undefined;
-  const remedy = ok ? '' : 'The next start downloads or builds it (go install, about 5 minutes once).';
+  const remedy = ok ? '' : 'The next start downloads or builds it (about 5 minutes once).';
   return { name: 'temporal', ok, detail: found ?? 'no Temporal executable yet', remedy, fatal: false };
 }
 

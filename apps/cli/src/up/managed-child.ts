@@ -10,6 +10,15 @@ export type Readiness =
   /** A line on standard output that says so. */
   | { readonly kind: 'line'; readonly matches: (line: string) => boolean };
 
+/** Asks a running child whether it still does its work: a process that runs need not. */
+export interface HealthCheck {
+  /** It must not throw, and must answer within a time of its own. */
+  readonly isHealthy: () => Promise<boolean>;
+  readonly intervalMs: number;
+  /** After so many refusals in a row the child is stopped and started anew. */
+  readonly maxFailures: number;
+}
+
 /** All that is needed to start, watch and stop one child process. */
 export interface ChildSpec {
   readonly name: string;
@@ -25,6 +34,8 @@ export interface ChildSpec {
   readonly afterReady?: () => Promise<void>;
   readonly readiness: Readiness;
   readonly readyTimeoutMs: number;
+  /** Undefined: a child that runs is taken to be healthy. */
+  readonly health?: HealthCheck;
   readonly stop: readonly EndStep[];
 }
 

@@ -81,8 +81,8 @@ export async function startScratchPostgres(options: ScratchPostgresOptions = {})
 }
 
 export interface ScratchTemporalOptions {
-  /** True keeps the state in a file, so that it outlives a kill. Default false: in memory, faster. */
-  readonly persistent?: boolean;
+  /** False (the default): no fsync, which a process crash survives all the same. */
+  readonly durable?: boolean;
   /** Settings of the server as `key=JSON`. */
   readonly dynamicConfig?: readonly string[];
 }
@@ -92,7 +92,8 @@ export async function startScratchTemporal(options: ScratchTemporalOptions = {})
   const folder = makeFolder();
   const temporal: TemporalOptions = {
     binary: await obtainTemporal({ env: process.env, report: (line) => void process.stderr.write(`${line}\n`) }),
-    databaseFile: options.persistent === true ? join(folder, 'temporal', 'temporal.db') : undefined,
+    databaseFile: join(folder, 'temporal', 'temporal.db'),
+    durable: options.durable ?? false,
     port: await findFreePort(),
     namespace: 'default',
     retentionHours: 24,

@@ -180,6 +180,7 @@ async function startTemporal(supervisor: Supervisor, options: StackOptions, port
     temporalChild({
       binary,
       databaseFile: dataDir.temporalDatabase,
+      durable: true,
       port,
       namespace: temporalNamespace(env),
       retentionHours: RETENTION_HOURS,

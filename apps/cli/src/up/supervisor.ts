@@ -1,5 +1,5 @@
 import { FettleError } from '@fettle/contracts';
-import { ManagedChild, type ChildSpec, type LogSink } from './managed-child.js';
+import { ManagedChild, type ChildSpec, type HealthCheck, type LogSink } from './managed-child.js';
 import { delay, type ProcessIdentity } from './process-identity.js';
 import { MAX_RESTARTS, RESTART_WINDOW_MS, RestartPolicy } from './restart-policy.js';
 
@@ -22,7 +22,7 @@ interface Entry {
   readonly loop: Promise<void>;
 }
 
-/** Keeps children running: restarts what dies, and says so when one dies too often. */
+/** Keeps children running: restarts what dies or no longer answers, and says so when one dies too often. */
 export class Supervisor {
   readonly #entries: Entry[] = [];
   #stopping = false;
@@ -84,13 +84,10 @@ export class Supervisor {
     const { name } = child.spec;
     while (!this.#stopping) {
       const failure = await startFailure(child);
-      if (failure === undefined) {
-        ready();
-        await child.exited;
-      }
+      if (failure === undefined) ready();
+      const what = failure?.message ?? (await this.#untilItFails(child));
       this.#changed();
       if (this.#stopping) break;
-      const what = failure?.message ?? `${name} ended (${child.describeExit()})`;
       const waitMs = policy.nextDelayMs(Date.now());
       if (waitMs === undefined) return tooOften(name, what);
       this.options.report(`${what}; restart ${policy.recentRestarts} of ${MAX_RESTARTS} in ${waitMs} ms`);
@@ -99,10 +96,33 @@ export class Supervisor {
     return undefined;
   }
 
-  /** A stop need not wait for a back-off to pass. */
-  async #pause(durationMs: number): Promise<void> {
+  /** @returns what was wrong; by then the child has ended. */
+  async #untilItFails(child: ManagedChild): Promise<string> {
+    const { name, health } = child.spec;
+    if (health !== undefined && (await this.#stopsAnswering(child, health))) {
+      await child.stop();
+      return `${name} ran but did not answer ${health.maxFailures} times in a row`;
+    }
+    await child.exited;
+    return `${name} ended (${child.describeExit()})`;
+  }
+
+  /** @returns false when the child ended or the stack stops first. */
+  async #stopsAnswering(child: ManagedChild, health: HealthCheck): Promise<boolean> {
+    for (let failures = 0; failures < health.maxFailures;) {
+      await this.#pause(health.intervalMs, child);
+      if (this.#stopping || child.identity === undefined) return false;
+      const healthy = await Promise.race([health.isHealthy(), child.exited.then(() => true)]);
+      failures = healthy ? 0 : failures + 1;
+    }
+    return !this.#stopping && child.identity !== undefined;
+  }
+
+  /** A stop need not wait for a back-off to pass, nor the end of a child for its next check. */
+  async #pause(durationMs: number, child?: ManagedChild): Promise<void> {
     const endsAtMs = Date.now() + durationMs;
-    while (!this.#stopping && Date.now() < endsAtMs) await delay(Math.min(100, durationMs));
+    const over = (): boolean => this.#stopping || (child !== undefined && child.identity === undefined);
+    while (!over() && Date.now() < endsAtMs) await delay(Math.min(100, durationMs));
   }
 
   #changed(): void {

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -69,16 +78,25 @@ describe('obtainTemporal', () => {
 
   it('builds with Go into the cache, whole or not at all', async () => {
     const env = environment(join(folder, 'bin'));
-    // Stands for Go: "installs" a CLI that says its version. No network is touched.
+    // Stands for Go: where the module is, it "builds" a CLI that says its version. No network is touched.
     executable(
       join(folder, 'bin', 'go'),
-      `test "$1" = install || exit 9\nprintf '#!/bin/sh\\n%s\\n' "${SAYS_VERSION}" > "$GOBIN/temporal"\n/bin/chmod 755 "$GOBIN/temporal"`,
+      [
+        'test "$1" = build && test -s go.sum || exit 9',
+        `/bin/cp go.mod "${join(folder, 'module')}"`,
+        `printf '#!/bin/sh\\n%s\\n' "${SAYS_VERSION}" > temporal && /bin/chmod 755 temporal`,
+      ].join('\n'),
     );
     const lines: string[] = [];
     const path = await obtainTemporal({ env, report: (line) => lines.push(line) });
     expect(path).toBe(join(temporalCacheFolder(env), 'temporal'));
     expect(readdirSync(temporalCacheFolder(env))).toEqual(['temporal']);
-    expect(lines.join('\n')).toContain('go install github.com/temporalio/cli/cmd/temporal@v1.5.1');
+    expect(lines.join('\n')).toContain('go build of github.com/temporalio/cli/cmd/temporal v1.5.1');
+    // The folder of the cache tells one build from another, so it must say what is in it.
+    const [, cli, sqlite] = /temporal-cli\/(v[\d.]+)-sqlite-(v[\d.]+)\/temporal$/.exec(path) ?? [];
+    const module = readFileSync(join(folder, 'module'), 'utf8');
+    expect(module).toContain(`github.com/temporalio/cli ${cli} `);
+    expect(module).toContain(`modernc.org/sqlite ${sqlite} `);
   }, 60_000);
 
   it('names every way it tried, and what a person can do', async () => {

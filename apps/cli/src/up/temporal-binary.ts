@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import {
   accessSync,
   constants,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -20,11 +21,17 @@ import { delay, errorCode } from './process-identity.js';
 
 const run = promisify(execFile);
 
-/** The newest version that `go install` accepts: later ones have a `replace` directive in go.mod. Server 1.29.1. */
+/** Server 1.29.1. What is downloaded is this release; what is built is this with a newer SQLite, see `GO_MODULE`. */
 export const TEMPORAL_CLI_VERSION = 'v1.5.1';
+/** The release carries modernc.org/sqlite v1.34.1, in which a statement given up by its caller can leave its connection interrupted. */
+const SQLITE_VERSION = 'v1.44.3';
+/** go.mod and go.sum of a module that has nothing but Temporal's CLI and that SQLite, so that each build has the same sums. */
+const GO_MODULE = new URL('../../temporal-cli/', import.meta.url);
 /** Older servers lack schedule and update features that the workflows use. */
 const MIN_SERVER = [1, 27, 0] as const;
-const GO_PACKAGE = `github.com/temporalio/cli/cmd/temporal@${TEMPORAL_CLI_VERSION}`;
+const GO_PACKAGE = 'github.com/temporalio/cli/cmd/temporal';
+/** What `temporal --version` says; a build without it says 0.0.0-DEV. */
+const GO_VERSION_VARIABLE = 'github.com/temporalio/cli/temporalcli.Version';
 const DOWNLOAD_TIMEOUT_MS = 20_000;
 const BUILD_TIMEOUT_MS = 30 * 60_000;
 /** A build lock older than this belongs to a build that was killed. */
@@ -47,7 +54,7 @@ interface Attempt {
 export function temporalCacheFolder(env: NodeJS.ProcessEnv): string {
   const base =
     env.XDG_CACHE_HOME !== undefined && env.XDG_CACHE_HOME !== '' ? env.XDG_CACHE_HOME : join(homedir(), '.cache');
-  return join(base, 'fettle', 'temporal-cli', TEMPORAL_CLI_VERSION);
+  return join(base, 'fettle', 'temporal-cli', `${TEMPORAL_CLI_VERSION}-sqlite-${SQLITE_VERSION}`);
 }
 
 /** Finds or makes a usable `temporal` executable; tries the cheap ways first and says what each one found. */
@@ -69,7 +76,10 @@ export async function obtainTemporal(options: ObtainOptions): Promise<string> {
     { what: '`temporal` on PATH', run: () => checkOnPath(env) },
     { what: `the cache (${cached})`, run: () => checkUsable(cached) },
     { what: "the SDK's own download", run: () => download(cached, options) },
-    { what: `go install ${GO_PACKAGE} (about 5 minutes the first time)`, run: () => build(cached, options) },
+    {
+      what: `go build of ${GO_PACKAGE} ${TEMPORAL_CLI_VERSION} (about 5 minutes the first time)`,
+      run: () => build(cached, options),
+    },
   ];
   const tried: string[] = [];
   for (const attempt of attempts) {
@@ -84,7 +94,7 @@ export async function obtainTemporal(options: ObtainOptions): Promise<string> {
     code: 'no-temporal',
     message: `no usable Temporal server was found or made. Tried FETTLE_TEMPORAL_CLI (not set); ${tried.join('; ')}`,
     remedy:
-      'Install Go 1.23 or later and start again, or put a `temporal` executable on PATH (or name it in FETTLE_TEMPORAL_CLI), or set TEMPORAL_ADDRESS to a running server.',
+      'Install Go 1.21 or later (it fetches the 1.25 that it needs) and start again, or put a `temporal` executable on PATH (or name it in FETTLE_TEMPORAL_CLI), or set TEMPORAL_ADDRESS to a running server.',
   });
 }
 
@@ -173,7 +183,7 @@ async function build(cached: string, options: ObtainOptions): Promise<{ path: st
     // Another start may have built it while this one waited.
     const meanwhile = await checkUsable(cached);
     if ('path' in meanwhile) return meanwhile;
-    const failure = await goInstall(folder, options);
+    const failure = await goBuild(folder, options);
     if (failure !== undefined) return { reason: failure };
     const usable = await checkUsable(join(folder, 'temporal'));
     if ('path' in usable) renameSync(usable.path, cached);
@@ -185,10 +195,14 @@ async function build(cached: string, options: ObtainOptions): Promise<{ path: st
 }
 
 /** @returns why it failed, or undefined. */
-function goInstall(folder: string, { env, report, signal }: ObtainOptions): Promise<string | undefined> {
+function goBuild(folder: string, { env, report, signal }: ObtainOptions): Promise<string | undefined> {
+  // In the scratch folder, so that no go.work above Fettle's own folder has a say.
+  for (const file of ['go.mod', 'go.sum']) copyFileSync(new URL(file, GO_MODULE), join(folder, file));
+  const named = ['-ldflags', `-X ${GO_VERSION_VARIABLE}=${TEMPORAL_CLI_VERSION.slice(1)}`];
   return new Promise((resolve) => {
-    const child = spawn('go', ['install', GO_PACKAGE], {
-      env: { ...env, GOBIN: folder, GOFLAGS: '' },
+    const child = spawn('go', ['build', '-trimpath', ...named, '-o', 'temporal', GO_PACKAGE], {
+      cwd: folder,
+      env: { ...env, GOFLAGS: '-mod=readonly', GOWORK: 'off' },
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: BUILD_TIMEOUT_MS,
       signal,

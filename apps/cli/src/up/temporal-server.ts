@@ -11,8 +11,13 @@ const run = promisify(execFile);
 export interface TemporalOptions {
   /** The `temporal` executable. */
   readonly binary: string;
-  /** SQLite file in a folder of its own, made owner-only; undefined keeps everything in memory. */
-  readonly databaseFile: string | undefined;
+  /**
+   * SQLite file in a folder of its own, made owner-only. Never in memory: that database lives in one connection, and a call that
+   * its caller gives up can cost the server that connection, and with it all tables.
+   */
+  readonly databaseFile: string;
+  /** True syncs each commit, so that it survives a power cut; a crash of the process it survives either way. */
+  readonly durable: boolean;
   readonly port: number;
   readonly namespace: string;
   /** How long a closed workflow is kept; the server's own default of a day would lose histories not yet archived. */
@@ -26,6 +31,12 @@ export const TEMPORAL_STOP: readonly EndStep[] = [
   { signal: 'SIGKILL', waitMs: 5_000 },
 ];
 
+/**
+ * A server whose SQLite library is older than the one that Fettle builds in can get stuck: it runs, and each call fails with
+ * `interrupted (9)` until it is started anew. A busy one answers late, so that it gets most of a minute.
+ */
+const HEALTH = { intervalMs: 10_000, maxFailures: 4 };
+
 /** A wave of schedules due in the same second must not wait behind the default of 30 starts a second. */
 const DYNAMIC_CONFIG = ['worker.schedulerNamespaceStartWorkflowRPS=1000'];
 
@@ -34,31 +45,32 @@ const DYNAMIC_CONFIG = ['worker.schedulerNamespaceStartWorkflowRPS=1000'];
  * write-ahead log a commit is one write and one sync, and what was committed survives a power cut as before
  * (https://www.sqlite.org/wal.html; `full` is what syncs each commit).
  */
-const PRAGMAS = ['journal_mode=wal', 'synchronous=full'];
+const pragmas = (durable: boolean): string[] => ['journal_mode=wal', `synchronous=${durable ? 'full' : 'off'}`];
 
 export function temporalChild(options: TemporalOptions): ChildSpec {
-  const { binary, databaseFile, port, namespace } = options;
+  const { binary, databaseFile, durable, port, namespace } = options;
   return {
     name: 'temporal',
     command: binary,
     args: [
       ...['server', 'start-dev', '--ip', LOOPBACK, '--port', String(port), '--headless', '--log-level', 'error'],
       ...['--namespace', namespace, '--disable-config-file', '--disable-config-env'],
-      ...(databaseFile === undefined ? [] : ['--db-filename', databaseFile]),
-      ...(databaseFile === undefined ? [] : PRAGMAS.flatMap((pragma) => ['--sqlite-pragma', pragma])),
+      ...['--db-filename', databaseFile],
+      ...pragmas(durable).flatMap((pragma) => ['--sqlite-pragma', pragma]),
       ...[...DYNAMIC_CONFIG, ...(options.dynamicConfig ?? [])].flatMap((value) => ['--dynamic-config-value', value]),
     ],
     env: temporalEnvironment(),
-    cwd: databaseFile === undefined ? '/' : dirname(databaseFile),
+    cwd: dirname(databaseFile),
     user: undefined,
     prepare: () => {
       // The server makes the file itself (it must not exist before), so its folder keeps others out.
-      if (databaseFile !== undefined) mkdirSync(dirname(databaseFile), { recursive: true, mode: 0o700 });
+      mkdirSync(dirname(databaseFile), { recursive: true, mode: 0o700 });
       return Promise.resolve();
     },
     readiness: { kind: 'probe', probe: () => isServing(options) },
     readyTimeoutMs: 60_000,
     afterReady: () => setRetention(options),
+    health: { isHealthy: () => isServing(options), ...HEALTH },
     stop: TEMPORAL_STOP,
   };
 }
