@@ -11,7 +11,7 @@ export interface StepOwner extends Pick<Work, 'runId' | 'noticeCancel'> {
   readonly hasEnded?: true | undefined;
 }
 
-/** Chained instead of awaited: whatever a run does for each of its steps should make few promises, since each costs a stack trace. */
+/** Chained instead of awaited: whatever a run does for each of its steps should make few promises, since the SDK looks at each one. */
 export function runControl(
   run: StepOwner,
   command: CommandOf<'run-control'>,

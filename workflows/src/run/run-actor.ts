@@ -37,8 +37,7 @@ const MAX_SPARE_SCOPES = 8;
  * Drives the engine of one run: events go into it one after the other, what it commands is carried out beside each other, and whatever
  * ends is the next event. Where the history has grown long, everything comes to rest, and the next execution goes on with it.
  *
- * What is done for each command makes as few promises as can be: Temporal's SDK takes a stack trace for each promise of a workflow, which
- * costs 0.1 ms of CPU, as much as the engine's whole decision.
+ * What is done for each command makes as few promises as can be: the SDK looks at each one that a workflow makes.
  */
 export class RunActor implements Work {
   readonly runId: string;
