@@ -80,7 +80,7 @@ describe('parseConfig', () => {
     expect(parseConfig({ ...minimal, TEMPORAL_ADDRESS: address }).temporalAddress).toBe(address);
   });
 
-  it.each(['0', '4', '5.5', '-1', 'x', '201'])('refuses a pool of %s connections', (size) => {
+  it.each(['0', '9', '10.5', '-1', 'x', '201'])('refuses a pool of %s connections', (size) => {
     expect(failure({ ...minimal, FETTLE_DATABASE_POOL: size }).detail).toEqual({ variables: ['FETTLE_DATABASE_POOL'] });
   });
 });

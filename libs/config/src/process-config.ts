@@ -45,10 +45,11 @@ export interface ProcessConfig {
 }
 
 /**
- * A worker's reconcilers (of runs, of schedules) hold one connection with their lock while they take a second for each row they
- * settle. With fewer than three they could wait for each other for ever; the rest is for what is to go on beside them.
+ * Seven of a worker's background tasks hold one connection with their lock while they take a second for each row they settle (who calls
+ * `dataSource.transaction` in `apps/worker/src/background`). With fewer than eight they could wait for each other for ever; the rest is
+ * for what is to go on beside them.
  */
-const MIN_POOL_SIZE = 5;
+const MIN_POOL_SIZE = 10;
 const MAX_POOL_SIZE = 200;
 
 const DEPLOYMENT_NAME = /^[A-Za-z0-9_-]{1,100}$/;
