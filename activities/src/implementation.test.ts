@@ -113,6 +113,14 @@ describe('implementations', () => {
     });
   });
 
+  it('file.put refuses as its input what is not base64: also the text that a plan has for what is known later', () => {
+    const { input } = actionContracts['file.put'];
+    const file = { path: '/etc/motd', content: '(known after probe)' };
+    expect(input.safeParse(file).success).toBe(true);
+    const issues = input.safeParse({ ...file, encoding: 'base64' }).error?.issues;
+    expect(issues).toMatchObject([{ path: ['content'], message: expect.stringContaining('must be base64') }]);
+  });
+
   it('have an undo that is an action on targets, and takes what the contract makes of each input', () => {
     const undone = Object.values<ActionContract>(actionContracts).filter(({ compensation }) => compensation !== null);
     expect(undone.map(({ name }) => name)).toEqual(['file.put']);
